@@ -1,0 +1,1 @@
+//! weyr's channels: messages and ownership of memory between threads and processes.

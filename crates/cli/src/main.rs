@@ -1,0 +1,2 @@
+//! The weyr command.
+fn main() {}

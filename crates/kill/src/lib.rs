@@ -1,0 +1,1 @@
+//! Test harness of weyr: kill and stop a process at any instruction.

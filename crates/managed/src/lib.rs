@@ -1,0 +1,1 @@
+//! weyr's managed memory pools: all state in the memory itself, crash-safe.

@@ -1,0 +1,1 @@
+//! What weyr keeps in shared memory: layouts, regions, slot and event words.

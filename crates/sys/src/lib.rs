@@ -1,0 +1,1 @@
+//! What weyr asks of the kernel: mappings, shared objects, futexes, process liveness.

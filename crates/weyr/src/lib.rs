@@ -1,0 +1,1 @@
+//! Memory that other programs can use, and channels to hand it over.
