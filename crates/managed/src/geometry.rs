@@ -56,16 +56,16 @@ impl Shape {
 /// Bytes from the start of the object to each table.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Offsets {
+    /// Bits: metadata chunks that are backed. They and the header are backed at creation, all else on demand.
+    pub metadata_backed: u64,
+    /// Bits: data chunks that are backed.
+    pub data_backed: u64,
     /// Process slots.
     pub processes: u64,
     /// Lanes.
     pub lanes: u64,
     /// Channel table: one word an entry.
     pub channels: u64,
-    /// Bits: metadata chunks that are backed.
-    pub metadata_backed: u64,
-    /// Bits: data chunks that are backed.
-    pub data_backed: u64,
     /// Page words.
     pub page_words: u64,
     /// Hint bits: page probably in use.
@@ -168,13 +168,13 @@ fn offsets(shape: &Shape) -> Offsets {
     let pages = shape.maximum_pages;
     let data_bytes = pages << shape.page_shift;
     place(1, PoolHeader::SIZE as u64);
-    let processes = place(shape.process_limit.into(), ProcessSlot::SIZE as u64);
-    let lanes = place(shape.lane_limit.into(), Lane::SIZE as u64);
-    let channels = place(shape.channel_limit.into(), 8);
     // At most 16 bytes of tables per 64 bytes of data besides those above, so this many chunks are enough.
     let chunks = (data_bytes / 4 + pages * 160 + (32 << 20)) / METADATA_CHUNK + 1;
     let metadata_backed = place(chunks.div_ceil(64), 8);
     let data_backed = place((data_bytes >> chunk_shift(shape)).div_ceil(64) + 1, 8);
+    let processes = place(shape.process_limit.into(), ProcessSlot::SIZE as u64);
+    let lanes = place(shape.lane_limit.into(), Lane::SIZE as u64);
+    let channels = place(shape.channel_limit.into(), 8);
     let page_words = place(pages, 8);
     let used = place(pages.div_ceil(64), 8);
     let orphan = place(pages.div_ceil(64), 8);

@@ -12,6 +12,8 @@
 use std::collections::HashSet;
 
 use weyr_atomic::{Ordering, light_barrier};
+use weyr_shared::Layout as _;
+use weyr_sys::Errno;
 
 use super::class::CLASS_LIMIT;
 use super::page::set_hint;
@@ -102,30 +104,42 @@ impl Heap {
         &self.lanes[lane as usize]
     }
 
+    /// The word of a lane; free where it was never backed, and where there is no such lane.
     pub(crate) fn lane_word(&self, lane: u16) -> LaneWord {
-        LaneWord(self.lane_state(lane).word.load(Ordering::Acquire))
+        let start = self.geometry.offsets.lanes + u64::from(lane) * Lane::SIZE as u64;
+        match self.lanes.get(lane as usize).filter(|_| self.backing.has_metadata(start)) {
+            Some(lane) => LaneWord(lane.word.load(Ordering::Acquire)),
+            None => LaneWord::free(0),
+        }
     }
 
     /// Takes a free lane for a thread of `process`; none when all are in use.
     ///
     /// Commit point: the lane's word. A death behind it leaves an ACTIVE lane of a dead process, which is recovered.
-    pub fn acquire_lane(&self, process: u16, thread: u32, thread_start: u64) -> Option<LaneHeap> {
-        let count = self.lanes.len();
-        let first = process as usize * 4 % count;
-        for index in (first..count).chain(0..first) {
-            let lane = &self.lanes[index];
-            let seen = LaneWord(lane.word.load(Ordering::Acquire));
+    ///
+    /// # Errors
+    /// The kernel's, when the lane could not be backed.
+    pub fn acquire_lane(
+        &self,
+        process: u16,
+        thread: u32,
+        thread_start: u64,
+    ) -> Result<Option<LaneHeap>, Errno> {
+        for index in 0..self.lanes.len() as u16 {
+            let seen = self.lane_word(index);
             if seen.state() != SlotState::Free {
                 continue;
             }
+            self.backing.metadata(self.geometry.offsets.lanes + u64::from(index) * Lane::SIZE as u64, Lane::SIZE as u64)?;
+            let lane = self.lane_state(index);
             let active = LaneWord::active(process, seen.epoch());
             if lane.word.compare_exchange(seen.0, active.0, Ordering::AcqRel, Ordering::Acquire).is_ok() {
                 self.reset_lane(lane, thread, thread_start);
                 // Lanes start in different groups of 64 pages, so that they do not meet.
-                return Some(LaneHeap::new(index as u16, process, index as u64 * 64 % self.current_pages()));
+                return Ok(Some(LaneHeap::new(index, process, u64::from(index) * 64 % self.current_pages())));
             }
         }
-        None
+        Ok(None)
     }
 
     /// What a former user left means nothing to this one.
@@ -238,8 +252,7 @@ impl Heap {
     }
 
     fn barrier_reaches(&self, lane: u16) -> bool {
-        let process = self.lane_word(lane).process();
-        let slot = self.processes.get(process as usize);
+        let slot = self.process_slot(self.lane_word(lane).process());
         slot.is_some_and(|slot| slot.flags.load(Ordering::Relaxed) & FLAG_MEMBARRIER != 0)
     }
 

@@ -41,6 +41,8 @@ pub struct Heap {
     pub geometry: Geometry,
     /// What has been backed.
     pub backing: Backing,
+    /// Pages that this process has mapped; below the pool's maximum where address space is short.
+    pub window_pages: u64,
     pub(crate) header: Table<PoolHeader>,
     pub(crate) processes: Table<ProcessSlot>,
     pub(crate) lanes: Table<Lane>,
@@ -113,10 +115,11 @@ impl Heap {
             backing: Backing {
                 store,
                 metadata: region.table(at.metadata_backed, metadata_words, "backed metadata")?,
-                data: region.table(at.data_backed, (at.page_words - at.data_backed) / 8, "backed data")?,
+                data: region.table(at.data_backed, (at.processes - at.data_backed) / 8, "backed data")?,
                 data_start: at.data,
                 chunk_shift: geometry.chunk_shift,
             },
+            window_pages: region.len().saturating_sub(at.data) >> shape.page_shift,
             geometry,
         })
     }
@@ -146,6 +149,7 @@ impl Heap {
                 data_start: geometry.offsets.data,
                 chunk_shift: geometry.chunk_shift,
             },
+            window_pages: shape.maximum_pages,
             geometry,
         };
         heap.header().segments.store(1, Ordering::Relaxed);
@@ -162,7 +166,7 @@ impl Heap {
     #[inline]
     pub fn current_pages(&self) -> u64 {
         // Acquire: pairs with the grower's compare-exchange, behind which the object is long enough.
-        self.geometry.pages(self.header().segments.load(Ordering::Acquire))
+        self.geometry.pages(self.header().segments.load(Ordering::Acquire)).min(self.window_pages)
     }
 
     pub(crate) fn page(&self, page: u64) -> PageWord {

@@ -12,12 +12,13 @@ use std::cell::OnceCell;
 use std::collections::HashSet;
 
 use weyr_atomic::Ordering;
-use weyr_shared::{Actor, BlockReference};
+use weyr_shared::{Actor, BlockReference, Layout as _};
 
 use super::lane::LaneHeap;
 use super::page::{Authority, Superseded};
 use super::word::{BlockState, BlockWord, LaneWord, PageState, ProcessWord, SlotState};
 use super::{Heap, Liveness, Located};
+use crate::layout::ProcessSlot;
 
 /// The channels of a pool, as recovery needs them.
 pub trait Channels {
@@ -75,8 +76,16 @@ struct DeadLane {
 }
 
 impl Heap {
-    pub(crate) fn process_word(&self, process: u16) -> ProcessWord {
-        self.processes.get(process as usize).map_or(ProcessWord(0), |slot| ProcessWord(slot.word.load(Ordering::Acquire)))
+    /// A process slot, if it was ever backed.
+    pub(crate) fn process_slot(&self, process: u16) -> Option<&ProcessSlot> {
+        let start = self.geometry.offsets.processes + u64::from(process) * ProcessSlot::SIZE as u64;
+        self.processes.get(process as usize).filter(|_| self.backing.has_metadata(start))
+    }
+
+    /// The word of a process slot; free where it was never backed, and where there is no such slot.
+    pub fn process_word(&self, process: u16) -> ProcessWord {
+        let word = self.process_slot(process).map(|slot| slot.word.load(Ordering::Acquire));
+        ProcessWord(word.unwrap_or(0))
     }
 
     /// Recovers every participant that is dead.

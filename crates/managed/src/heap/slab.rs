@@ -450,8 +450,7 @@ impl Heap {
         if class.rows() > 1 {
             raise(&self.descriptor(block.head).remote_rows, 1 << row);
         }
-        // Behind a read-modify-write, so on x86 no load passes it; elsewhere SeqCst fences it.
-        weyr_atomic::fence(Ordering::SeqCst);
+        weyr_atomic::look_after_write();
         let now = self.page(block.head);
         if now.state() == PageState::Slab {
             set_hint(&self.pending, block.head);
