@@ -62,5 +62,5 @@ pub use standard::{AtomicU8, AtomicU32, AtomicU64, compiler_fence, fence, hint, 
 
 pub use core::sync::atomic::Ordering;
 pub use membarrier::{heavy_barrier, light_barrier};
-pub use publish::{arm_then_look, publish_then_look};
+pub use publish::{arm_then_look, look_after_write, publish_then_look};
 pub use zeroed::Zeroed;

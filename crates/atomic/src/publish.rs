@@ -38,6 +38,13 @@ pub fn arm_then_look(word: &AtomicU32, current: u32, new: u32) -> Result<u32, u3
     outcome
 }
 
+/// Stands between a read-modify-write of any kind and the look that follows it: later loads are not satisfied before
+/// that write is visible. A compiler fence where the locked instruction was the barrier already.
+#[inline]
+pub fn look_after_write() {
+    after_locked(Ordering::SeqCst);
+}
+
 #[cfg(all(test, not(any(weyr_face = "loom", weyr_face = "explore"))))]
 mod tests {
     use super::{arm_then_look, publish_then_look};

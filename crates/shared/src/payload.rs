@@ -38,9 +38,7 @@ impl Cooperative {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum PayloadError {
     /// The range does not lie in the allocation.
-    #[error(
-        "{len} bytes at offset {offset} lie outside the allocation of {size} bytes; pass a range inside it"
-    )]
+    #[error("{len} bytes at offset {offset} lie outside the allocation of {size} bytes; pass a range inside it")]
     OutOfRange {
         /// First byte asked for.
         offset: u64,
@@ -57,37 +55,37 @@ pub enum PayloadError {
     NotCooperative,
 }
 
-/// The bytes of one allocation, in the hands of one owner.
+/// The bytes of one allocation, in the hands of its owner for as long as `'r`.
 ///
-/// It frees nothing: what owns the allocation holds one of these. It is not `Clone`, so that `&mut` stays unique.
+/// It frees nothing. It is made by what owns the allocation, for one access, and is not `Clone`, so that `&mut` stays
+/// unique: whoever makes two over the same bytes breaks the word given by [`Cooperative::assume`].
 #[derive(Debug)]
-pub struct Payload {
-    region: Region,
+pub struct Payload<'r> {
+    region: &'r Region,
+    offset: usize,
+    len: u64,
     cooperative: Option<Cooperative>,
 }
 
-impl Payload {
+impl<'r> Payload<'r> {
     /// The bytes `offset .. offset + len` of `region`, for their owner alone.
     ///
     /// # Errors
     /// [`Corrupt`] when they do not lie inside.
-    pub fn new(
-        region: &Region,
-        offset: u64,
-        len: u64,
-        cooperative: Option<Cooperative>,
-    ) -> Result<Self, Corrupt> {
-        Ok(Self { region: region.part(offset, len)?, cooperative })
+    #[inline]
+    pub fn new(region: &'r Region, offset: u64, len: u64, cooperative: Option<Cooperative>) -> Result<Self, Corrupt> {
+        let offset = region.checked(offset, len, 1, "payload")?;
+        Ok(Self { region, offset, len, cooperative })
     }
 
     /// Length in bytes.
     pub fn len(&self) -> u64 {
-        self.region.len()
+        self.len
     }
 
     /// Whether it has no bytes.
     pub fn is_empty(&self) -> bool {
-        self.region.is_empty()
+        self.len == 0
     }
 
     /// Copies `bytes` to `offset`. Does not block.
@@ -95,9 +93,7 @@ impl Payload {
     /// # Errors
     /// [`PayloadError::OutOfRange`]; nothing was written then.
     pub fn write(&mut self, offset: u64, bytes: &[u8]) -> Result<(), PayloadError> {
-        let at = self.range(offset, bytes.len() as u64)?;
-        // SAFETY: `at` lies inside the region.
-        let target = unsafe { self.region.pointer().add(at) };
+        let target = self.place(offset, bytes.len() as u64)?;
         // SAFETY: the target range lies inside the mapping, and private memory cannot overlap it; other processes
         // that write it as well can spoil the bytes, never this process.
         unsafe { std::ptr::copy_nonoverlapping(bytes.as_ptr(), target, bytes.len()) };
@@ -109,9 +105,7 @@ impl Payload {
     /// # Errors
     /// [`PayloadError::OutOfRange`]; `bytes` is unchanged then.
     pub fn read(&self, offset: u64, bytes: &mut [u8]) -> Result<(), PayloadError> {
-        let at = self.range(offset, bytes.len() as u64)?;
-        // SAFETY: `at` lies inside the region.
-        let source = unsafe { self.region.pointer().add(at) };
+        let source = self.place(offset, bytes.len() as u64)?;
         // SAFETY: the source range lies inside the mapping, and private memory cannot overlap it.
         unsafe { std::ptr::copy_nonoverlapping(source, bytes.as_mut_ptr(), bytes.len()) };
         Ok(())
@@ -119,50 +113,42 @@ impl Payload {
 
     /// Sets every byte to `value`. Does not block.
     pub fn fill(&mut self, value: u8) {
-        let len = self.region.len() as usize;
-        // SAFETY: the region is `len` bytes of the mapping, and this is their owner.
-        unsafe { std::ptr::write_bytes(self.region.pointer(), value, len) };
+        let start = self.start();
+        // SAFETY: `len` bytes of the mapping lie there, and this is their owner.
+        unsafe { std::ptr::write_bytes(start, value, self.len as usize) };
     }
 
     /// The bytes in place.
     ///
     /// # Errors
     /// [`PayloadError::NotCooperative`].
-    pub fn as_slice(&self) -> Result<&[u8], PayloadError> {
+    pub fn into_slice(self) -> Result<&'r [u8], PayloadError> {
         self.cooperative.ok_or(PayloadError::NotCooperative)?;
         // SAFETY: in bounds by construction; the user vouched that nobody else writes them while this owner lives.
-        Ok(unsafe { std::slice::from_raw_parts(self.region.pointer(), self.region.len() as usize) })
+        Ok(unsafe { std::slice::from_raw_parts(self.start(), self.len as usize) })
     }
 
     /// The bytes in place, to change.
     ///
     /// # Errors
     /// [`PayloadError::NotCooperative`].
-    pub fn as_mut_slice(&mut self) -> Result<&mut [u8], PayloadError> {
+    pub fn into_mut_slice(self) -> Result<&'r mut [u8], PayloadError> {
         self.cooperative.ok_or(PayloadError::NotCooperative)?;
-        // SAFETY: as in `as_slice`, and `&mut self` is the one owner.
-        Ok(unsafe { std::slice::from_raw_parts_mut(self.region.pointer(), self.region.len() as usize) })
+        // SAFETY: as in `into_slice`; the user vouched for one owner, who made this for one access.
+        Ok(unsafe { std::slice::from_raw_parts_mut(self.start(), self.len as usize) })
     }
 
-    /// Copies `len` bytes of `source` at `source_offset` to the start of this one. Does not block.
-    ///
-    /// # Errors
-    /// [`PayloadError::OutOfRange`]; nothing was written then.
-    pub fn copy_from(&mut self, source: &Payload, source_offset: u64, len: u64) -> Result<(), PayloadError> {
-        let from = source.range(source_offset, len)?;
-        self.range(0, len)?;
-        // SAFETY: `from` lies inside the source region.
-        let from = unsafe { source.region.pointer().add(from) };
-        // SAFETY: both ranges lie inside their mappings; `copy` allows them to overlap.
-        unsafe { std::ptr::copy(from, self.region.pointer(), len as usize) };
-        Ok(())
+    fn start(&self) -> *mut u8 {
+        // SAFETY: `offset` was checked to lie inside the region.
+        unsafe { self.region.pointer().add(self.offset) }
     }
 
-    fn range(&self, offset: u64, len: u64) -> Result<usize, PayloadError> {
-        let size = self.region.len();
+    /// Address of `len` bytes at `offset`, if there are so many.
+    fn place(&self, offset: u64, len: u64) -> Result<*mut u8, PayloadError> {
         match offset.checked_add(len) {
-            Some(end) if end <= size => Ok(offset as usize),
-            _ => Err(PayloadError::OutOfRange { offset, len, size }),
+            // SAFETY: the range lies inside the region.
+            Some(end) if end <= self.len => Ok(unsafe { self.start().add(offset as usize) }),
+            _ => Err(PayloadError::OutOfRange { offset, len, size: self.len }),
         }
     }
 }
@@ -205,14 +191,18 @@ mod tests {
 
     use super::*;
 
-    fn payload(cooperative: Option<Cooperative>) -> Payload {
-        let region = Region::new(Arc::new(Mapping::anonymous(4096).unwrap()));
-        Payload::new(&region, 100, 50, cooperative).unwrap()
+    fn region() -> Region {
+        Region::new(Arc::new(Mapping::anonymous(4096).unwrap()))
+    }
+
+    fn payload(region: &Region, cooperative: Option<Cooperative>) -> Payload<'_> {
+        Payload::new(region, 100, 50, cooperative).unwrap()
     }
 
     #[test]
     fn what_is_written_is_read_back() {
-        let mut payload = payload(None);
+        let region = region();
+        let mut payload = payload(&region, None);
         payload.write(10, b"weyr").unwrap();
         let mut bytes = [0; 4];
         payload.read(10, &mut bytes).unwrap();
@@ -221,11 +211,9 @@ mod tests {
 
     #[test]
     fn a_range_outside_is_refused_and_changes_nothing() {
-        let mut payload = payload(None);
-        assert_eq!(
-            payload.write(47, b"weyr"),
-            Err(PayloadError::OutOfRange { offset: 47, len: 4, size: 50 })
-        );
+        let region = region();
+        let mut payload = payload(&region, None);
+        assert_eq!(payload.write(47, b"weyr"), Err(PayloadError::OutOfRange { offset: 47, len: 4, size: 50 }));
         assert!(payload.read(u64::MAX, &mut [0; 4]).is_err());
         let mut bytes = [1; 50];
         payload.read(0, &mut bytes).unwrap();
@@ -234,11 +222,12 @@ mod tests {
 
     #[test]
     fn references_exist_only_on_the_word_of_the_user() {
-        assert_eq!(payload(None).as_slice(), Err(PayloadError::NotCooperative));
-        assert_eq!(payload(None).as_mut_slice(), Err(PayloadError::NotCooperative));
+        let region = region();
+        assert_eq!(payload(&region, None).into_slice(), Err(PayloadError::NotCooperative));
+        assert_eq!(payload(&region, None).into_mut_slice(), Err(PayloadError::NotCooperative));
         // SAFETY: a private mapping of this test.
-        let mut payload = payload(Some(unsafe { Cooperative::assume() }));
-        payload.as_mut_slice().unwrap()[0] = 9;
-        assert_eq!(payload.as_slice().unwrap()[0], 9);
+        let word = Some(unsafe { Cooperative::assume() });
+        payload(&region, word).into_mut_slice().unwrap()[0] = 9;
+        assert_eq!(payload(&region, word).into_slice().unwrap()[0], 9);
     }
 }
