@@ -48,6 +48,36 @@ pub enum Error {
     /// The channel that is meant no longer exists.
     #[error("the channel no longer exists; its memory may hold something else by now")]
     Stale,
+    /// A message block of that size is not possible.
+    #[error("a message block of {bytes} bytes is not possible; choose {smallest} to {largest}")]
+    InvalidBlockSize {
+        /// Asked for, in bytes.
+        bytes: u64,
+        /// Smallest possible, in bytes.
+        smallest: u64,
+        /// Largest possible, in bytes.
+        largest: u64,
+    },
+    /// A channel for so many messages is not possible.
+    #[error("a capacity of {messages} messages is not possible; choose 1 to {largest}")]
+    InvalidCapacity {
+        /// Asked for, in messages.
+        messages: u64,
+        /// Largest possible, in messages.
+        largest: u64,
+    },
+    /// So many priority levels are not possible.
+    #[error("{levels} priority levels are not possible; this version has 1")]
+    InvalidLevels {
+        /// Asked for.
+        levels: u32,
+    },
+    /// The descriptor's bytes do not make sense.
+    #[error("the channel descriptor is damaged: {reason}")]
+    DamagedDescriptor {
+        /// What is wrong with it.
+        reason: &'static str,
+    },
     /// This process has 65,535 handles on the channel.
     #[error("this process has too many handles on the channel; clone one instead of attaching again")]
     TooManyHandles,

@@ -17,6 +17,8 @@
 #![forbid(unsafe_code)]
 
 mod attached;
+mod attributes;
+mod descriptor;
 mod error;
 #[cfg(all(test, not(any(weyr_face = "loom", weyr_face = "explore"))))]
 mod fake_pool;
@@ -28,6 +30,8 @@ mod tally;
 mod wait;
 mod walk;
 
+pub use attributes::ChannelAttributes;
+pub use descriptor::ChannelDescriptor;
 pub use error::Error;
 pub use wait::WaitMode;
 
