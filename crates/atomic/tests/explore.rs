@@ -356,6 +356,28 @@ fn a_waker_may_choose_any_sleeper_and_counts_whom_it_woke() {
 }
 
 #[test]
+fn a_sleeper_that_is_stopped_still_takes_a_wake_up() {
+    let sleeper = |word: &AtomicU32, _: &Context| {
+        futex_wait(word, 0);
+    };
+    let waking = |count: u32| {
+        Model::new("stopped sleeper")
+            .memory(AtomicU32::zeroed)
+            .process(sleeper)
+            .process(sleeper)
+            .process(move |word, _| {
+                word.store(1, Ordering::SeqCst);
+                futex_wake(word, count);
+            })
+            .may_stop([0])
+            .at_end(|_, outcome| outcome.nobody_blocked())
+            .run()
+    };
+    waking(1).assert_violated("P0 stopped, P1 blocked in futex_wait");
+    waking(2).assert_holds();
+}
+
+#[test]
 fn a_timed_sleep_may_end_by_itself() {
     let ends = Rc::new(RefCell::new(BTreeSet::new()));
     let found = ends.clone();

@@ -186,7 +186,7 @@ impl Search {
         match process.status {
             Status::Finished => Fate::Finished,
             Status::Dead => Fate::Dead,
-            Status::Stopped => Fate::Stopped,
+            Status::Stopped | Status::StoppedAsleep(_) => Fate::Stopped,
             Status::Running | Status::Sleeping(_) => Fate::Blocked(describe(self.locals.next(process.local))),
         }
     }
@@ -194,7 +194,7 @@ impl Search {
     /// All ways on from the machine's state, the last to be taken first.
     fn steps_from(&mut self, state: &State) -> Result<Vec<Step>, Stop> {
         let mut steps = Vec::new();
-        let (dead, stopped) = (state.count(Status::Dead), state.count(Status::Stopped));
+        let (dead, stopped) = (state.deaths(), state.stops());
         for (index, process) in state.processes.iter().enumerate().rev() {
             if process.is_alive() && self.rules.may_die[index] && dead < self.rules.deaths {
                 steps.push(Step::Die(index));
@@ -261,7 +261,7 @@ impl Search {
                 Ok(())
             }
             Step::Die(_) => self.end(process, Status::Dead),
-            Step::Stop(_) => self.end(process, Status::Stopped),
+            Step::Stop(_) => self.stop(process),
         }
     }
 
@@ -276,7 +276,10 @@ impl Search {
 
     fn wake(&mut self, waker: usize, sleepers: u64) -> Result<(), Stop> {
         for sleeper in (0..64).filter(|sleeper| sleepers & 1 << sleeper != 0) {
-            self.end_sleep(sleeper, slept::WOKEN)?;
+            match machine::with(|machine| machine.state.processes[sleeper].status) {
+                Status::StoppedAsleep(_) => self.end(sleeper, Status::Stopped)?,
+                _ => self.end_sleep(sleeper, slept::WOKEN)?,
+            }
         }
         self.advance(waker, sleepers.count_ones().into())
     }
@@ -284,6 +287,14 @@ impl Search {
     fn end_sleep(&mut self, process: usize, answer: u64) -> Result<(), Stop> {
         machine::with(|machine| machine.state.processes[process].status = Status::Running);
         self.advance(process, answer)
+    }
+
+    fn stop(&mut self, process: usize) -> Result<(), Stop> {
+        let status = match machine::with(|machine| machine.state.processes[process].status) {
+            Status::Sleeping(cell) => Status::StoppedAsleep(cell),
+            _ => Status::Stopped,
+        };
+        self.end(process, status)
     }
 
     fn end(&mut self, process: usize, status: Status) -> Result<(), Stop> {

@@ -18,6 +18,8 @@ pub(crate) enum Status {
     Dead,
     /// Never scheduled again, and not dead.
     Stopped,
+    /// Stopped in its sleep: still takes a wake-up from those that could use it.
+    StoppedAsleep(CellIndex),
 }
 
 /// One process of a state.
@@ -51,6 +53,7 @@ impl ProcessState {
             Status::Finished => (2, 0),
             Status::Dead => (3, 0),
             Status::Stopped => (4, 0),
+            Status::StoppedAsleep(cell) => (5, u64::from(cell.0)),
         };
         sum = sum.with(status | cell << 8 | u64::from(self.patience) << 40).with(self.buffer.len() as u64);
         if self.is_alive() {
@@ -126,15 +129,22 @@ impl State {
         self.processes[process].status == Status::Dead && self.processes[process].buffer.is_empty()
     }
 
-    /// Processes with this end.
-    pub(crate) fn count(&self, status: Status) -> usize {
-        self.processes.iter().filter(|process| process.status == status).count()
+    /// Processes that were killed.
+    pub(crate) fn deaths(&self) -> usize {
+        self.processes.iter().filter(|process| process.status == Status::Dead).count()
+    }
+
+    /// Processes that were stopped.
+    pub(crate) fn stops(&self) -> usize {
+        let stopped =
+            |process: &&ProcessState| matches!(process.status, Status::Stopped | Status::StoppedAsleep(_));
+        self.processes.iter().filter(stopped).count()
     }
 
     /// Processes that sleep on `cell`.
     pub(crate) fn sleepers(&self, cell: CellIndex) -> Vec<usize> {
-        let sleeps = |index: &usize| self.processes[*index].status == Status::Sleeping(cell);
-        (0..self.processes.len()).filter(sleeps).collect()
+        let asleep = [Status::Sleeping(cell), Status::StoppedAsleep(cell)];
+        (0..self.processes.len()).filter(|&index| asleep.contains(&self.processes[index].status)).collect()
     }
 
     /// 128 bits over all of it; an untouched cell counts as one that holds its initial value.
