@@ -10,7 +10,9 @@
 //! | std | `cargo test -p weyr-atomic` |
 //! | crash | `RUSTFLAGS='--cfg weyr_face="crash"' CARGO_TARGET_DIR=target/crash cargo test -p weyr-atomic` |
 //! | loom | `RUSTFLAGS='--cfg weyr_face="loom"' CARGO_TARGET_DIR=target/loom cargo test --release -p weyr-atomic --test loom` |
-//! | explore | `RUSTFLAGS='--cfg weyr_face="explore"' CARGO_TARGET_DIR=target/explore cargo test --release -p weyr-atomic --test explore` |
+//! | explore | `RUSTFLAGS='--cfg weyr_face="explore"' CARGO_TARGET_DIR=target/explore cargo test --release -p weyr-atomic` |
+//!
+//! (`RUSTDOCFLAGS` with the same `--cfg` runs the doc example of `explore` as well.)
 //!
 //! # The faces
 //!
@@ -45,6 +47,8 @@
 
 #[cfg(weyr_face = "crash")]
 pub mod crash;
+#[cfg(weyr_face = "explore")]
+pub mod explore;
 #[cfg(weyr_face = "loom")]
 mod loom_face;
 mod membarrier;
@@ -55,6 +59,8 @@ mod zeroed;
 
 #[cfg(weyr_face = "crash")]
 pub use crash::{AtomicU8, AtomicU32, AtomicU64, compiler_fence, fence, hint, thread};
+#[cfg(weyr_face = "explore")]
+pub use explore::{AtomicU8, AtomicU32, AtomicU64, compiler_fence, fence, hint, thread};
 #[cfg(weyr_face = "loom")]
 pub use loom_face::{AtomicU8, AtomicU32, AtomicU64, compiler_fence, fence, hint, loom, thread};
 #[cfg(not(any(weyr_face = "crash", weyr_face = "loom", weyr_face = "explore")))]

@@ -1,1 +1,46 @@
 //! weyr's channels: messages and ownership of memory between threads and processes.
+//!
+//! A channel lies in one allocation of a managed pool. Any number of threads and processes send to it and receive
+//! from it at once; each message goes to one receiver, in one order. Whoever of them dies or is stopped, at any
+//! instruction, the others go on: no message whose send returned is lost, except by the death of the process that has
+//! taken it, and no memory.
+//!
+//! | module | concept |
+//! | --- | --- |
+//! | `host` | what a channel asks of the pool in which it lies |
+//! | `attached` | a channel as one process has it |
+//! | `walk` | how a handle finds the tail and the head |
+//! | `send`, `receive` | the steps of a message |
+//! | `wait` | spinning, sleeping, deadlines, patience |
+//!
+//! What it does not do: it knows no network; it copies into a message only what fits one block.
+#![forbid(unsafe_code)]
+
+mod attached;
+mod attributes;
+mod descriptor;
+mod error;
+#[cfg(all(test, not(any(weyr_face = "loom", weyr_face = "explore"))))]
+mod fake_pool;
+mod hindrance;
+mod host;
+mod receive;
+mod send;
+mod tally;
+mod wait;
+mod walk;
+
+pub use attributes::ChannelAttributes;
+pub use descriptor::ChannelDescriptor;
+pub use error::Error;
+pub use wait::WaitMode;
+
+/// The protocol over any host, for models and tests; no part of the stable interface.
+#[doc(hidden)]
+pub mod protocol {
+    pub use crate::attached::Attached;
+    pub use crate::host::Host;
+    pub use crate::receive::{ReceiveSide, Taken};
+    pub use crate::send::{Bytes, Claim, Outgoing, SendSide, Transfer};
+    pub use crate::wait::{Attempt, Tried};
+}

@@ -10,17 +10,26 @@
 //! before it was checked here. This crate knows nothing of pools and channels as objects, and starts no system call.
 
 mod corrupt;
+mod event;
 mod identity;
 mod layout;
 mod payload;
 mod region;
+mod ring;
+mod slot;
 mod table;
 
 pub use corrupt::Corrupt;
+pub use event::{Armed, Awake, Event, Futex, KernelFutex};
 pub use identity::{Actor, BlockReference};
 pub use layout::{Field, Layout, Shareable};
 pub use payload::{Cooperative, Payload, PayloadError};
 pub use region::Region;
+pub use ring::{
+    AttachError, Geometry, MAX_BLOCK_SIZE, MAX_CAPACITY, MIN_BLOCK_SIZE, MessageReference, RING_MAGIC,
+    RING_VERSION, Ring, RingHeader, RingOpenError,
+};
+pub use slot::{Description, Holder, Lap, MessageKind, Position, SLOT_HEAD_BYTES, Slot, SlotState, SlotWord};
 pub use table::{Strided, Table};
 
 #[doc(hidden)]

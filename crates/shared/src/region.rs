@@ -71,7 +71,12 @@ impl Region {
     ///
     /// # Errors
     /// [`Corrupt`] when they do not lie inside or are misaligned.
-    pub fn table<T: Shareable>(&self, offset: u64, count: u64, what: &'static str) -> Result<Table<T>, Corrupt> {
+    pub fn table<T: Shareable>(
+        &self,
+        offset: u64,
+        count: u64,
+        what: &'static str,
+    ) -> Result<Table<T>, Corrupt> {
         let bytes = count.checked_mul(size_of::<T>() as u64).ok_or(Corrupt::new(what, offset))?;
         let at = self.checked(offset, bytes, align_of::<T>(), what)?;
         // SAFETY: `at` lies inside the mapping.
@@ -100,7 +105,9 @@ impl Region {
         // SAFETY: `at` lies inside the mapping.
         let pointer = unsafe { self.pointer().add(at) };
         // SAFETY: `count` aligned elements `stride` apart lie inside the mapping, which the table keeps alive.
-        Ok(unsafe { Strided::from_raw(pointer, stride as usize, count as usize, Arc::clone(&self.mapping) as _) })
+        Ok(unsafe {
+            Strided::from_raw(pointer, stride as usize, count as usize, Arc::clone(&self.mapping) as _)
+        })
     }
 
     /// Address of the first byte; valid for `len` bytes while `self` lives.
@@ -110,7 +117,13 @@ impl Region {
     }
 
     /// Checks `offset .. offset + len` and its alignment; returns the offset as an index.
-    pub(crate) fn checked(&self, offset: u64, len: u64, align: usize, what: &'static str) -> Result<usize, Corrupt> {
+    pub(crate) fn checked(
+        &self,
+        offset: u64,
+        len: u64,
+        align: usize,
+        what: &'static str,
+    ) -> Result<usize, Corrupt> {
         let end = offset.checked_add(len);
         let inside = end.is_some_and(|end| end <= self.len as u64);
         let address = (self.pointer() as u64).wrapping_add(offset);

@@ -1,0 +1,175 @@
+//! A channel as one process has it: its ring, the pool under it, and the name under which this process acts.
+//!
+//! One value serves all handles of a process. After fork(2) the child notices at its first use that it has another
+//! nonce, and attaches itself; what it drops before that, it leaves to the parent.
+
+use weyr_atomic::{AtomicU64, Ordering, thread};
+use weyr_shared::{Actor, BlockReference, Holder, Ring, SlotWord};
+
+use crate::Error;
+use crate::host::Host;
+
+/// A channel to which this process is attached.
+#[derive(Debug)]
+pub struct Attached<H: Host> {
+    pub(crate) ring: Ring,
+    pub(crate) host: H,
+    /// Nonce of the process whose thread attaches or has attached; zero: nobody.
+    attaching: AtomicU64,
+    /// Nonce of the process for which `actor` is right; zero: none.
+    attached: AtomicU64,
+    /// `process:16 | epoch:32`.
+    actor: AtomicU64,
+}
+
+impl<H: Host> Attached<H> {
+    /// Attaches this process to the channel in `ring`. The caller then makes sure that the ring is still what it was.
+    ///
+    /// # Errors
+    /// [`Error::Stale`], [`Error::TooManyHandles`], [`Error::Destroyed`], or the pool's.
+    pub fn new(ring: Ring, host: H) -> Result<Self, Error> {
+        let zero = || AtomicU64::new(0);
+        let attached = Self { ring, host, attaching: zero(), attached: zero(), actor: zero() };
+        attached.me()?;
+        Ok(attached)
+    }
+
+    /// The ring.
+    pub fn ring(&self) -> &Ring {
+        &self.ring
+    }
+
+    /// The host.
+    pub fn host(&self) -> &H {
+        &self.host
+    }
+
+    /// Under which name this process acts here. Attaches a forked child.
+    ///
+    /// # Errors
+    /// As [`new`](Self::new).
+    #[inline]
+    pub fn me(&self) -> Result<Holder, Error> {
+        self.actor().map(Holder::from)
+    }
+
+    #[inline]
+    pub(crate) fn actor(&self) -> Result<Actor, Error> {
+        let nonce = self.host.nonce();
+        if self.attached.load(Ordering::Acquire) == nonce {
+            return Ok(self.known_actor());
+        }
+        self.attach_as(nonce)
+    }
+
+    #[inline]
+    fn known_actor(&self) -> Actor {
+        let bits = self.actor.load(Ordering::Relaxed);
+        Actor { process: (bits >> 32) as u16, epoch: bits as u32 }
+    }
+
+    /// One thread attaches the process, the others let it. A claim that a fork copied names the parent, and is taken.
+    #[cold]
+    fn attach_as(&self, nonce: u64) -> Result<Actor, Error> {
+        loop {
+            let claimed = self.attaching.load(Ordering::Acquire);
+            let mine = claimed != nonce
+                && self
+                    .attaching
+                    .compare_exchange(claimed, nonce, Ordering::AcqRel, Ordering::Acquire)
+                    .is_ok();
+            if mine {
+                return self.attach_now(nonce);
+            }
+            if self.attached.load(Ordering::Acquire) == nonce {
+                return Ok(self.known_actor());
+            }
+            thread::yield_now();
+        }
+    }
+
+    fn attach_now(&self, nonce: u64) -> Result<Actor, Error> {
+        let outcome = self.host.me().and_then(|actor| self.attach_actor(actor));
+        match outcome {
+            Ok(actor) => {
+                self.actor.store(u64::from(actor.process) << 32 | u64::from(actor.epoch), Ordering::Relaxed);
+                self.attached.store(nonce, Ordering::Release);
+            }
+            Err(_) => self.attaching.store(0, Ordering::Release),
+        }
+        outcome
+    }
+
+    fn attach_actor(&self, actor: Actor) -> Result<Actor, Error> {
+        self.ring.attach(actor)?;
+        if self.ring.is_destroyed() {
+            self.leave(actor);
+            return Err(Error::Destroyed);
+        }
+        Ok(actor)
+    }
+
+    /// Detaches this process, after emptying the channel if it was destroyed. Who turns out to be the last frees the
+    /// channel's memory; that is what the answer says.
+    pub(crate) fn detach(&self) -> bool {
+        let nonce = self.host.nonce();
+        let mine = self.attached.compare_exchange(nonce, 0, Ordering::AcqRel, Ordering::Acquire).is_ok();
+        mine && self.leave(self.known_actor())
+    }
+
+    fn leave(&self, actor: Actor) -> bool {
+        if self.ring.is_destroyed() {
+            self.drain(actor.into());
+        }
+        // A word that cannot be keeps the memory: then it is the pool's verification that says so.
+        self.ring.detach(actor).unwrap_or(false)
+    }
+
+    /// Forbids all further messages, wakes everybody, and frees what no one will receive.
+    ///
+    /// # Errors
+    /// [`Error::Destroyed`]: another was first; or the pool's.
+    pub fn destroy(&self) -> Result<(), Error> {
+        let me = self.me()?;
+        if !self.ring.destroy(self.host.futex()) {
+            return Err(Error::Destroyed);
+        }
+        self.drain(me);
+        Ok(())
+    }
+
+    fn drain(&self, me: Holder) {
+        // A block that is not on its way is not this channel's to free; a corrupt slot keeps its message. Both are
+        // for the pool's verification to report: whoever detaches cannot be told.
+        let free = |block: BlockReference| drop(self.host.take_transfer(block));
+        let _ = self.ring.drain(me, free);
+    }
+
+    /// # Errors
+    /// [`Error::Destroyed`].
+    #[inline]
+    pub(crate) fn check_usable(&self) -> Result<(), Error> {
+        if self.ring.is_destroyed() { Err(Error::Destroyed) } else { Ok(()) }
+    }
+
+    /// Whether the holder that `word` names is dead; then the pool was recovered from it, and this slot repaired.
+    pub(crate) fn bury(&self, index: u32, word: SlotWord) -> Result<bool, Error> {
+        let holder = word.holder;
+        if !word.state.names_holder() || !self.host.is_dead(holder) {
+            return Ok(false);
+        }
+        self.host.recover(holder.process);
+        if self.ring.load(index)? == word {
+            self.repair(holder)?;
+        }
+        Ok(true)
+    }
+
+    /// What recovery of the pool leaves: words of one whom the pool no longer knows.
+    fn repair(&self, holder: Holder) -> Result<(), Error> {
+        let actor = Actor { process: holder.process, epoch: holder.epoch.into() };
+        let (is_dead, in_flight) = (|| self.host.is_dead(holder), |block| self.host.in_flight(block));
+        self.ring.repair(actor, is_dead, in_flight, self.host.futex())?;
+        Ok(())
+    }
+}

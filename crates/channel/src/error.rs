@@ -1,0 +1,104 @@
+//! Why an operation on a channel failed.
+
+use weyr_shared::{AttachError, Corrupt, RingOpenError};
+
+/// Why an operation on a channel failed. Unless a variant says otherwise, nothing has changed.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// No slot is free for a message just now.
+    #[error("the channel is full; receive from it, or wait with `send` or `send_until`")]
+    Full,
+    /// No message waits just now.
+    #[error("the channel is empty; wait with `receive` or `receive_until`")]
+    Empty,
+    /// The deadline has passed.
+    #[error("the deadline has passed")]
+    Timeout,
+    /// The channel was destroyed; no message moves any more.
+    #[error("the channel was destroyed")]
+    Destroyed,
+    /// The message is larger than a slot, or than the buffer to receive it. In the latter case it stays.
+    #[error(
+        "the message needs {needed} bytes and there are {largest}; send an allocation, or pass a larger buffer"
+    )]
+    TooLarge {
+        /// Bytes of the message.
+        needed: u64,
+        /// Bytes that there are.
+        largest: u64,
+    },
+    /// Shared memory does not hold what it must; the slot in question may be lost, the rest goes on.
+    #[error(transparent)]
+    Corrupt(#[from] Corrupt),
+    /// The object belongs to the process before fork(2), and this is its child.
+    #[error(
+        "this belongs to the parent process; after fork only channels, senders and receivers can be used"
+    )]
+    Forked,
+    /// What was to be attached to is no channel.
+    #[error("there is no channel at this place; pass the descriptor of a channel")]
+    NotAChannel,
+    /// Another version of weyr made the channel.
+    #[error("the channel has layout version {found}, which this version of weyr does not know")]
+    Version {
+        /// Version in the channel.
+        found: u32,
+    },
+    /// The channel that is meant no longer exists.
+    #[error("the channel no longer exists; its memory may hold something else by now")]
+    Stale,
+    /// A message block of that size is not possible.
+    #[error("a message block of {bytes} bytes is not possible; choose {smallest} to {largest}")]
+    InvalidBlockSize {
+        /// Asked for, in bytes.
+        bytes: u64,
+        /// Smallest possible, in bytes.
+        smallest: u64,
+        /// Largest possible, in bytes.
+        largest: u64,
+    },
+    /// A channel for so many messages is not possible.
+    #[error("a capacity of {messages} messages is not possible; choose 1 to {largest}")]
+    InvalidCapacity {
+        /// Asked for, in messages.
+        messages: u64,
+        /// Largest possible, in messages.
+        largest: u64,
+    },
+    /// So many priority levels are not possible.
+    #[error("{levels} priority levels are not possible; this version has 1")]
+    InvalidLevels {
+        /// Asked for.
+        levels: u32,
+    },
+    /// The descriptor's bytes do not make sense.
+    #[error("the channel descriptor is damaged: {reason}")]
+    DamagedDescriptor {
+        /// What is wrong with it.
+        reason: &'static str,
+    },
+    /// This process has 65,535 handles on the channel.
+    #[error("this process has too many handles on the channel; clone one instead of attaching again")]
+    TooManyHandles,
+}
+
+impl From<AttachError> for Error {
+    fn from(error: AttachError) -> Self {
+        match error {
+            AttachError::Gone => Self::Stale,
+            AttachError::TooManyHandles => Self::TooManyHandles,
+            AttachError::Corrupt(corrupt) => Self::Corrupt(corrupt),
+        }
+    }
+}
+
+impl From<RingOpenError> for Error {
+    fn from(error: RingOpenError) -> Self {
+        match error {
+            RingOpenError::NotAChannel => Self::NotAChannel,
+            RingOpenError::Version { found } => Self::Version { found },
+            RingOpenError::Corrupt(corrupt) => Self::Corrupt(corrupt),
+        }
+    }
+}

@@ -1,0 +1,193 @@
+//! A pool for tests: a table of blocks and a list of the dead, in private memory.
+
+use std::cell::Cell;
+use std::collections::{BTreeMap, BTreeSet};
+use std::rc::Rc;
+use std::time::Duration;
+
+use weyr_atomic::AtomicU32;
+use weyr_shared::{Actor, Awake, BlockReference, Futex, Geometry, Holder, Ring};
+
+use crate::Error;
+use crate::attached::Attached;
+use crate::host::Host;
+
+/// Who has a block.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Owner {
+    Free,
+    Process(u16),
+    InFlight(u16),
+}
+
+#[derive(Debug, Default)]
+struct Shared {
+    blocks: BTreeMap<u64, (u64, Owner)>,
+    dead: BTreeSet<u16>,
+    recovered: Vec<u16>,
+}
+
+/// The pool and its one channel; one thread plays all processes.
+#[derive(Debug, Clone)]
+pub(crate) struct FakePool {
+    shared: Rc<std::cell::RefCell<Shared>>,
+    clock: Rc<Cell<Duration>>,
+    pub(crate) ring: Ring,
+}
+
+/// The pool as one process sees it.
+#[derive(Debug)]
+pub(crate) struct FakeHost {
+    pool: FakePool,
+    actor: Actor,
+    pub(crate) nonce: Cell<u64>,
+    futex: FakeFutex,
+}
+
+/// Nobody sleeps; a sleep is over at once.
+#[derive(Debug)]
+pub(crate) struct FakeFutex;
+
+impl Futex for FakeFutex {
+    fn wait(&self, _word: &AtomicU32, _expected: u32, _time: Duration) -> Awake {
+        Awake::TimedOut
+    }
+
+    fn wake(&self, _word: &AtomicU32, _count: u32) -> u32 {
+        0
+    }
+}
+
+/// A block in the hands of a process; dropping it is not freeing, for tests look at the owner.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct FakeBlock(pub(crate) BlockReference);
+
+impl FakePool {
+    pub(crate) fn new(capacity: u32) -> Self {
+        let geometry = Geometry { block_size: 48, capacity, attributes: false, processes: 8 };
+        let ring = Ring::private(&geometry).unwrap();
+        Self { shared: Rc::default(), clock: Rc::new(Cell::new(Duration::from_secs(1))), ring }
+    }
+
+    /// The channel as process `process` has it.
+    pub(crate) fn process(&self, process: u16) -> Attached<FakeHost> {
+        let host = FakeHost {
+            pool: self.clone(),
+            actor: Actor { process, epoch: 0x1_0007 },
+            nonce: Cell::new(u64::from(process) + 1),
+            futex: FakeFutex,
+        };
+        Attached::new(self.ring.clone(), host).unwrap()
+    }
+
+    pub(crate) fn kill(&self, process: u16) {
+        self.shared.borrow_mut().dead.insert(process);
+    }
+
+    pub(crate) fn pass(&self, time: Duration) {
+        self.clock.set(self.clock.get() + time);
+    }
+
+    pub(crate) fn block(&self, offset: u64, process: u16) -> FakeBlock {
+        self.shared.borrow_mut().blocks.insert(offset, (1, Owner::Process(process)));
+        FakeBlock(BlockReference { offset, generation: 1 })
+    }
+
+    pub(crate) fn owner(&self, offset: u64) -> Owner {
+        self.shared.borrow().blocks[&offset].1
+    }
+
+    pub(crate) fn recovered(&self) -> Vec<u16> {
+        self.shared.borrow().recovered.clone()
+    }
+
+    fn change(&self, reference: BlockReference, from: Owner, to: Owner) -> Result<(), Error> {
+        match self.shared.borrow_mut().blocks.get_mut(&reference.offset) {
+            Some((generation, owner)) if *generation == reference.generation && *owner == from => {
+                *owner = to;
+                Ok(())
+            }
+            _ => Err(Error::Stale),
+        }
+    }
+
+    fn in_flight(&self, reference: BlockReference) -> Option<Owner> {
+        match self.shared.borrow().blocks.get(&reference.offset) {
+            Some((generation, owner @ Owner::InFlight(_))) if *generation == reference.generation => {
+                Some(*owner)
+            }
+            _ => None,
+        }
+    }
+
+    /// What recovery of a pool does: the channels first, then one sweep of the blocks.
+    pub(crate) fn recover(&self, process: u16) {
+        let actor = Actor { process, epoch: 0x1_0007 };
+        let repaired = self.ring.repair(actor, || true, |block| self.in_flight(block).is_some(), &FakeFutex);
+        repaired.unwrap();
+        let referred: BTreeSet<u64> = self.ring.references().map(|found| found.unwrap().1.offset).collect();
+        let mut shared = self.shared.borrow_mut();
+        for (offset, (_, owner)) in &mut shared.blocks {
+            let lost = *owner == Owner::InFlight(process) && !referred.contains(offset);
+            if *owner == Owner::Process(process) || lost {
+                *owner = Owner::Free;
+            }
+        }
+        shared.recovered.push(process);
+    }
+}
+
+impl Host for FakeHost {
+    type Block = FakeBlock;
+    type Futex = FakeFutex;
+
+    fn futex(&self) -> &FakeFutex {
+        &self.futex
+    }
+
+    fn nonce(&self) -> u64 {
+        self.nonce.get()
+    }
+
+    fn me(&self) -> Result<Actor, Error> {
+        Ok(self.actor)
+    }
+
+    fn now(&self) -> Duration {
+        self.pool.clock.get()
+    }
+
+    fn is_dead(&self, holder: Holder) -> bool {
+        self.pool.shared.borrow().dead.contains(&holder.process)
+    }
+
+    fn recover(&self, process: u16) {
+        self.pool.recover(process);
+    }
+
+    fn in_flight(&self, reference: BlockReference) -> bool {
+        self.pool.in_flight(reference).is_some()
+    }
+
+    fn reference(&self, block: &FakeBlock) -> BlockReference {
+        block.0
+    }
+
+    fn begin_transfer(&self, block: &FakeBlock) -> Result<(), Error> {
+        let me = self.actor.process;
+        self.pool.change(block.0, Owner::Process(me), Owner::InFlight(me))
+    }
+
+    fn revert_transfer(&self, block: &FakeBlock) -> Result<(), Error> {
+        let me = self.actor.process;
+        self.pool.change(block.0, Owner::InFlight(me), Owner::Process(me))
+    }
+
+    fn end_transfer(&self, _block: FakeBlock) {}
+
+    fn take_transfer(&self, reference: BlockReference) -> Result<FakeBlock, Error> {
+        let owner = self.pool.in_flight(reference).ok_or(Error::Stale)?;
+        self.pool.change(reference, owner, Owner::Process(self.actor.process))?;
+        Ok(FakeBlock(reference))
+    }
+}

@@ -1,0 +1,66 @@
+//! What a channel asks of the pool in which it lies.
+//!
+//! The protocol is written against this trait, so that models run it over blocks of their own. It knows processes
+//! by the names that slot words carry, and blocks by reference.
+
+use std::time::Duration;
+
+use weyr_shared::{Actor, BlockReference, Futex, Holder};
+
+use crate::Error;
+
+/// The pool under a channel, as the protocol sees it.
+pub trait Host {
+    /// A block that this process owns; dropping it frees it.
+    type Block;
+    /// How this process sleeps.
+    type Futex: Futex;
+
+    /// The futex.
+    fn futex(&self) -> &Self::Futex;
+
+    /// A number that changes when this process is forked: the child sees another.
+    fn nonce(&self) -> u64;
+
+    /// This process's slot and epoch; attaches to the pool anew in a forked child.
+    ///
+    /// # Errors
+    /// The pool's, when it cannot be attached to.
+    fn me(&self) -> Result<Actor, Error>;
+
+    /// Monotonic time since any moment.
+    fn now(&self) -> Duration;
+
+    /// Whether the process that a slot word names no longer exists. May ask the kernel; does not wait.
+    fn is_dead(&self, holder: Holder) -> bool;
+
+    /// Recovers the pool from the death of the user of a process slot, this channel included. Idempotent.
+    fn recover(&self, process: u16);
+
+    /// Whether the block is on its way by exactly this reference.
+    fn in_flight(&self, reference: BlockReference) -> bool;
+
+    /// The reference of a block.
+    fn reference(&self, block: &Self::Block) -> BlockReference;
+
+    /// Gives a block to the channel. From now on, when this process dies, it is freed if no message refers to it.
+    ///
+    /// # Errors
+    /// The pool's, when the block is not this process's to give.
+    fn begin_transfer(&self, block: &Self::Block) -> Result<(), Error>;
+
+    /// Takes a block back that `begin_transfer` gave and no message was published for.
+    ///
+    /// # Errors
+    /// The pool's, when the block is not on its way.
+    fn revert_transfer(&self, block: &Self::Block) -> Result<(), Error>;
+
+    /// Forgets a block whose message was published.
+    fn end_transfer(&self, block: Self::Block);
+
+    /// Makes the block of a message this process's: the instant of taking.
+    ///
+    /// # Errors
+    /// The pool's, when the block is not on its way by this reference.
+    fn take_transfer(&self, reference: BlockReference) -> Result<Self::Block, Error>;
+}

@@ -1,0 +1,562 @@
+//! The steps of a receive.
+//!
+//! 1. **Take**: a message that was given back, if the counters say that there is one; else, from the handle's
+//!    position, the one at the head: FULL to TAKING{me}, or to LEASED{me} for a lease.
+//! 2. **Read**: copy the bytes out, or make the block this process's. Commit point for a block: its own word in the
+//!    pool; the message is taken even if its slot still says otherwise.
+//! 3. **Release**: to EMPTY, in whatever lap senders have put the slot by now. Commit point for bytes: a receiver that
+//!    dies before leaves a message that is delivered again.
+//!
+//! The receivers' part of repair lies here too: a sender at the head that is slower than patience loses its turn.
+
+use std::time::Instant;
+
+use weyr_atomic::{AtomicU64, Ordering};
+use weyr_shared::{Corrupt, Description, Holder, MessageReference, Position, SlotState, SlotWord};
+
+use crate::attached::Attached;
+use crate::hindrance::Hindrance;
+use crate::host::Host;
+use crate::tally::Tally;
+use crate::wait::{Attempt, LONGEST_SLICE, Tried, Waiter};
+use crate::walk::{End, Walk};
+use crate::{Error, WaitMode};
+
+/// After how many looks at an empty channel a handle that never sleeps asks the clock.
+const LOOKS_PER_CLOCK: u64 = 1024;
+
+/// What one receiving handle remembers, in private memory.
+#[derive(Debug)]
+pub struct ReceiveSide {
+    position: AtomicU64,
+    hindrance: Hindrance,
+    fruitless: Tally,
+    inspected_ns: AtomicU64,
+    pub(crate) messages: Tally,
+    pub(crate) redelivered: Tally,
+    pub(crate) revoked: Tally,
+    pub(crate) bytes_copied: Tally,
+}
+
+impl Default for ReceiveSide {
+    fn default() -> Self {
+        Self {
+            position: AtomicU64::new(0),
+            hindrance: Hindrance::new(),
+            fruitless: Tally::new(),
+            inspected_ns: AtomicU64::new(0),
+            messages: Tally::new(),
+            redelivered: Tally::new(),
+            revoked: Tally::new(),
+            bytes_copied: Tally::new(),
+        }
+    }
+}
+
+/// A message in the hands of this process.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[must_use = "release it"]
+pub struct Taken {
+    index: u32,
+    word: SlotWord,
+    again: bool,
+}
+
+impl Taken {
+    /// Whether an earlier receiver may have seen it.
+    pub fn is_redelivered(&self) -> bool {
+        self.again
+    }
+}
+
+/// What a receiver sees in the slot at its place.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum View {
+    /// A message.
+    Ready,
+    /// The place is over, or another receiver's.
+    Over,
+    /// A sender writes.
+    Filling,
+    /// Nothing was sent here yet; whoever is named there is no obstacle unless dead.
+    Empty,
+    /// A lap that no slot can have while the place is not after the head.
+    Impossible,
+}
+
+fn view(word: SlotWord, place: Position) -> View {
+    match (word.lap.after(place.lap()), word.state) {
+        (0, SlotState::Full) => View::Ready,
+        (0, SlotState::Filling) => View::Filling,
+        (0, _) => View::Empty,
+        (1.., _) => View::Over,
+        _ => View::Impossible,
+    }
+}
+
+/// The steps.
+impl<H: Host> Attached<H> {
+    /// Step 1; `state` is TAKING or LEASED.
+    ///
+    /// # Errors
+    /// [`Error::Destroyed`], [`Error::Corrupt`], or the pool's.
+    #[inline]
+    pub fn try_take(
+        &self,
+        side: &ReceiveSide,
+        state: SlotState,
+        attempt: Attempt,
+    ) -> Result<Tried<Taken>, Error> {
+        let me = self.me()?;
+        self.check_usable()?;
+        if let Some(taken) = self.take_returned(side, me, state)? {
+            return Ok(Tried::Done(taken));
+        }
+        let tried = self.take_next(side, me, state, attempt)?;
+        if matches!(tried, Tried::Blocked { .. }) && (attempt.inspect || self.is_inspection_due(side)) {
+            return self.inspect(side, me, state, tried);
+        }
+        Ok(tried)
+    }
+
+    /// A message that was given back, when the counters differ. Only who has searched all slots in vain makes them
+    /// equal, and only for the count that it had seen before.
+    #[inline]
+    fn take_returned(
+        &self,
+        side: &ReceiveSide,
+        me: Holder,
+        state: SlotState,
+    ) -> Result<Option<Taken>, Error> {
+        let header = self.ring.header();
+        let made = header.returned_made.load(Ordering::Acquire);
+        let seen = header.returned_seen.load(Ordering::Acquire);
+        if made == seen {
+            return Ok(None);
+        }
+        let found = self.search_returned(side, me, state)?;
+        if found.is_none() {
+            // Failing means that another receiver has searched as well.
+            let _ = header.returned_seen.compare_exchange(seen, made, Ordering::SeqCst, Ordering::SeqCst);
+        }
+        Ok(found)
+    }
+
+    #[cold]
+    fn search_returned(
+        &self,
+        side: &ReceiveSide,
+        me: Holder,
+        state: SlotState,
+    ) -> Result<Option<Taken>, Error> {
+        for index in 0..self.ring.capacity() {
+            let word = self.ring.load(index)?;
+            let taken = word.held_by(state, me);
+            if word.state.is_returned() && self.ring.claim(index, word, taken)? {
+                let again = word.state == SlotState::Returned;
+                side.redelivered.add(u64::from(again));
+                return Ok(Some(Taken { index, word: taken, again }));
+            }
+        }
+        Ok(None)
+    }
+
+    #[inline]
+    fn take_next(
+        &self,
+        side: &ReceiveSide,
+        me: Holder,
+        state: SlotState,
+        attempt: Attempt,
+    ) -> Result<Tried<Taken>, Error> {
+        let mut walk = Walk::new(&self.ring, End::Head, &side.position);
+        while let Some(word) = walk.look()? {
+            let index = walk.place.index();
+            match view(word, walk.place) {
+                View::Ready => {
+                    let taken = word.held_by(state, me).laps_later(1);
+                    if self.ring.claim(index, word, taken)? {
+                        walk.advance(&side.position);
+                        return Ok(Tried::Done(Taken { index, word: taken, again: false }));
+                    }
+                }
+                View::Over => walk.go_on(word)?,
+                View::Filling | View::Empty => match self.overcome_sender(side, index, word, attempt)? {
+                    Tried::Done(()) => {}
+                    Tried::Blocked { hindered } => {
+                        walk.keep(&side.position);
+                        return Ok(Tried::Blocked { hindered });
+                    }
+                },
+                View::Impossible => return Err(Corrupt::new("lap of a slot", index.into()).into()),
+            }
+        }
+        walk.keep(&side.position);
+        Ok(Tried::EMPTY)
+    }
+
+    /// Done: the slot is to be looked at again.
+    fn overcome_sender(
+        &self,
+        side: &ReceiveSide,
+        index: u32,
+        word: SlotWord,
+        attempt: Attempt,
+    ) -> Result<Tried<()>, Error> {
+        if !word.state.names_holder() {
+            return Ok(Tried::EMPTY);
+        }
+        if !side.hindrance.outlasts(word, attempt.patience, self.host.now()) {
+            return Ok(Tried::Blocked { hindered: true });
+        }
+        if self.bury(index, word)? {
+            return Ok(Tried::Done(()));
+        }
+        if word.state != SlotState::Filling {
+            return Ok(Tried::EMPTY);
+        }
+        let revoked = word.held_by(SlotState::Revoked, word.holder).laps_later(1);
+        side.revoked.add(u64::from(self.ring.claim(index, word, revoked)?));
+        Ok(Tried::Done(()))
+    }
+
+    fn is_inspection_due(&self, side: &ReceiveSide) -> bool {
+        side.fruitless.add(1);
+        side.fruitless.get().is_multiple_of(LOOKS_PER_CLOCK) && self.is_time_to_inspect(side)
+    }
+
+    #[cold]
+    fn is_time_to_inspect(&self, side: &ReceiveSide) -> bool {
+        let now_ns = self.host.now().as_nanos() as u64;
+        let waited_ns = now_ns.saturating_sub(side.inspected_ns.load(Ordering::Relaxed));
+        let due = waited_ns >= LONGEST_SLICE.as_nanos() as u64;
+        if due {
+            side.inspected_ns.store(now_ns, Ordering::Relaxed);
+        }
+        due
+    }
+
+    /// The net under counters and wakes: buries every dead holder, and takes what was given back without being
+    /// counted. A channel that only one process still uses so recovers itself.
+    #[cold]
+    fn inspect(
+        &self,
+        side: &ReceiveSide,
+        me: Holder,
+        state: SlotState,
+        tried: Tried<Taken>,
+    ) -> Result<Tried<Taken>, Error> {
+        for index in 0..self.ring.capacity() {
+            let word = self.ring.load(index)?;
+            self.bury(index, word)?;
+        }
+        Ok(self.search_returned(side, me, state)?.map_or(tried, Tried::Done))
+    }
+
+    /// Step 1, waiting for a message until `deadline`.
+    ///
+    /// # Errors
+    /// As [`try_take`](Self::try_take), and [`Error::Timeout`].
+    pub fn take_until(
+        &self,
+        side: &ReceiveSide,
+        state: SlotState,
+        mode: WaitMode,
+        deadline: Option<Instant>,
+    ) -> Result<Taken, Error> {
+        let mut waiter = Waiter::new(mode, deadline);
+        let event = self.ring.to_receivers(self.host.futex());
+        loop {
+            match self.try_take(side, state, waiter.attempt()) {
+                Ok(Tried::Blocked { hindered }) => waiter.pause(&event, hindered)?,
+                Ok(Tried::Done(taken)) => {
+                    waiter.pass_on(&event, || self.is_ready_at(side));
+                    return Ok(taken);
+                }
+                Err(error) => {
+                    waiter.pass_on(&event, || true);
+                    return Err(error);
+                }
+            }
+        }
+    }
+
+    fn is_ready_at(&self, side: &ReceiveSide) -> bool {
+        let mut walk = Walk::new(&self.ring, End::Head, &side.position);
+        matches!(walk.look(), Ok(Some(word)) if view(word, walk.place) == View::Ready)
+    }
+
+    /// What the message is.
+    ///
+    /// # Errors
+    /// [`Error::Corrupt`].
+    #[inline]
+    pub fn description(&self, taken: &Taken) -> Result<Description, Error> {
+        Ok(self.ring.description(taken.index)?)
+    }
+
+    /// Step 2 for bytes: copies the start of the message into the whole of `bytes`.
+    ///
+    /// # Errors
+    /// [`Error::Corrupt`].
+    #[inline]
+    pub fn read_bytes(&self, taken: &Taken, bytes: &mut [u8]) -> Result<(), Error> {
+        Ok(self.ring.read_inline(taken.index, bytes)?)
+    }
+
+    /// What the message refers to.
+    ///
+    /// # Errors
+    /// [`Error::Corrupt`].
+    pub fn reference(&self, taken: &Taken) -> Result<MessageReference, Error> {
+        Ok(self.ring.reference(taken.index)?)
+    }
+
+    /// Step 2 for a block: it is this process's from now on.
+    ///
+    /// # Errors
+    /// [`Error::Corrupt`], or the pool's: it is not on its way by this reference.
+    pub fn take_block(&self, taken: &Taken) -> Result<(H::Block, MessageReference), Error> {
+        let message = self.ring.reference(taken.index)?;
+        Ok((self.host.take_transfer(message.block)?, message))
+    }
+
+    /// Step 3: the message is done with.
+    ///
+    /// # Errors
+    /// [`Error::Corrupt`]: the slot is no longer this process's; it may have been delivered again.
+    #[inline]
+    pub fn release(&self, taken: Taken) -> Result<(), Error> {
+        self.ring.release(taken.index, taken.word, SlotState::Empty)?;
+        self.ring.to_senders(self.host.futex()).signal();
+        Ok(())
+    }
+
+    /// Instead of step 3: gives the message back, to be received by anybody. `seen`: it is then marked as delivered
+    /// again. Does not wait. Dying before the count is raised leaves that to the repair.
+    ///
+    /// # Errors
+    /// [`Error::Corrupt`]: the slot is no longer this process's.
+    pub fn put_back(&self, taken: Taken, seen: bool) -> Result<(), Error> {
+        let state = if seen || taken.again { SlotState::Returned } else { SlotState::PutBack };
+        self.ring.release(taken.index, taken.word, state)?;
+        self.ring.count_returned();
+        self.ring.to_receivers(self.host.futex()).signal();
+        Ok(())
+    }
+}
+
+#[cfg(all(test, not(any(weyr_face = "loom", weyr_face = "explore"))))]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::fake_pool::{FakeHost, FakePool, Owner};
+    use crate::send::{Bytes, SendSide, Transfer};
+
+    type Process = Attached<FakeHost>;
+
+    fn send(process: &Process, side: &SendSide, byte: u8) -> bool {
+        let tried = process.try_send(side, &Bytes(&[byte]), Attempt::AT_ONCE).unwrap();
+        matches!(tried, Tried::Done(()))
+    }
+
+    fn take(process: &Process, side: &ReceiveSide, state: SlotState) -> Option<Taken> {
+        match process.try_take(side, state, Attempt::AT_ONCE).unwrap() {
+            Tried::Done(taken) => Some(taken),
+            Tried::Blocked { .. } => None,
+        }
+    }
+
+    fn byte(process: &Process, taken: &Taken) -> u8 {
+        let mut byte = [0];
+        process.read_bytes(taken, &mut byte).unwrap();
+        byte[0]
+    }
+
+    fn send_block(pool: &FakePool, process: &Process, side: &SendSide, offset: u64) {
+        let block = pool.block(offset, process.me().unwrap().process);
+        let message = Transfer { block: &block, view_offset: 3, view_len: 8 };
+        assert!(matches!(process.try_send(side, &message, Attempt::AT_ONCE), Ok(Tried::Done(()))));
+    }
+
+    #[test]
+    fn each_message_goes_to_one_receiver() {
+        let pool = FakePool::new(4);
+        let (process, from) = (pool.process(1), SendSide::default());
+        let (one, two) = (ReceiveSide::default(), ReceiveSide::default());
+        for number in 0..40 {
+            assert!(send(&process, &from, number));
+            let side = if number % 3 == 0 { &one } else { &two };
+            let taken = take(&process, side, SlotState::Taking).unwrap();
+            assert_eq!(byte(&process, &taken), number);
+            assert!(take(&process, &one, SlotState::Taking).is_none());
+            assert!(take(&process, &two, SlotState::Taking).is_none());
+            process.release(taken).unwrap();
+        }
+    }
+
+    #[test]
+    fn the_ring_goes_round_a_lease() {
+        let pool = FakePool::new(3);
+        let (process, from, to) = (pool.process(1), SendSide::default(), ReceiveSide::default());
+        assert!(send(&process, &from, 99));
+        let lease = take(&process, &to, SlotState::Leased).unwrap();
+        for number in 0..30 {
+            assert!(send(&process, &from, number));
+            let taken = take(&process, &to, SlotState::Taking).unwrap();
+            assert_eq!(byte(&process, &taken), number);
+            process.release(taken).unwrap();
+        }
+        assert_eq!(byte(&process, &lease), 99);
+        process.release(lease).unwrap();
+        assert!(take(&process, &to, SlotState::Taking).is_none());
+        assert!((0..3).all(|number| send(&process, &from, number)) && !send(&process, &from, 3));
+    }
+
+    #[test]
+    fn a_ring_all_of_whose_slots_are_leased_is_full() {
+        let pool = FakePool::new(2);
+        let (process, from, to) = (pool.process(1), SendSide::default(), ReceiveSide::default());
+        assert!(send(&process, &from, 1) && send(&process, &from, 2));
+        let leases = [(); 2].map(|()| take(&process, &to, SlotState::Leased).unwrap());
+        pool.pass(Duration::from_secs(1));
+        assert!(!send(&process, &from, 3) && !send(&process, &from, 3));
+        process.release(leases[1]).unwrap();
+        assert!(send(&process, &from, 3));
+        assert_eq!(byte(&process, &take(&process, &to, SlotState::Taking).unwrap()), 3);
+    }
+
+    #[test]
+    fn a_message_put_back_unseen_is_not_marked_and_one_that_was_seen_is() {
+        let pool = FakePool::new(2);
+        let (process, from, to) = (pool.process(1), SendSide::default(), ReceiveSide::default());
+        assert!(send(&process, &from, 1));
+        let first = take(&process, &to, SlotState::Leased).unwrap();
+        process.put_back(first, false).unwrap();
+        let second = take(&process, &to, SlotState::Leased).unwrap();
+        assert!(!second.is_redelivered());
+        process.put_back(second, true).unwrap();
+        let third = take(&process, &to, SlotState::Leased).unwrap();
+        assert!(third.is_redelivered());
+        process.put_back(third, false).unwrap();
+        assert!(take(&process, &to, SlotState::Leased).unwrap().is_redelivered());
+    }
+
+    #[test]
+    fn what_a_dead_receiver_held_comes_again_and_what_it_had_taken_is_freed() {
+        let pool = FakePool::new(4);
+        let (dying, other) = (pool.process(1), pool.process(2));
+        let (from, to, dying_to) = (SendSide::default(), ReceiveSide::default(), ReceiveSide::default());
+        send_block(&pool, &other, &from, 64);
+        send_block(&pool, &other, &from, 128);
+        assert!(send(&other, &from, 3));
+        let _ = take(&dying, &dying_to, SlotState::Leased).unwrap();
+        let taken = take(&dying, &dying_to, SlotState::Taking).unwrap();
+        dying.take_block(&taken).unwrap();
+        let _ = take(&dying, &dying_to, SlotState::Taking).unwrap();
+        pool.kill(1);
+        pool.recover(1);
+        pool.recover(1);
+        assert_eq!((pool.owner(64), pool.owner(128)), (Owner::InFlight(2), Owner::Free));
+        let (again, inline) =
+            (take(&other, &to, SlotState::Taking).unwrap(), take(&other, &to, SlotState::Taking).unwrap());
+        assert!(again.is_redelivered() && inline.is_redelivered());
+        let (block, message) = other.take_block(&again).unwrap();
+        assert_eq!((block.0.offset, message.view_offset, message.view_len), (64, 3, 8));
+        assert_eq!(byte(&other, &inline), 3);
+        assert!(take(&other, &to, SlotState::Taking).is_none());
+    }
+
+    #[test]
+    fn a_block_in_a_slot_outlives_its_dead_sender() {
+        let pool = FakePool::new(2);
+        let (dying, other) = (pool.process(1), pool.process(2));
+        let to = ReceiveSide::default();
+        send_block(&pool, &dying, &SendSide::default(), 64);
+        pool.kill(1);
+        pool.recover(1);
+        let taken = take(&other, &to, SlotState::Taking).unwrap();
+        other.take_block(&taken).unwrap();
+        other.release(taken).unwrap();
+        assert_eq!(pool.owner(64), Owner::Process(2));
+    }
+
+    #[test]
+    fn a_lonely_receiver_finds_what_the_dead_had_taken_by_inspection() {
+        let pool = FakePool::new(2);
+        let (dying, other) = (pool.process(1), pool.process(2));
+        assert!(send(&other, &SendSide::default(), 1));
+        let _ = take(&dying, &ReceiveSide::default(), SlotState::Taking).unwrap();
+        pool.kill(1);
+        let deadline = Some(Instant::now() + Duration::from_secs(60));
+        let taken =
+            other.take_until(&ReceiveSide::default(), SlotState::Taking, WaitMode::Idle, deadline).unwrap();
+        assert!(taken.is_redelivered() && pool.recovered() == [1]);
+    }
+
+    #[test]
+    fn destroying_frees_what_waits_and_ends_everything() {
+        let pool = FakePool::new(2);
+        let (one, two) = (pool.process(1), pool.process(2));
+        let (from, to) = (SendSide::default(), ReceiveSide::default());
+        send_block(&pool, &one, &from, 64);
+        send_block(&pool, &one, &from, 128);
+        let held = take(&two, &to, SlotState::Leased).unwrap();
+        one.destroy().unwrap();
+        assert_eq!(one.destroy(), Err(Error::Destroyed));
+        assert_eq!((pool.owner(64), pool.owner(128)), (Owner::InFlight(1), Owner::Process(1)));
+        assert!(matches!(two.try_take(&to, SlotState::Taking, Attempt::AT_ONCE), Err(Error::Destroyed)));
+        assert!(matches!(two.try_send(&from, &Bytes(&[1]), Attempt::AT_ONCE), Err(Error::Destroyed)));
+        two.put_back(held, false).unwrap();
+        assert!(!one.detach());
+        assert!(two.detach());
+        assert_eq!(pool.owner(64), Owner::Process(1));
+        assert!(!two.detach());
+    }
+
+    #[test]
+    fn the_last_one_to_detach_is_told_only_of_a_destroyed_channel() {
+        let pool = FakePool::new(2);
+        let (one, two, three) = (pool.process(1), pool.process(2), pool.process(1));
+        assert!(!one.detach() && !two.detach());
+        assert!(pool.ring.is_attached());
+        assert!(!three.detach());
+        assert!(!pool.ring.is_attached());
+    }
+
+    #[test]
+    fn a_forked_child_attaches_itself_and_leaves_the_parents_attachment_alone() {
+        let pool = FakePool::new(2);
+        let process = pool.process(1);
+        process.host.nonce.set(77);
+        assert!(!process.detach());
+        assert!(pool.ring.is_attached());
+        process.me().unwrap();
+        assert!(!process.detach());
+        assert!(pool.ring.is_attached());
+    }
+
+    #[test]
+    fn repair_detaches_the_dead_and_counts_even_if_nothing_was_changed() {
+        let pool = FakePool::new(2);
+        let process = pool.process(1);
+        let made = || pool.ring.header().returned_made.load(Ordering::Relaxed);
+        pool.recover(1);
+        assert_eq!((made(), pool.ring.is_attached()), (1, false));
+        pool.recover(1);
+        assert_eq!(made(), 2);
+        drop(process);
+    }
+
+    #[test]
+    fn a_length_beyond_the_block_is_corrupt() {
+        let pool = FakePool::new(1);
+        let (process, to) = (pool.process(1), ReceiveSide::default());
+        assert!(send(&process, &SendSide::default(), 1));
+        let taken = take(&process, &to, SlotState::Taking).unwrap();
+        assert_eq!(process.description(&taken).unwrap().len, 1);
+        assert!(process.read_bytes(&taken, &mut [0; 49]).is_err());
+        process.read_bytes(&taken, &mut [0; 48]).unwrap();
+    }
+}

@@ -1,0 +1,573 @@
+//! The steps of a send.
+//!
+//! 1. **Claim**: from the handle's position, find the slot at the tail; EMPTY to FILLING{me}.
+//! 2. **Fill**: write the message; a block goes on its way only now, so that a claim that is lost costs nothing.
+//! 3. **Publish**: FILLING{me} to FULL. Commit point: before it nothing was sent, after it the message is the
+//!    channel's, whoever dies. It fails when a receiver has revoked the claim of a slow sender: then the block is taken
+//!    back first, the slot given back next, and all begins again.
+//!
+//! A sender that dies before its publish leaves a slot that names it, and perhaps a block on its way that no message
+//! refers to; recovery ends the one and frees the other. A position at which somebody holds the slot for longer than
+//! patience lasts is left out, the slot moving on by a lap in its holder's hands: **going round**.
+
+use std::time::Instant;
+
+use weyr_atomic::AtomicU64;
+use weyr_shared::{Corrupt, Holder, MessageReference, Position, Ring, SlotState, SlotWord};
+
+use crate::attached::Attached;
+use crate::hindrance::Hindrance;
+use crate::host::Host;
+use crate::tally::Tally;
+use crate::wait::{Attempt, Tried, Waiter};
+use crate::walk::{End, Walk};
+use crate::{Error, WaitMode};
+
+/// What one sending handle remembers, in private memory.
+#[derive(Debug)]
+pub struct SendSide {
+    position: AtomicU64,
+    hindrance: Hindrance,
+    pub(crate) messages: Tally,
+    pub(crate) bytes_copied: Tally,
+    pub(crate) revoked: Tally,
+}
+
+impl Default for SendSide {
+    fn default() -> Self {
+        Self {
+            position: AtomicU64::new(0),
+            hindrance: Hindrance::new(),
+            messages: Tally::new(),
+            bytes_copied: Tally::new(),
+            revoked: Tally::new(),
+        }
+    }
+}
+
+/// What is to be sent.
+pub trait Outgoing<H: Host> {
+    /// Writes it into a slot that this process holds in FILLING.
+    ///
+    /// # Errors
+    /// [`Corrupt`], or the pool's; then nothing is on its way.
+    fn fill(&self, host: &H, ring: &Ring, index: u32) -> Result<(), Error>;
+
+    /// Undoes what `fill` did outside the slot.
+    ///
+    /// # Errors
+    /// The pool's.
+    fn take_back(&self, host: &H) -> Result<(), Error>;
+
+    /// Bytes that `fill` copies.
+    fn bytes_copied(&self) -> u64;
+}
+
+/// Bytes, copied into the slot.
+#[derive(Debug, Clone, Copy)]
+pub struct Bytes<'a>(pub &'a [u8]);
+
+impl<H: Host> Outgoing<H> for Bytes<'_> {
+    #[inline]
+    fn fill(&self, _host: &H, ring: &Ring, index: u32) -> Result<(), Error> {
+        Ok(ring.write_inline(index, self.0)?)
+    }
+
+    fn take_back(&self, _host: &H) -> Result<(), Error> {
+        Ok(())
+    }
+
+    #[inline]
+    fn bytes_copied(&self) -> u64 {
+        self.0.len() as u64
+    }
+}
+
+/// A block, whose ownership goes with the message.
+#[derive(Debug)]
+pub struct Transfer<'a, B> {
+    /// The block; the caller forgets it once the message is sent.
+    pub block: &'a B,
+    /// First byte that belongs to the message.
+    pub view_offset: u64,
+    /// Bytes that belong to the message.
+    pub view_len: u64,
+}
+
+impl<H: Host> Outgoing<H> for Transfer<'_, H::Block> {
+    fn fill(&self, host: &H, ring: &Ring, index: u32) -> Result<(), Error> {
+        let block = host.reference(self.block);
+        let message = MessageReference { block, view_offset: self.view_offset, view_len: self.view_len };
+        ring.write_reference(index, &message)?;
+        host.begin_transfer(self.block)
+    }
+
+    fn take_back(&self, host: &H) -> Result<(), Error> {
+        host.revert_transfer(self.block)
+    }
+
+    fn bytes_copied(&self) -> u64 {
+        0
+    }
+}
+
+/// A slot in FILLING by this process.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[must_use = "publish it or abandon it"]
+pub struct Claim {
+    index: u32,
+    word: SlotWord,
+}
+
+/// What a sender sees in the slot at its place.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum View {
+    /// Free for this place.
+    Free,
+    /// The place is over, or another sender's.
+    Over,
+    /// Somebody has the slot in hand since the lap before.
+    Held,
+    /// A message of the lap before, or one being written.
+    Full,
+    /// A lap that no slot can have while the place is the tail.
+    Impossible,
+}
+
+fn view(word: SlotWord, place: Position) -> View {
+    use SlotState::{Empty, Filling, Full};
+    match (word.lap.after(place.lap()), word.state) {
+        (0, Empty) => View::Free,
+        (0, Filling | Full) | (1.., _) => View::Over,
+        (0, _) => View::Held,
+        (-1, Filling | Full) => View::Full,
+        _ => View::Impossible,
+    }
+}
+
+/// Whether a slot behind those that are held is free for senders, or was already used by one.
+fn is_room_behind(ring: &Ring, place: Position) -> Result<bool, Corrupt> {
+    let mut place = place.next(ring.capacity());
+    for _ in 1..ring.capacity() {
+        match view(ring.load(place.index())?, place) {
+            View::Free | View::Over => return Ok(true),
+            View::Held => place = place.next(ring.capacity()),
+            View::Full | View::Impossible => return Ok(false),
+        }
+    }
+    Ok(false)
+}
+
+/// The steps.
+impl<H: Host> Attached<H> {
+    /// Step 1.
+    ///
+    /// # Errors
+    /// [`Error::Corrupt`].
+    #[inline]
+    pub fn claim(&self, side: &SendSide, me: Holder, attempt: Attempt) -> Result<Tried<Claim>, Error> {
+        let mut walk = Walk::new(&self.ring, End::Tail, &side.position);
+        let mut rounds = 0;
+        while let Some(word) = walk.look()? {
+            match view(word, walk.place) {
+                View::Free => {
+                    if let Some(claim) = self.claim_free(&mut walk, word, me, side)? {
+                        return Ok(Tried::Done(claim));
+                    }
+                }
+                View::Over => walk.go_on(word)?,
+                View::Held | View::Full => {
+                    match self.overcome(side, walk.place, word, attempt, &mut rounds)? {
+                        Tried::Done(()) => {}
+                        Tried::Blocked { hindered } => {
+                            walk.keep(&side.position);
+                            return Ok(Tried::Blocked { hindered });
+                        }
+                    }
+                }
+                View::Impossible => {
+                    return Err(Corrupt::new("lap of a slot", walk.place.index().into()).into());
+                }
+            }
+        }
+        walk.keep(&side.position);
+        Ok(Tried::EMPTY)
+    }
+
+    #[inline]
+    fn claim_free(
+        &self,
+        walk: &mut Walk<'_>,
+        word: SlotWord,
+        me: Holder,
+        side: &SendSide,
+    ) -> Result<Option<Claim>, Error> {
+        let (index, filling) = (walk.place.index(), word.held_by(SlotState::Filling, me));
+        if !self.ring.claim(index, word, filling)? {
+            return Ok(None);
+        }
+        walk.advance(&side.position);
+        Ok(Some(Claim { index, word: filling }))
+    }
+
+    /// Done: the slot is to be looked at again.
+    #[cold]
+    fn overcome(
+        &self,
+        side: &SendSide,
+        place: Position,
+        word: SlotWord,
+        attempt: Attempt,
+        rounds: &mut u32,
+    ) -> Result<Tried<()>, Error> {
+        if word.state == SlotState::Full {
+            return Ok(Tried::EMPTY);
+        }
+        let outlasted = side.hindrance.outlasts(word, attempt.patience, self.host.now());
+        if outlasted && self.bury(place.index(), word)? {
+            return Ok(Tried::Done(()));
+        }
+        // Nobody expects a lease or a message given back to be over soon.
+        let at_once = word.state == SlotState::Leased || word.state.is_returned();
+        let may_pass = word.state.may_be_passed() && (outlasted || at_once) && *rounds < self.ring.capacity();
+        if may_pass && is_room_behind(&self.ring, place)? {
+            *rounds += 1;
+            // Failed or not, the word is another one now.
+            self.ring.claim(place.index(), word, word.laps_later(1))?;
+            return Ok(Tried::Done(()));
+        }
+        Ok(Tried::Blocked { hindered: !outlasted })
+    }
+
+    /// Step 2.
+    ///
+    /// # Errors
+    /// Those of the pool; the claim was abandoned then.
+    #[inline]
+    pub fn fill<M: Outgoing<H>>(&self, claim: Claim, message: &M) -> Result<(), Error> {
+        let filled = message.fill(&self.host, &self.ring, claim.index);
+        if filled.is_err() {
+            self.abandon(claim)?;
+        }
+        filled
+    }
+
+    /// Step 3. False: revoked; the message has not been sent and the slot is still this process's, to be given back.
+    ///
+    /// # Errors
+    /// [`Error::Corrupt`].
+    #[inline]
+    pub fn publish(&self, claim: Claim) -> Result<bool, Error> {
+        Ok(self.ring.publish(claim.index, claim.word, claim.word.becomes(SlotState::Full))?)
+    }
+
+    /// After a publish that failed: gives the slot back. What the message had on its way was taken back before.
+    ///
+    /// # Errors
+    /// [`Error::Corrupt`]: the slot is no longer this process's.
+    pub fn give_back(&self, claim: Claim) -> Result<(), Error> {
+        let revoked = claim.word.held_by(SlotState::Revoked, claim.word.holder).laps_later(1);
+        self.ring.release(claim.index, revoked, SlotState::Empty)?;
+        self.ring.to_senders(self.host.futex()).signal();
+        Ok(())
+    }
+
+    /// Gives up a claim for which there is no message: its position is over.
+    fn abandon(&self, claim: Claim) -> Result<(), Error> {
+        let over = claim.word.becomes(SlotState::Empty).laps_later(1);
+        if !self.ring.publish(claim.index, claim.word, over)? {
+            return self.give_back(claim);
+        }
+        self.ring.to_receivers(self.host.futex()).signal();
+        self.ring.to_senders(self.host.futex()).signal();
+        Ok(())
+    }
+
+    /// All steps, without waiting.
+    ///
+    /// # Errors
+    /// [`Error::Destroyed`], [`Error::Corrupt`], or the pool's. Nothing was sent.
+    #[inline]
+    pub fn try_send<M: Outgoing<H>>(
+        &self,
+        side: &SendSide,
+        message: &M,
+        attempt: Attempt,
+    ) -> Result<Tried<()>, Error> {
+        let me = self.me()?;
+        loop {
+            self.check_usable()?;
+            let claim = match self.claim(side, me, attempt)? {
+                Tried::Done(claim) => claim,
+                Tried::Blocked { hindered } => return Ok(Tried::Blocked { hindered }),
+            };
+            self.fill(claim, message)?;
+            if self.publish(claim)? {
+                self.ring.to_receivers(self.host.futex()).signal();
+                side.messages.add(1);
+                side.bytes_copied.add(message.bytes_copied());
+                return Ok(Tried::Done(()));
+            }
+            self.lose_turn(side, claim, message)?;
+        }
+    }
+
+    #[cold]
+    fn lose_turn<M: Outgoing<H>>(&self, side: &SendSide, claim: Claim, message: &M) -> Result<(), Error> {
+        side.revoked.add(1);
+        let taken_back = message.take_back(&self.host);
+        self.give_back(claim)?;
+        taken_back
+    }
+
+    /// All steps, waiting for a slot until `deadline`.
+    ///
+    /// # Errors
+    /// As [`try_send`](Self::try_send), and [`Error::Timeout`].
+    pub fn send_until<M: Outgoing<H>>(
+        &self,
+        side: &SendSide,
+        message: &M,
+        mode: WaitMode,
+        deadline: Option<Instant>,
+    ) -> Result<(), Error> {
+        let mut waiter = Waiter::new(mode, deadline);
+        let event = self.ring.to_senders(self.host.futex());
+        loop {
+            let tried = self.try_send(side, message, waiter.attempt());
+            match tried {
+                Ok(Tried::Blocked { hindered }) => waiter.pause(&event, hindered)?,
+                Ok(Tried::Done(())) => {
+                    waiter.pass_on(&event, || self.is_free_at(side));
+                    return Ok(());
+                }
+                Err(error) => {
+                    waiter.pass_on(&event, || true);
+                    return Err(error);
+                }
+            }
+        }
+    }
+
+    fn is_free_at(&self, side: &SendSide) -> bool {
+        let mut walk = Walk::new(&self.ring, End::Tail, &side.position);
+        matches!(walk.look(), Ok(Some(word)) if view(word, walk.place) == View::Free)
+    }
+}
+
+#[cfg(all(test, not(any(weyr_face = "loom", weyr_face = "explore"))))]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::fake_pool::{FakeHost, FakePool, Owner};
+    use crate::receive::ReceiveSide;
+    use crate::wait::POLLING_PATIENCE;
+
+    type Process = Attached<FakeHost>;
+
+    fn send(process: &Process, side: &SendSide, byte: u8) -> bool {
+        let tried = process.try_send(side, &Bytes(&[byte]), Attempt::AT_ONCE).unwrap();
+        matches!(tried, Tried::Done(()))
+    }
+
+    fn receive(process: &Process, side: &ReceiveSide) -> Option<(u8, bool)> {
+        match process.try_take(side, SlotState::Taking, Attempt::AT_ONCE).unwrap() {
+            Tried::Done(taken) => {
+                let mut byte = [0];
+                process.read_bytes(&taken, &mut byte).unwrap();
+                process.release(taken).unwrap();
+                Some((byte[0], taken.is_redelivered()))
+            }
+            Tried::Blocked { .. } => None,
+        }
+    }
+
+    fn claim(process: &Process, side: &SendSide) -> Claim {
+        match process.claim(side, process.me().unwrap(), Attempt::AT_ONCE).unwrap() {
+            Tried::Done(claim) => claim,
+            Tried::Blocked { .. } => panic!("no slot is free"),
+        }
+    }
+
+    fn transfer<B>(block: &B) -> Transfer<'_, B> {
+        Transfer { block, view_offset: 0, view_len: 8 }
+    }
+
+    #[test]
+    fn messages_arrive_in_order_at_every_capacity() {
+        for capacity in 1..5 {
+            let pool = FakePool::new(capacity);
+            let (sender, receiver) = (pool.process(1), pool.process(2));
+            let (from, to) = (SendSide::default(), ReceiveSide::default());
+            for round in 0..40_u8 {
+                let batch = round % capacity as u8 + 1;
+                (0..batch).for_each(|k| assert!(send(&sender, &from, round ^ k << 6)));
+                (0..batch).for_each(|k| assert_eq!(receive(&receiver, &to), Some((round ^ k << 6, false))));
+                assert_eq!(receive(&receiver, &to), None);
+            }
+        }
+    }
+
+    #[test]
+    fn a_full_channel_takes_no_more_until_one_is_received() {
+        let pool = FakePool::new(2);
+        let (process, from, to) = (pool.process(1), SendSide::default(), ReceiveSide::default());
+        assert!(send(&process, &from, 1) && send(&process, &from, 2) && !send(&process, &from, 3));
+        assert_eq!(receive(&process, &to), Some((1, false)));
+        assert!(send(&process, &from, 3) && !send(&process, &from, 4));
+    }
+
+    #[test]
+    fn a_new_handle_finds_the_tail_after_many_laps() {
+        let pool = FakePool::new(3);
+        let (process, from, to) = (pool.process(1), SendSide::default(), ReceiveSide::default());
+        for byte in 0..100 {
+            assert!(send(&process, &from, byte));
+            assert_eq!(receive(&process, &to), Some((byte, false)));
+        }
+        assert!(send(&process, &SendSide::default(), 7));
+        assert_eq!(receive(&process, &ReceiveSide::default()), Some((7, false)));
+    }
+
+    #[test]
+    fn a_hint_that_lies_is_not_believed() {
+        let pool = FakePool::new(3);
+        let (process, from, to) = (pool.process(1), SendSide::default(), ReceiveSide::default());
+        assert!(send(&process, &from, 1));
+        for lie in [u64::MAX, u64::MAX >> 1, 3, 2, 1 << 28 | 5, 5 << 28] {
+            pool.ring.header().tail.store(lie, weyr_atomic::Ordering::Relaxed);
+            pool.ring.header().head.store(lie, weyr_atomic::Ordering::Relaxed);
+            assert!(send(&process, &SendSide::default(), 2));
+            assert_eq!(receive(&process, &to).map(|(byte, _)| byte != 0), Some(true));
+        }
+    }
+
+    #[test]
+    fn a_slow_sender_loses_its_turn_and_sends_again_behind_the_others() {
+        let pool = FakePool::new(2);
+        let (slow, quick, receiver) = (pool.process(1), pool.process(2), pool.process(3));
+        let (from_slow, from_quick, to) = (SendSide::default(), SendSide::default(), ReceiveSide::default());
+        let lost = claim(&slow, &from_slow);
+        assert!(send(&quick, &from_quick, 2));
+        assert_eq!(receive(&receiver, &to), None);
+        pool.pass(POLLING_PATIENCE);
+        assert_eq!(receive(&receiver, &to), Some((2, false)));
+        slow.fill(lost, &Bytes(&[1])).unwrap();
+        assert!(!slow.publish(lost).unwrap());
+        slow.give_back(lost).unwrap();
+        assert!(send(&slow, &from_slow, 1));
+        assert_eq!(receive(&receiver, &to), Some((1, false)));
+    }
+
+    #[test]
+    fn the_ring_goes_round_a_slot_whose_sender_was_revoked() {
+        let pool = FakePool::new(3);
+        let (slow, quick) = (pool.process(1), pool.process(2));
+        let (from_slow, from_quick, to) = (SendSide::default(), SendSide::default(), ReceiveSide::default());
+        let lost = claim(&slow, &from_slow);
+        assert_eq!(receive(&quick, &to), None);
+        pool.pass(POLLING_PATIENCE);
+        assert_eq!(receive(&quick, &to), None);
+        for byte in 0..20 {
+            let sent = send(&quick, &from_quick, byte) || {
+                pool.pass(POLLING_PATIENCE);
+                send(&quick, &from_quick, byte)
+            };
+            assert!(sent);
+            assert_eq!(receive(&quick, &to), Some((byte, false)));
+        }
+        slow.fill(lost, &Bytes(&[1])).unwrap();
+        assert!(!slow.publish(lost).unwrap());
+        slow.give_back(lost).unwrap();
+        assert!(send(&slow, &from_slow, 1));
+        assert_eq!(receive(&quick, &to), Some((1, false)));
+    }
+
+    #[test]
+    fn a_revoked_block_is_the_senders_again_before_its_slot_is_given_back() {
+        let pool = FakePool::new(2);
+        let (slow, receiver) = (pool.process(1), pool.process(2));
+        let (from, to) = (SendSide::default(), ReceiveSide::default());
+        let block = pool.block(64, 1);
+        let lost = claim(&slow, &from);
+        slow.fill(lost, &transfer(&block)).unwrap();
+        assert_eq!(pool.owner(64), Owner::InFlight(1));
+        assert_eq!(receive(&receiver, &to), None);
+        pool.pass(POLLING_PATIENCE);
+        assert_eq!(receive(&receiver, &to), None);
+        assert!(!slow.publish(lost).unwrap());
+        slow.lose_turn(&from, lost, &transfer(&block)).unwrap();
+        assert_eq!(pool.owner(64), Owner::Process(1));
+        assert_eq!(slow.ring.references().count(), 0);
+    }
+
+    #[test]
+    fn a_block_that_is_not_the_senders_to_give_costs_only_a_position() {
+        let pool = FakePool::new(2);
+        let (process, from, to) = (pool.process(1), SendSide::default(), ReceiveSide::default());
+        let block = pool.block(64, 5);
+        let tried = process.try_send(&from, &transfer(&block), Attempt::AT_ONCE);
+        assert_eq!(tried.err(), Some(Error::Stale));
+        assert!(send(&process, &from, 1) && send(&process, &from, 2));
+        assert_eq!(receive(&process, &to), Some((1, false)));
+    }
+
+    #[test]
+    fn a_sender_that_died_in_its_claim_is_buried_by_the_receiver_that_it_hinders() {
+        let pool = FakePool::new(2);
+        let (dying, other) = (pool.process(1), pool.process(2));
+        let (from, to) = (SendSide::default(), ReceiveSide::default());
+        let block = pool.block(64, 1);
+        let claimed = claim(&dying, &SendSide::default());
+        dying.fill(claimed, &transfer(&block)).unwrap();
+        pool.kill(1);
+        assert!(send(&other, &from, 2));
+        assert_eq!(receive(&other, &to), None);
+        pool.pass(POLLING_PATIENCE);
+        assert_eq!(receive(&other, &to), Some((2, false)));
+        assert_eq!((pool.owner(64), pool.recovered()), (Owner::Free, vec![1]));
+    }
+
+    #[test]
+    fn a_dead_receiver_is_buried_by_the_sender_that_it_hinders_and_its_message_comes_again() {
+        let pool = FakePool::new(1);
+        let (dying, other) = (pool.process(1), pool.process(2));
+        let (from, to) = (SendSide::default(), ReceiveSide::default());
+        assert!(send(&other, &from, 1));
+        let taken = dying.try_take(&ReceiveSide::default(), SlotState::Taking, Attempt::AT_ONCE).unwrap();
+        assert!(matches!(taken, Tried::Done(_)));
+        pool.kill(1);
+        assert!(!send(&other, &from, 2));
+        pool.pass(POLLING_PATIENCE);
+        assert!(!send(&other, &from, 2));
+        assert_eq!(receive(&other, &to), Some((1, true)));
+        assert!(send(&other, &from, 2));
+        assert_eq!(receive(&other, &to), Some((2, false)));
+    }
+
+    #[test]
+    fn waiting_for_a_slot_ends_at_the_deadline() {
+        let pool = FakePool::new(1);
+        let (process, from) = (pool.process(1), SendSide::default());
+        assert!(send(&process, &from, 1));
+        for mode in [WaitMode::Spin, WaitMode::Adaptive, WaitMode::Idle] {
+            let deadline = Some(Instant::now() + Duration::from_millis(1));
+            assert_eq!(process.send_until(&from, &Bytes(&[2]), mode, deadline), Err(Error::Timeout));
+        }
+    }
+
+    #[test]
+    fn impossible_laps_are_corrupt() {
+        let pool = FakePool::new(2);
+        let (process, from) = (pool.process(1), SendSide::default());
+        assert!(send(&process, &from, 1));
+        let (full, empty) = (pool.ring.load(0).unwrap(), pool.ring.load(1).unwrap());
+        assert!(pool.ring.claim(1, empty, empty.laps_later(u64::MAX)).unwrap());
+        let tried = process.try_send(&from, &Bytes(&[1]), Attempt::AT_ONCE);
+        assert!(matches!(tried, Err(Error::Corrupt(_))));
+        assert!(pool.ring.claim(0, full, full.laps_later(u64::MAX)).unwrap());
+        let tried = process.try_take(&ReceiveSide::default(), SlotState::Taking, Attempt::AT_ONCE);
+        assert!(matches!(tried, Err(Error::Corrupt(_))));
+    }
+}

@@ -1,0 +1,110 @@
+//! How a handle finds the tail or the head, from where it last was.
+//!
+//! Each handle remembers a position, and goes on from there by what the slot words say. A word in lap m says that the
+//! position one lap before it is over for senders; the head is never more than one lap behind the tail, because
+//! FILLING and FULL hold senders up, so it says that the position two laps before it is over for receivers. A walk
+//! looks at the shared hint once, and believes it only if the position before it is over: what stands there may have
+//! been written by anybody.
+
+use weyr_atomic::{AtomicU64, Ordering};
+use weyr_shared::{Corrupt, Position, Ring, SlotWord};
+
+/// Which end of the ring a walk looks for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum End {
+    /// Where senders claim.
+    Tail,
+    /// Where receivers take.
+    Head,
+}
+
+impl End {
+    /// How many laps the position that a word proves over is behind the word's.
+    const fn lag(self) -> u64 {
+        match self {
+            Self::Tail => 1,
+            Self::Head => 2,
+        }
+    }
+
+    fn hint(self, ring: &Ring) -> &AtomicU64 {
+        match self {
+            Self::Tail => &ring.header().tail,
+            Self::Head => &ring.header().head,
+        }
+    }
+
+    fn is_past(self, ring: &Ring, position: Position) -> Result<bool, Corrupt> {
+        match self {
+            Self::Tail => ring.is_before_tail(position),
+            Self::Head => ring.is_before_head(position),
+        }
+    }
+}
+
+/// One search, bounded to twice round the ring.
+#[derive(Debug)]
+pub(crate) struct Walk<'a> {
+    ring: &'a Ring,
+    end: End,
+    /// Where it stands; never after the end that it looks for.
+    pub(crate) place: Position,
+    looks_left: u64,
+    hint_seen: bool,
+}
+
+impl<'a> Walk<'a> {
+    #[inline]
+    pub(crate) fn new(ring: &'a Ring, end: End, from: &AtomicU64) -> Self {
+        // Acquire: a thread that shares the handle may have put it there (Release in `remember`).
+        let place = Position::from_bits(from.load(Ordering::Acquire));
+        let looks_left = 2 * u64::from(ring.capacity()) + 2;
+        Self { ring, end, place, looks_left, hint_seen: false }
+    }
+
+    /// The word at the place, unless the bound is reached.
+    #[inline]
+    pub(crate) fn look(&mut self) -> Result<Option<SlotWord>, Corrupt> {
+        if self.looks_left == 0 {
+            return Ok(None);
+        }
+        self.looks_left -= 1;
+        self.ring.load(self.place.index()).map(Some)
+    }
+
+    /// Leaves a place of which `word` says that it is over.
+    pub(crate) fn go_on(&mut self, word: SlotWord) -> Result<(), Corrupt> {
+        let proven = Position::new(word.lap.plus(self.end.lag().wrapping_neg()), self.place.index());
+        let capacity = self.ring.capacity();
+        self.place = self.place.next(capacity).later(proven.next(capacity));
+        self.look_at_hint()
+    }
+
+    fn look_at_hint(&mut self) -> Result<(), Corrupt> {
+        if std::mem::replace(&mut self.hint_seen, true) {
+            return Ok(());
+        }
+        // Acquire pairs with the Release of `remember`: who stored it had seen all positions before it end.
+        let hint = Position::from_bits(self.end.hint(self.ring).load(Ordering::Acquire));
+        let capacity = self.ring.capacity();
+        let possible = hint.index() < capacity && hint.is_after(self.place);
+        if possible && self.end.is_past(self.ring, hint.previous(capacity))? {
+            self.place = hint;
+        }
+        Ok(())
+    }
+
+    /// Keeps the place in the handle.
+    #[inline]
+    pub(crate) fn keep(&self, handle: &AtomicU64) {
+        handle.store(self.place.bits(), Ordering::Release);
+    }
+
+    /// Goes behind the place, which the caller has claimed, and tells the others.
+    #[inline]
+    pub(crate) fn advance(&mut self, handle: &AtomicU64) {
+        self.place = self.place.next(self.ring.capacity());
+        self.keep(handle);
+        self.end.hint(self.ring).store(self.place.bits(), Ordering::Release);
+    }
+}

@@ -1,0 +1,75 @@
+//! A pool for tests in which nobody dies: one ring in private memory, threads as its users, the kernel's futex.
+
+use std::time::{Duration, Instant};
+
+use weyr_channel::Error;
+use weyr_channel::protocol::{Attached, Host};
+use weyr_shared::{Actor, BlockReference, Geometry, Holder, KernelFutex, Ring};
+
+/// The pool as one of the threads sees it.
+#[derive(Debug)]
+pub struct PlainHost {
+    futex: KernelFutex,
+    actor: Actor,
+    born: Instant,
+}
+
+impl Host for PlainHost {
+    type Block = BlockReference;
+    type Futex = KernelFutex;
+
+    fn futex(&self) -> &KernelFutex {
+        &self.futex
+    }
+
+    fn nonce(&self) -> u64 {
+        weyr_sys::fork::nonce()
+    }
+
+    fn me(&self) -> Result<Actor, Error> {
+        Ok(self.actor)
+    }
+
+    fn now(&self) -> Duration {
+        self.born.elapsed()
+    }
+
+    fn is_dead(&self, _holder: Holder) -> bool {
+        false
+    }
+
+    fn recover(&self, _process: u16) {}
+
+    fn in_flight(&self, _reference: BlockReference) -> bool {
+        true
+    }
+
+    fn reference(&self, block: &BlockReference) -> BlockReference {
+        *block
+    }
+
+    fn begin_transfer(&self, _block: &BlockReference) -> Result<(), Error> {
+        Ok(())
+    }
+
+    fn revert_transfer(&self, _block: &BlockReference) -> Result<(), Error> {
+        Ok(())
+    }
+
+    fn end_transfer(&self, _block: BlockReference) {}
+
+    fn take_transfer(&self, reference: BlockReference) -> Result<BlockReference, Error> {
+        Ok(reference)
+    }
+}
+
+/// A new channel.
+pub fn ring(capacity: u32) -> Ring {
+    Ring::private(&Geometry { block_size: 48, capacity, attributes: false, processes: 16 }).unwrap()
+}
+
+/// The channel as one thread has it, which acts as process `process`.
+pub fn attached(ring: &Ring, process: u16) -> Attached<PlainHost> {
+    let host = PlainHost { futex: KernelFutex, actor: Actor { process, epoch: 1 }, born: Instant::now() };
+    Attached::new(ring.clone(), host).unwrap()
+}

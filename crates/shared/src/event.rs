@@ -1,0 +1,199 @@
+//! The word on which the users of a channel sleep: a sequence, and one bit that says that somebody might.
+//!
+//! | bits | meaning | who changes it |
+//! | --- | --- | --- |
+//! | 0 | armed: somebody sleeps or is about to | set by who will sleep; cleared by a signal that woke nobody |
+//! | 1 to 31 | sequence | every signal that finds the bit set, every raise |
+//!
+//! There is no count of sleepers, for a count leaks when a sleeper dies; a bit left behind costs one idle wake. The
+//! order is everything: who sleeps **arms, looks once more, then sleeps** on the value that it armed; who has changed
+//! something **changes, then looks** at the word. A signal that woke nobody takes the bit away and then wakes
+//! everybody, for a sleeper may have come between its wake and its clearing. Source: futex(2).
+//!
+//! What it does not do: it knows nothing of what is waited for, and keeps no queue: the one that is woken is the
+//! kernel's choice.
+
+use std::time::{Duration, Instant};
+
+use weyr_atomic::{AtomicU32, Ordering, arm_then_look};
+use weyr_sys::futex;
+
+const ARMED: u32 = 1;
+const STEP: u32 = 2;
+
+/// Why a sleep ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Awake {
+    /// Somebody spent a wake on this sleeper, which it must use or pass on.
+    Woken,
+    /// The word was no longer the one that was armed, or a signal handler ran.
+    Changed,
+    /// The time is over.
+    TimedOut,
+}
+
+/// How to sleep on a word: the kernel's futex, or a model's.
+pub trait Futex {
+    /// Sleeps while `word` holds `expected`, for at most `time`.
+    fn wait(&self, word: &AtomicU32, expected: u32, time: Duration) -> Awake;
+    /// Wakes at most `count` sleepers of `word`; returns how many there were.
+    fn wake(&self, word: &AtomicU32, count: u32) -> u32;
+}
+
+/// The futex of the kernel.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct KernelFutex;
+
+impl Futex for KernelFutex {
+    fn wait(&self, word: &AtomicU32, expected: u32, time: Duration) -> Awake {
+        match futex::wait(word, expected, Instant::now().checked_add(time)) {
+            futex::Wait::Woken => Awake::Woken,
+            futex::Wait::Changed | futex::Wait::Interrupted => Awake::Changed,
+            futex::Wait::TimedOut => Awake::TimedOut,
+        }
+    }
+
+    fn wake(&self, word: &AtomicU32, count: u32) -> u32 {
+        futex::wake(word, count)
+    }
+}
+
+/// The value of an event on which its taker may sleep, after it has looked once more.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[must_use = "look at what is waited for once more, then sleep on it"]
+pub struct Armed(u32);
+
+/// An event word with the futex on which it sleeps.
+#[derive(Debug, Clone, Copy)]
+pub struct Event<'a, F> {
+    word: &'a AtomicU32,
+    futex: &'a F,
+}
+
+impl<'a, F: Futex> Event<'a, F> {
+    /// The event in `word`.
+    pub const fn new(word: &'a AtomicU32, futex: &'a F) -> Self {
+        Self { word, futex }
+    }
+
+    /// Announces a sleep. What is loaded afterwards is at least as new as what a signaller changed that did not see
+    /// the bit. Does not block.
+    pub fn arm(&self) -> Armed {
+        let mut seen = self.word.load(Ordering::SeqCst);
+        loop {
+            // Also where the bit is set already: the exchange is the barrier that pairs with the one of `signal`.
+            match arm_then_look(self.word, seen, seen | ARMED) {
+                Ok(_) => return Armed(seen | ARMED),
+                Err(now) => seen = now,
+            }
+        }
+    }
+
+    /// Sleeps until the word is no longer what was armed, for at most `time`.
+    pub fn sleep(&self, armed: Armed, time: Duration) -> Awake {
+        self.futex.wait(self.word, armed.0, time)
+    }
+
+    /// Wakes one sleeper, if there may be one. The caller has changed what they wait for by `publish_then_look`.
+    /// One load where nobody sleeps.
+    #[inline]
+    pub fn signal(&self) {
+        // Pairs with `arm`: either this load sees the bit, or the armer's second look sees the caller's change.
+        if self.word.load(Ordering::SeqCst) & ARMED != 0 {
+            self.wake_one();
+        }
+    }
+
+    #[cold]
+    fn wake_one(&self) {
+        let mut seen = self.word.load(Ordering::SeqCst);
+        while seen & ARMED != 0 {
+            let next = seen.wrapping_add(STEP);
+            match arm_then_look(self.word, seen, next) {
+                Ok(_) => return self.wake_or_disarm(next),
+                Err(now) => seen = now,
+            }
+        }
+    }
+
+    fn wake_or_disarm(&self, seen: u32) {
+        if self.futex.wake(self.word, 1) == 0 && arm_then_look(self.word, seen, seen & !ARMED).is_ok() {
+            // Without this wake, one that fell asleep after the wake above and before the clearing sleeps for ever.
+            self.futex.wake(self.word, u32::MAX);
+        }
+    }
+
+    /// Lets everybody look again, whoever died before it could say so.
+    pub fn raise(&self) {
+        self.word.fetch_add(STEP, Ordering::SeqCst);
+        self.futex.wake(self.word, u32::MAX);
+    }
+}
+
+#[cfg(all(test, not(any(weyr_face = "loom", weyr_face = "explore"))))]
+mod tests {
+    use super::*;
+
+    /// Counts wakes; says that `sleepers` were asleep at each.
+    struct Fake {
+        sleepers: AtomicU32,
+        wakes: AtomicU32,
+    }
+
+    impl Fake {
+        fn new(sleepers: u32) -> Self {
+            Self { sleepers: AtomicU32::new(sleepers), wakes: AtomicU32::new(0) }
+        }
+
+        fn wakes(&self) -> u32 {
+            self.wakes.load(Ordering::Relaxed)
+        }
+    }
+
+    impl Futex for Fake {
+        fn wait(&self, word: &AtomicU32, expected: u32, _time: Duration) -> Awake {
+            if word.load(Ordering::Relaxed) == expected { Awake::TimedOut } else { Awake::Changed }
+        }
+
+        fn wake(&self, _word: &AtomicU32, count: u32) -> u32 {
+            self.wakes.fetch_add(1, Ordering::Relaxed);
+            self.sleepers.load(Ordering::Relaxed).min(count)
+        }
+    }
+
+    #[test]
+    fn a_signal_that_finds_no_bit_makes_no_call() {
+        let (word, fake) = (AtomicU32::new(6), Fake::new(1));
+        Event::new(&word, &fake).signal();
+        assert_eq!((word.load(Ordering::Relaxed), fake.wakes()), (6, 0));
+    }
+
+    #[test]
+    fn a_signal_between_arming_and_sleeping_prevents_the_sleep() {
+        let (word, fake) = (AtomicU32::new(6), Fake::new(1));
+        let event = Event::new(&word, &fake);
+        let armed = event.arm();
+        event.signal();
+        assert_eq!(event.sleep(armed, Duration::from_secs(1)), Awake::Changed);
+        assert_eq!((word.load(Ordering::Relaxed), fake.wakes()), (9, 1));
+    }
+
+    #[test]
+    fn a_signal_that_woke_nobody_disarms_and_then_wakes_everybody() {
+        let (word, fake) = (AtomicU32::new(0), Fake::new(0));
+        let event = Event::new(&word, &fake);
+        let _ = event.arm();
+        event.signal();
+        assert_eq!((word.load(Ordering::Relaxed), fake.wakes()), (2, 2));
+    }
+
+    #[test]
+    fn a_raise_is_seen_by_who_has_armed_and_keeps_the_bit() {
+        let (word, fake) = (AtomicU32::new(0), Fake::new(0));
+        let event = Event::new(&word, &fake);
+        let armed = event.arm();
+        event.raise();
+        assert_eq!(event.sleep(armed, Duration::from_secs(1)), Awake::Changed);
+        assert_eq!((word.load(Ordering::Relaxed), fake.wakes()), (3, 1));
+    }
+}

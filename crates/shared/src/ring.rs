@@ -1,0 +1,802 @@
+//! A channel in shared memory: its bytes, who is attached to it, and its repair after a death.
+//!
+//! | from byte | what | bytes |
+//! | --- | --- | --- |
+//! | 0 | header, five lines of 64 | 320 |
+//! | 320 | listeners, reserved for channel sets, zero in this version | 8 x 16 |
+//! | 448 | attachments, one word a process slot of the pool | processes x 8 |
+//! | the next multiple of 64 | slots, a multiple of 64 each | capacity x stride |
+//!
+//! A slot is `word 8, description 8, payload block`, then 48 bytes of message attributes where the channel's flag says
+//! so. **Slot words are the truth**; tail and head are hints, stored plainly, which may be old but are never ahead.
+//!
+//! Messages move by the steps in `weyr-channel`. This file holds what every process of the pool must be able to do
+//! for a channel that it may never have used: open it, repair it for a dead process, list the blocks in it, drain it.
+//! Whoever does any of that attaches first, so that the memory cannot be freed under its feet.
+//!
+//! Crash argument: each step is one compare-exchange of one word from the exact value that was judged, so dying
+//! between two of them leaves a channel that the next one repairs, and no repairer excludes another.
+
+use weyr_atomic::{AtomicU32, AtomicU64, Ordering, Zeroed, publish_then_look};
+use weyr_sys::mapping::Mapping;
+
+use crate::{
+    Actor, BlockReference, Corrupt, Description, Event, Futex, Holder, MessageKind, Position, Region,
+    SLOT_HEAD_BYTES, Slot, SlotState, SlotWord, Strided, Table,
+};
+
+crate::layout! {
+    /// The header of a channel; the first line is read by every operation and hardly ever written.
+    pub struct RingHeader: 320, align 64 {
+        /// "weyrchan" once all else is in place, stored last (Release); written by the creator.
+        0 => magic: AtomicU64,
+        /// Version of this layout; written by the creator.
+        8 => version: AtomicU32,
+        /// Bit 0: slots have 48 bytes of message attributes behind the block; written by the creator.
+        12 => flags: AtomicU32,
+        /// Payload bytes of a slot, at least 48; written by the creator.
+        16 => block_size: AtomicU32,
+        /// Number of slots, at least 1; written by the creator.
+        20 => capacity: AtomicU32,
+        /// Bytes from slot to slot, a multiple of 64; written by the creator.
+        24 => slot_stride: AtomicU32,
+        /// Priority levels; 1 in this version; written by the creator.
+        28 => levels: AtomicU32,
+        /// Number of attachment words; written by the creator.
+        32 => processes: AtomicU32,
+        /// Bits write-locked 1, read-locked 2, quiesced 4, destroyed 8; set and cleared by any process; zero: in use.
+        36 => state: AtomicU32,
+        /// How often a message was given back; raised by who gave it, and by every repair; wraps.
+        40 => returned_made: AtomicU32,
+        /// The `returned_made` for which all slots were searched; set by receivers that found nothing.
+        44 => returned_seen: AtomicU32,
+        /// Holder of the locks `process:16 | epoch:28`; reserved, zero in this version.
+        48 => lock: AtomicU64,
+        /// Generation of the block in which the channel lies; written by the creator.
+        56 => generation: AtomicU64,
+        /// Hint: a position that is not after the tail; stored by senders; zero is the first position.
+        64 => tail: AtomicU64,
+        /// Reserved, zero.
+        72 => reserved_tail: [AtomicU64; 7],
+        /// Hint: a position that is not after the head; stored by receivers; zero is the first position.
+        128 => head: AtomicU64,
+        /// Reserved, zero.
+        136 => reserved_head: [AtomicU64; 7],
+        /// Event on which receivers sleep; changed by receivers that arm it and senders that signal it.
+        192 => to_receivers: AtomicU32,
+        /// Reserved, zero.
+        196 => reserved_receivers: [AtomicU32; 15],
+        /// Event on which senders sleep; changed by senders that arm it and receivers that signal it.
+        256 => to_senders: AtomicU32,
+        /// Reserved, zero.
+        260 => reserved_senders: [AtomicU32; 15],
+    }
+}
+
+/// "weyrchan" in the order of the bytes.
+pub const RING_MAGIC: u64 = u64::from_le_bytes(*b"weyrchan");
+/// The layout that this version writes and reads.
+pub const RING_VERSION: u32 = 1;
+/// Largest number of slots.
+pub const MAX_CAPACITY: u32 = 1 << 24;
+/// Smallest payload block: with the slot's head it fills one cache line.
+pub const MIN_BLOCK_SIZE: u32 = 48;
+/// Largest payload block.
+pub const MAX_BLOCK_SIZE: u32 = 1 << 30;
+
+const HEADER_BYTES: u64 = 320;
+const LISTENER_BYTES: u64 = 8 * 16;
+const ATTACHMENTS_AT: u64 = HEADER_BYTES + LISTENER_BYTES;
+const ATTRIBUTE_BYTES: u64 = 48;
+const FLAG_ATTRIBUTES: u32 = 1;
+const STATE_DESTROYED: u32 = 8;
+/// How often a slot is read again while it changes under the reader.
+const UNSTABLE_READS: u32 = 1 << 16;
+
+const _: () = assert!(MAX_CAPACITY <= Position::MAX_CAPACITY);
+
+/// Sizes of a channel.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Geometry {
+    /// Payload bytes of a slot.
+    pub block_size: u32,
+    /// Number of slots.
+    pub capacity: u32,
+    /// Whether slots have room for message attributes.
+    pub attributes: bool,
+    /// Process slots of the pool.
+    pub processes: u32,
+}
+
+impl Geometry {
+    /// Whether every size is in its range.
+    pub const fn is_valid(&self) -> bool {
+        self.block_size >= MIN_BLOCK_SIZE
+            && self.block_size <= MAX_BLOCK_SIZE
+            && self.capacity >= 1
+            && self.capacity <= MAX_CAPACITY
+            && self.processes >= 1
+            && self.processes <= 1 << 16
+    }
+
+    /// Bytes from slot to slot.
+    pub const fn stride(&self) -> u64 {
+        let attributes = if self.attributes { ATTRIBUTE_BYTES } else { 0 };
+        (SLOT_HEAD_BYTES + self.block_size as u64 + attributes).next_multiple_of(64)
+    }
+
+    /// Byte of the channel at which the first slot lies.
+    pub const fn slots_at(&self) -> u64 {
+        (ATTACHMENTS_AT + self.processes as u64 * 8).next_multiple_of(64)
+    }
+
+    /// Bytes of the whole channel.
+    pub const fn bytes(&self) -> u64 {
+        self.slots_at() + self.capacity as u64 * self.stride()
+    }
+
+    fn stored_in(header: &RingHeader) -> Self {
+        Self {
+            block_size: header.block_size.load(Ordering::Relaxed),
+            capacity: header.capacity.load(Ordering::Relaxed),
+            attributes: header.flags.load(Ordering::Relaxed) & FLAG_ATTRIBUTES != 0,
+            processes: header.processes.load(Ordering::Relaxed),
+        }
+    }
+}
+
+/// Why bytes could not be opened as a channel.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum RingOpenError {
+    /// The magic number is not there.
+    #[error("there is no channel at this place")]
+    NotAChannel,
+    /// Another version of weyr wrote it.
+    #[error(
+        "the channel has layout version {found}, this program knows version {RING_VERSION}; use one version of weyr"
+    )]
+    Version {
+        /// Version in the header.
+        found: u32,
+    },
+    /// A header field is out of its range.
+    #[error(transparent)]
+    Corrupt(#[from] Corrupt),
+}
+
+/// What a message in a slot refers to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct MessageReference {
+    /// The block, whose ownership goes with the message.
+    pub block: BlockReference,
+    /// First byte of the block that belongs to the message.
+    pub view_offset: u64,
+    /// Bytes of the block that belong to the message.
+    pub view_len: u64,
+}
+
+/// `tag:32 | epoch:16 | handles:16`: how many handles the process in one process slot has on the channel.
+///
+/// The tag is made from the channel's own reference, so that an attacher that comes too late cannot change memory
+/// that has become something else; the epoch, so that a late repairer cannot detach the slot's next user.
+#[derive(Clone, Copy, PartialEq, Eq)]
+struct Attachment(u64);
+
+impl Attachment {
+    const fn new(tag: u32, epoch: u16, handles: u16) -> Self {
+        Self((tag as u64) << 32 | (epoch as u64) << 16 | handles as u64)
+    }
+
+    const fn tag(self) -> u32 {
+        (self.0 >> 32) as u32
+    }
+
+    const fn epoch(self) -> u16 {
+        (self.0 >> 16) as u16
+    }
+
+    const fn handles(self) -> u16 {
+        self.0 as u16
+    }
+}
+
+/// Why a process could not be attached to a channel.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum AttachError {
+    /// The memory is no longer this channel.
+    #[error("the channel no longer exists")]
+    Gone,
+    /// The process has 65,535 handles already.
+    #[error("this process has too many handles on one channel; clone a handle instead of attaching again")]
+    TooManyHandles,
+    /// The process slot is beyond those that the channel was made for.
+    #[error(transparent)]
+    Corrupt(#[from] Corrupt),
+}
+
+/// A channel in shared memory, as one process sees it; sizes were checked when it was opened and are never re-read.
+#[derive(Debug, Clone)]
+pub struct Ring {
+    header: Table<RingHeader>,
+    attachments: Table<AtomicU64>,
+    slots: Strided<Slot>,
+    payload: Region,
+    /// Byte of `payload` at which the block of slot 0 lies.
+    blocks_at: u64,
+    stride: u64,
+    block_size: u32,
+    capacity: u32,
+    tag: u32,
+}
+
+impl Ring {
+    /// Makes a channel of `geometry` in `region`, whose block is `reference`. Overwrites what was there; nobody else
+    /// may know the memory yet. Commit point: the magic number.
+    ///
+    /// # Errors
+    /// [`Corrupt`] when the region is too small or not on a boundary of 64 bytes, or the geometry is out of range.
+    pub fn format(region: &Region, geometry: &Geometry, reference: BlockReference) -> Result<Self, Corrupt> {
+        let ring = Self::laid_over(region, geometry, tag_of(reference))?;
+        ring.write_header(geometry, reference.generation);
+        ring.header().magic.store(RING_MAGIC, Ordering::Release);
+        Ok(ring)
+    }
+
+    /// Opens the channel in `region`, whose block is `reference`. Loads only.
+    ///
+    /// # Errors
+    /// [`RingOpenError`]: no magic number, another version, or a field out of its range.
+    pub fn open(region: &Region, reference: BlockReference) -> Result<Self, RingOpenError> {
+        let header = region.view::<RingHeader>(0)?;
+        if header.magic.load(Ordering::Acquire) != RING_MAGIC {
+            return Err(RingOpenError::NotAChannel);
+        }
+        let found = header.version.load(Ordering::Relaxed);
+        if found != RING_VERSION {
+            return Err(RingOpenError::Version { found });
+        }
+        let geometry = Geometry::stored_in(header);
+        check_header(header, &geometry, reference)?;
+        Ok(Self::laid_over(region, &geometry, tag_of(reference))?)
+    }
+
+    /// A channel in private memory of its own, for models and tests.
+    ///
+    /// # Errors
+    /// [`Corrupt`] when the geometry is out of range, or there is no memory.
+    pub fn private(geometry: &Geometry) -> Result<Self, Corrupt> {
+        let reference = BlockReference { offset: 0, generation: 1 };
+        let ring = Self::over_vectors(geometry, tag_of(reference))?;
+        ring.write_header(geometry, reference.generation);
+        ring.header().magic.store(RING_MAGIC, Ordering::Release);
+        Ok(ring)
+    }
+
+    fn laid_over(region: &Region, geometry: &Geometry, tag: u32) -> Result<Self, Corrupt> {
+        check_geometry(geometry)?;
+        let slots_at = geometry.slots_at();
+        Ok(Self {
+            header: region.table(0, 1, "channel header")?,
+            attachments: region.table(ATTACHMENTS_AT, geometry.processes.into(), "channel attachments")?,
+            slots: region.strided(slots_at, geometry.stride(), geometry.capacity.into(), "channel slots")?,
+            payload: region.clone(),
+            blocks_at: slots_at + SLOT_HEAD_BYTES,
+            stride: geometry.stride(),
+            block_size: geometry.block_size,
+            capacity: geometry.capacity,
+            tag,
+        })
+    }
+
+    fn over_vectors(geometry: &Geometry, tag: u32) -> Result<Self, Corrupt> {
+        check_geometry(geometry)?;
+        let bytes = geometry.stride() * u64::from(geometry.capacity);
+        let mapping =
+            Mapping::anonymous(bytes as usize).map_err(|_| Corrupt::new("private channel", bytes))?;
+        Ok(Self {
+            header: Table::from_vec(vec![RingHeader::zeroed()]),
+            attachments: Table::from_vec((0..geometry.processes).map(|_| AtomicU64::zeroed()).collect()),
+            slots: Strided::from_vec((0..geometry.capacity).map(|_| Slot::zeroed()).collect()),
+            payload: Region::new(mapping.into()),
+            blocks_at: SLOT_HEAD_BYTES,
+            stride: geometry.stride(),
+            block_size: geometry.block_size,
+            capacity: geometry.capacity,
+            tag,
+        })
+    }
+
+    fn write_header(&self, geometry: &Geometry, generation: u64) {
+        let header = self.header();
+        header.version.store(RING_VERSION, Ordering::Relaxed);
+        header.flags.store(u32::from(geometry.attributes), Ordering::Relaxed);
+        header.block_size.store(geometry.block_size, Ordering::Relaxed);
+        header.capacity.store(geometry.capacity, Ordering::Relaxed);
+        header.slot_stride.store(geometry.stride() as u32, Ordering::Relaxed);
+        header.levels.store(1, Ordering::Relaxed);
+        header.processes.store(geometry.processes, Ordering::Relaxed);
+        header.generation.store(generation, Ordering::Relaxed);
+        self.clear_changing_words();
+    }
+
+    /// What changes in use starts at zero; payload is not cleared.
+    fn clear_changing_words(&self) {
+        let header = self.header();
+        for word in [&header.lock, &header.tail, &header.head] {
+            word.store(0, Ordering::Relaxed);
+        }
+        let small = [&header.state, &header.returned_made, &header.returned_seen];
+        for word in small.into_iter().chain([&header.to_receivers, &header.to_senders]) {
+            word.store(0, Ordering::Relaxed);
+        }
+        for attachment in self.attachments.iter() {
+            attachment.store(Attachment::new(self.tag, 0, 0).0, Ordering::Relaxed);
+        }
+        for slot in self.each_slot() {
+            slot.word.store(0, Ordering::Relaxed);
+            slot.description.store(0, Ordering::Relaxed);
+        }
+    }
+
+    fn each_slot(&self) -> impl Iterator<Item = &Slot> {
+        (0..self.slots.count()).filter_map(|index| self.slots.get(index))
+    }
+}
+
+/// What an operation on one slot needs.
+impl Ring {
+    /// The header, whose fields the operations load and store by name.
+    #[inline]
+    pub fn header(&self) -> &RingHeader {
+        &self.header[0]
+    }
+
+    /// Number of slots.
+    #[inline]
+    pub fn capacity(&self) -> u32 {
+        self.capacity
+    }
+
+    /// Payload bytes of a slot.
+    #[inline]
+    pub fn block_size(&self) -> u32 {
+        self.block_size
+    }
+
+    /// Whether the channel was destroyed: no message may be sent or received any more.
+    #[inline]
+    pub fn is_destroyed(&self) -> bool {
+        self.header().state.load(Ordering::Acquire) & STATE_DESTROYED != 0
+    }
+
+    /// Forbids all further messages. True for the one that did it.
+    pub fn destroy<F: Futex>(&self, futex: &F) -> bool {
+        let before = self.header().state.fetch_or(STATE_DESTROYED, Ordering::SeqCst);
+        self.wake_everybody(futex);
+        before & STATE_DESTROYED == 0
+    }
+
+    /// The event on which receivers sleep.
+    #[inline]
+    pub fn to_receivers<'a, F: Futex>(&'a self, futex: &'a F) -> Event<'a, F> {
+        Event::new(&self.header().to_receivers, futex)
+    }
+
+    /// The event on which senders sleep.
+    #[inline]
+    pub fn to_senders<'a, F: Futex>(&'a self, futex: &'a F) -> Event<'a, F> {
+        Event::new(&self.header().to_senders, futex)
+    }
+
+    fn wake_everybody<F: Futex>(&self, futex: &F) {
+        self.to_receivers(futex).raise();
+        self.to_senders(futex).raise();
+    }
+
+    /// The word of slot `index` (Acquire).
+    ///
+    /// # Errors
+    /// [`Corrupt`]: no such slot, or no such word.
+    #[inline]
+    pub fn load(&self, index: u32) -> Result<SlotWord, Corrupt> {
+        SlotWord::parse(self.slot(index)?.word.load(Ordering::Acquire), self.word_at(index))
+    }
+
+    /// Changes slot `index` from exactly `from` to `to`: claims, takes, revokes, repairs. Says whether it did.
+    ///
+    /// # Errors
+    /// [`Corrupt`]: no such slot.
+    #[inline]
+    pub fn claim(&self, index: u32, from: SlotWord, to: SlotWord) -> Result<bool, Corrupt> {
+        let word = &self.slot(index)?.word;
+        Ok(word.compare_exchange(from.bits(), to.bits(), Ordering::AcqRel, Ordering::Acquire).is_ok())
+    }
+
+    /// As [`claim`](Self::claim), and what the caller loads next is at least as new as what a sleeper changed that
+    /// does not see this: for every change after which an event is signalled.
+    ///
+    /// # Errors
+    /// [`Corrupt`]: no such slot.
+    #[inline]
+    pub fn publish(&self, index: u32, from: SlotWord, to: SlotWord) -> Result<bool, Corrupt> {
+        Ok(publish_then_look(&self.slot(index)?.word, from.bits(), to.bits()).is_ok())
+    }
+
+    /// Writes the bytes of a message into slot `index`, which the caller holds in FILLING.
+    ///
+    /// # Errors
+    /// [`Corrupt`]: no such slot, or more bytes than a block has.
+    #[inline]
+    pub fn write_inline(&self, index: u32, bytes: &[u8]) -> Result<(), Corrupt> {
+        let at = self.block_at(index, bytes.len() as u64)?;
+        self.payload.copy_in(at, bytes)?;
+        self.describe(index, Description { len: bytes.len() as u32, kind: MessageKind::Inline })
+    }
+
+    /// Writes a reference into slot `index`, which the caller holds in FILLING.
+    ///
+    /// # Errors
+    /// [`Corrupt`]: no such slot.
+    #[inline]
+    pub fn write_reference(&self, index: u32, message: &MessageReference) -> Result<(), Corrupt> {
+        let slot = self.slot(index)?;
+        slot.offset.store(message.block.offset, Ordering::Relaxed);
+        slot.generation.store(message.block.generation, Ordering::Relaxed);
+        slot.view_offset.store(message.view_offset, Ordering::Relaxed);
+        slot.view_len.store(message.view_len, Ordering::Relaxed);
+        self.describe(index, Description { len: 32, kind: MessageKind::Reference })
+    }
+
+    fn describe(&self, index: u32, description: Description) -> Result<(), Corrupt> {
+        self.slot(index)?.description.store(description.bits(), Ordering::Relaxed);
+        Ok(())
+    }
+
+    /// What the message in slot `index` is; its length lies within the block.
+    ///
+    /// # Errors
+    /// [`Corrupt`]: no such slot, unknown kind, or a length beyond the block.
+    #[inline]
+    pub fn description(&self, index: u32) -> Result<Description, Corrupt> {
+        let at = self.word_at(index) + 8;
+        let description = Description::parse(self.slot(index)?.description.load(Ordering::Relaxed), at)?;
+        if description.len > self.block_size {
+            return Err(Corrupt::new("message length", at));
+        }
+        Ok(description)
+    }
+
+    /// Copies the start of the message in slot `index`, which the caller holds, into the whole of `bytes`.
+    ///
+    /// # Errors
+    /// [`Corrupt`]: no such slot, or more bytes than a block has.
+    #[inline]
+    pub fn read_inline(&self, index: u32, bytes: &mut [u8]) -> Result<(), Corrupt> {
+        let at = self.block_at(index, bytes.len() as u64)?;
+        self.payload.copy_out(at, bytes)
+    }
+
+    /// The reference in slot `index`; means something only while the word says that a reference is there.
+    ///
+    /// # Errors
+    /// [`Corrupt`]: no such slot.
+    pub fn reference(&self, index: u32) -> Result<MessageReference, Corrupt> {
+        let slot = self.slot(index)?;
+        let block = BlockReference {
+            offset: slot.offset.load(Ordering::Relaxed),
+            generation: slot.generation.load(Ordering::Relaxed),
+        };
+        let view_offset = slot.view_offset.load(Ordering::Relaxed);
+        Ok(MessageReference { block, view_offset, view_len: slot.view_len.load(Ordering::Relaxed) })
+    }
+
+    /// Raises the count of messages given back, after one was.
+    pub fn count_returned(&self) {
+        self.header().returned_made.fetch_add(1, Ordering::SeqCst);
+    }
+
+    #[inline]
+    fn slot(&self, index: u32) -> Result<&Slot, Corrupt> {
+        self.slots.get(index as usize).ok_or_else(|| Corrupt::new("slot index", index.into()))
+    }
+
+    /// For messages to people: the byte of the channel at which the word lies.
+    fn word_at(&self, index: u32) -> u64 {
+        self.blocks_at - SLOT_HEAD_BYTES + self.stride * u64::from(index)
+    }
+
+    #[inline]
+    fn block_at(&self, index: u32, len: u64) -> Result<u64, Corrupt> {
+        let at = self.blocks_at + self.stride * u64::from(index);
+        if index < self.capacity && len <= u64::from(self.block_size) {
+            Ok(at)
+        } else {
+            Err(Corrupt::new("message length", at))
+        }
+    }
+}
+
+/// Attaching: what keeps the memory of a channel.
+impl Ring {
+    /// Counts one more handle of `actor`. Until it is taken back the memory of the channel is not freed. The caller
+    /// then looks whether the block is still this channel, and whether it was destroyed.
+    ///
+    /// # Errors
+    /// [`AttachError`]; nothing was changed.
+    pub fn attach(&self, actor: Actor) -> Result<(), AttachError> {
+        let word = self.attachment(actor.process)?;
+        loop {
+            let seen = Attachment(word.load(Ordering::SeqCst));
+            if seen.tag() != self.tag {
+                return Err(AttachError::Gone);
+            }
+            let handles = if seen.epoch() == actor.epoch as u16 { seen.handles() } else { 0 };
+            let more = handles.checked_add(1).ok_or(AttachError::TooManyHandles)?;
+            if self.exchange_attachment(word, seen, actor.epoch as u16, more) {
+                return Ok(());
+            }
+        }
+    }
+
+    /// Takes back one handle of `actor`. True: the channel is destroyed and nobody is attached, so the caller frees
+    /// it (of several, the pool lets one succeed). Who detaches from a destroyed channel drains it first.
+    ///
+    /// # Errors
+    /// [`Corrupt`]: no such process slot.
+    pub fn detach(&self, actor: Actor) -> Result<bool, Corrupt> {
+        let word = self.attachment(actor.process)?;
+        loop {
+            let seen = Attachment(word.load(Ordering::SeqCst));
+            let counted = seen.tag() == self.tag && seen.epoch() == actor.epoch as u16 && seen.handles() > 0;
+            if !counted {
+                return Ok(false);
+            }
+            let (fewer, epoch) = match seen.handles() - 1 {
+                0 => (0, 0),
+                fewer => (fewer, seen.epoch()),
+            };
+            if self.exchange_attachment(word, seen, epoch, fewer) {
+                return Ok(self.is_destroyed() && !self.is_attached());
+            }
+        }
+    }
+
+    /// Whether any process has a handle.
+    pub fn is_attached(&self) -> bool {
+        self.attachments.iter().any(|word| Attachment(word.load(Ordering::SeqCst)).handles() > 0)
+    }
+
+    fn detach_dead(&self, actor: Actor, still_dead: &impl Fn() -> bool) -> Result<(), Corrupt> {
+        let word = self.attachment(actor.process)?;
+        loop {
+            let seen = Attachment(word.load(Ordering::SeqCst));
+            let named = seen.tag() == self.tag && seen.epoch() == actor.epoch as u16 && seen.handles() > 0;
+            if !named || !still_dead() || self.exchange_attachment(word, seen, 0, 0) {
+                return Ok(());
+            }
+        }
+    }
+
+    fn exchange_attachment(&self, word: &AtomicU64, seen: Attachment, epoch: u16, handles: u16) -> bool {
+        let next = Attachment::new(self.tag, epoch, handles);
+        publish_then_look(word, seen.0, next.0).is_ok()
+    }
+
+    fn attachment(&self, process: u16) -> Result<&AtomicU64, Corrupt> {
+        let at = ATTACHMENTS_AT + 8 * u64::from(process);
+        self.attachments.get(usize::from(process)).ok_or(Corrupt::new("process slot of a channel", at))
+    }
+}
+
+/// What is done for the dead.
+impl Ring {
+    /// Ends everything that `actor`, which is dead, left undone here, detaches it and wakes everybody. The caller is
+    /// attached. Any number may do this at once, and again; each may die anywhere in it.
+    ///
+    /// `still_dead` is asked after each word was loaded and before it is changed; `in_flight` whether the pool's block
+    /// is still on its way by that reference. Returns how many slots were changed.
+    ///
+    /// # Errors
+    /// [`Corrupt`]: a word that cannot be, found on the way; all other slots were repaired.
+    pub fn repair<F: Futex>(
+        &self,
+        actor: Actor,
+        still_dead: impl Fn() -> bool,
+        in_flight: impl Fn(BlockReference) -> bool,
+        futex: &F,
+    ) -> Result<u32, Corrupt> {
+        let (mut changed, mut outcome) = (0, Ok(()));
+        for index in 0..self.capacity {
+            match self.repair_slot(index, actor.into(), &still_dead, &in_flight) {
+                Ok(count) => changed += count,
+                Err(corrupt) => outcome = outcome.and(Err(corrupt)),
+            }
+        }
+        let detached = self.detach_dead(actor, &still_dead);
+        // Also when nothing was changed: who repaired it before may have died before this line.
+        self.count_returned();
+        self.wake_everybody(futex);
+        outcome.and(detached).map(|()| changed)
+    }
+
+    /// Repairs one slot until it no longer names `dead`; returns how many changes that took.
+    fn repair_slot(
+        &self,
+        index: u32,
+        dead: Holder,
+        still_dead: &impl Fn() -> bool,
+        in_flight: &impl Fn(BlockReference) -> bool,
+    ) -> Result<u32, Corrupt> {
+        let mut changed = 0;
+        loop {
+            let word = self.load(index)?;
+            if !word.state.names_holder() || word.holder != dead {
+                return Ok(changed);
+            }
+            let repaired = self.repaired(index, word, in_flight);
+            if !still_dead() {
+                return Ok(changed);
+            }
+            changed += u32::from(self.publish(index, word, repaired)?);
+        }
+    }
+
+    /// What a word becomes whose holder is dead.
+    fn repaired(&self, index: u32, word: SlotWord, in_flight: &impl Fn(BlockReference) -> bool) -> SlotWord {
+        match word.state {
+            SlotState::Filling => word.becomes(SlotState::Empty).laps_later(1),
+            SlotState::Taking | SlotState::Leased if self.is_untaken(index, in_flight) => {
+                word.becomes(SlotState::Returned)
+            }
+            _ => word.becomes(SlotState::Empty),
+        }
+    }
+
+    /// Whether the message of a dead receiver is still the channel's: taking a block is the change of its word in
+    /// the pool, taking bytes is the end of the receive. What makes no sense was not a message.
+    fn is_untaken(&self, index: u32, in_flight: &impl Fn(BlockReference) -> bool) -> bool {
+        match (self.description(index).map(|description| description.kind), self.reference(index)) {
+            (Ok(MessageKind::Inline), _) => true,
+            (Ok(MessageKind::Reference), Ok(message)) => in_flight(message.block),
+            _ => false,
+        }
+    }
+
+    /// The blocks that messages in this channel refer to: in FULL, TAKING, LEASED, RETURNED and PUT_BACK.
+    ///
+    /// An error means that a slot could not be judged; then a block that was not seen may be in it all the same.
+    pub fn references(&self) -> impl Iterator<Item = Result<(SlotWord, BlockReference), Corrupt>> {
+        (0..self.capacity).filter_map(|index| self.stable_reference(index).transpose())
+    }
+
+    fn stable_reference(&self, index: u32) -> Result<Option<(SlotWord, BlockReference)>, Corrupt> {
+        for _ in 0..UNSTABLE_READS {
+            let word = self.load(index)?;
+            if matches!(word.state, SlotState::Empty | SlotState::Filling | SlotState::Revoked) {
+                return Ok(None);
+            }
+            let (description, message) = (self.description(index), self.reference(index)?);
+            // Pairs with the claim of the next sender: the same word means that nobody wrote here in between.
+            weyr_atomic::fence(Ordering::Acquire);
+            if self.load(index)? == word {
+                let is_reference = description?.kind == MessageKind::Reference;
+                return Ok(is_reference.then_some((word, message.block)));
+            }
+        }
+        Err(Corrupt::new("slot that never rests", self.word_at(index)))
+    }
+
+    /// Takes every message that waits in a destroyed channel and hands the blocks among them to `free`. The caller
+    /// is attached, as `me`; when it dies on the way the message is returned and drained by another.
+    ///
+    /// # Errors
+    /// [`Corrupt`]: a word that cannot be; all other slots were drained.
+    pub fn drain(&self, me: Holder, mut free: impl FnMut(BlockReference)) -> Result<(), Corrupt> {
+        let mut outcome = Ok(());
+        for index in 0..self.capacity {
+            outcome = outcome.and(self.drain_slot(index, me, &mut free));
+        }
+        outcome
+    }
+
+    fn drain_slot(
+        &self,
+        index: u32,
+        me: Holder,
+        free: &mut impl FnMut(BlockReference),
+    ) -> Result<(), Corrupt> {
+        let word = self.load(index)?;
+        let taken = match word.state {
+            SlotState::Full => word.held_by(SlotState::Taking, me).laps_later(1),
+            SlotState::Returned | SlotState::PutBack => word.held_by(SlotState::Taking, me),
+            _ => return Ok(()),
+        };
+        if !self.claim(index, word, taken)? {
+            return Ok(());
+        }
+        if self.description(index).is_ok_and(|description| description.kind == MessageKind::Reference) {
+            free(self.reference(index)?.block);
+        }
+        self.release(index, taken, SlotState::Empty).map(|_| ())
+    }
+
+    /// Leaves a slot that the caller holds by `held` to `state`, in whatever lap senders have put it by now. Returns
+    /// the word as it became. Commit point: the exchange.
+    ///
+    /// # Errors
+    /// [`Corrupt`]: the slot is no longer the caller's.
+    #[inline]
+    pub fn release(&self, index: u32, held: SlotWord, state: SlotState) -> Result<SlotWord, Corrupt> {
+        let mut word = held;
+        loop {
+            let next = word.becomes(state);
+            if self.publish(index, word, next)? {
+                return Ok(next);
+            }
+            word = self.load(index)?;
+            if (word.state, word.holder) != (held.state, held.holder) {
+                return Err(Corrupt::new("slot in the hands of this process", self.word_at(index)));
+            }
+        }
+    }
+
+    /// Number of messages that wait, by one look at each slot.
+    ///
+    /// # Errors
+    /// [`Corrupt`]: a word that cannot be.
+    pub fn waiting(&self) -> Result<u32, Corrupt> {
+        (0..self.capacity).try_fold(0, |count, index| {
+            let state = self.load(index)?.state;
+            Ok(count + u32::from(state == SlotState::Full || state.is_returned()))
+        })
+    }
+
+    /// Whether `position` is over or claimed by a sender: what makes a tail hint behind it believable.
+    ///
+    /// # Errors
+    /// [`Corrupt`]: the slot's word cannot be.
+    pub fn is_before_tail(&self, position: Position) -> Result<bool, Corrupt> {
+        let word = self.load(position.index())?;
+        let ahead = word.lap.after(position.lap());
+        Ok(ahead > 0 || ahead == 0 && matches!(word.state, SlotState::Filling | SlotState::Full))
+    }
+
+    /// Whether `position` is over or taken by a receiver: what makes a head hint behind it believable.
+    ///
+    /// # Errors
+    /// [`Corrupt`]: the slot's word cannot be.
+    pub fn is_before_head(&self, position: Position) -> Result<bool, Corrupt> {
+        Ok(self.load(position.index())?.lap.after(position.lap()) > 0)
+    }
+}
+
+/// Any number that other channels and other uses of the same memory will hardly have.
+fn tag_of(reference: BlockReference) -> u32 {
+    let mixed = (reference.generation ^ reference.offset.rotate_left(32)).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    (mixed >> 32) as u32 | 1
+}
+
+fn check_geometry(geometry: &Geometry) -> Result<(), Corrupt> {
+    if geometry.is_valid() { Ok(()) } else { Err(Corrupt::new("channel sizes", 16)) }
+}
+
+fn check_header(header: &RingHeader, geometry: &Geometry, reference: BlockReference) -> Result<(), Corrupt> {
+    check_geometry(geometry)?;
+    let expected = [
+        (
+            u64::from(header.flags.load(Ordering::Relaxed)),
+            u64::from(geometry.attributes),
+            "channel flags",
+            12,
+        ),
+        (u64::from(header.slot_stride.load(Ordering::Relaxed)), geometry.stride(), "channel slot stride", 24),
+        (u64::from(header.levels.load(Ordering::Relaxed)), 1, "channel levels", 28),
+        (header.generation.load(Ordering::Relaxed), reference.generation, "channel generation", 56),
+    ];
+    for (found, wanted, what, offset) in expected {
+        if found != wanted {
+            return Err(Corrupt::new(what, offset));
+        }
+    }
+    Ok(())
+}
