@@ -1,0 +1,203 @@
+//! How a process sees shared bytes: one mapping of an object, or private memory of its own. Source: mmap(2).
+//!
+//! A mapping may be longer than its object: the part beyond the end is address space only, and becomes memory for
+//! everybody when the object grows. Touching it earlier raises SIGBUS, as does touching a hole that the file system
+//! has no room for; [`Object::back`](crate::object::Object::back) is how a caller makes sure of both.
+//!
+//! What it does not do: it gives out an address, never a reference. What is behind it, other processes may write.
+
+use crate::fork;
+use crate::object::{Access, Object};
+use rustix::io::Errno;
+use rustix::mm::{Advice, MapFlags, ProtFlags, madvise, mmap, mmap_anonymous, munmap};
+use std::ffi::c_void;
+use std::ops::Range;
+use std::ptr::NonNull;
+use std::sync::OnceLock;
+
+/// Bytes of one page: the grain of mappings, a power of two.
+pub fn page_size() -> usize {
+    rustix::param::page_size()
+}
+
+/// Some bytes in the address space of this process, unmapped when dropped.
+#[derive(Debug)]
+pub struct Mapping {
+    address: NonNull<u8>,
+    len: usize,
+    /// Nonce of the only process that has this mapping; empty: forked children have it too.
+    owner: OnceLock<u64>,
+}
+
+/// What [`Mapping::huge_pages`] reached.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum HugePages {
+    /// The range consists of huge pages now, as far as its ends allow.
+    Collapsed,
+    /// The kernel may use huge pages for it as memory comes and goes.
+    Advised,
+    /// The kernel has no huge pages for this kind of memory; nothing has changed.
+    Unavailable,
+}
+
+// SAFETY: a mapping is an address range of the process, the same for all its threads; the methods only ask the
+// kernel about it, which locks by itself.
+unsafe impl Send for Mapping {}
+// SAFETY: as above; `owner` is a `OnceLock`.
+unsafe impl Sync for Mapping {}
+
+impl Mapping {
+    /// Maps the first `len` bytes of `object`, shared with everybody who maps it. Reserves no memory, and `len` may
+    /// exceed the object's length.
+    ///
+    /// # Errors
+    /// `INVAL`: `len` is 0 or more than the address space. `ACCESS`: the object was not opened for `access`, or is
+    /// sealed against writing. `NOMEM`: no address range of that size is left, `RLIMIT_AS` included
+    /// (see [`largest_window`](crate::address_space::largest_window)). `NODEV`: the file system cannot map.
+    pub fn shared(object: &Object, len: usize, access: Access) -> Result<Mapping, Errno> {
+        let protection = match access {
+            Access::ReadOnly => ProtFlags::READ,
+            Access::ReadWrite => ProtFlags::READ | ProtFlags::WRITE,
+        };
+        Mapping::of(object, len, protection)
+    }
+
+    /// Maps without any right to touch: a mapping that only keeps the object's open file description alive.
+    pub(crate) fn untouchable(object: &Object, len: usize) -> Result<Mapping, Errno> {
+        Mapping::of(object, len, ProtFlags::empty())
+    }
+
+    fn of(object: &Object, len: usize, protection: ProtFlags) -> Result<Mapping, Errno> {
+        let len = mappable(len)?;
+        let flags = MapFlags::SHARED | MapFlags::NORESERVE;
+        // SAFETY: a new mapping at an address of the kernel's choice touches no existing memory.
+        let address = unsafe { mmap(std::ptr::null_mut(), len, protection, flags, object, 0) }?;
+        Mapping::at(address, len)
+    }
+
+    /// Maps `len` zero bytes of private memory, which come into being as they are touched.
+    ///
+    /// # Errors
+    /// `INVAL`: `len` is 0 or more than the address space. `NOMEM`: no address range of that size is left.
+    pub fn anonymous(len: usize) -> Result<Mapping, Errno> {
+        let len = mappable(len)?;
+        let protection = ProtFlags::READ | ProtFlags::WRITE;
+        let flags = MapFlags::PRIVATE | MapFlags::NORESERVE;
+        // SAFETY: a new mapping at an address of the kernel's choice touches no existing memory.
+        let address = unsafe { mmap_anonymous(std::ptr::null_mut(), len, protection, flags) }?;
+        Mapping::at(address, len)
+    }
+
+    fn at(address: *mut c_void, len: usize) -> Result<Mapping, Errno> {
+        let address = NonNull::new(address.cast()).ok_or(Errno::NOMEM)?;
+        Ok(Mapping { address, len, owner: OnceLock::new() })
+    }
+
+    /// The first byte, aligned to a page. Valid until the mapping is dropped; not writable if it is
+    /// [`Access::ReadOnly`].
+    pub fn as_ptr(&self) -> *mut u8 {
+        self.address.as_ptr()
+    }
+
+    /// Length in bytes, as it was asked for; never 0.
+    #[expect(clippy::len_without_is_empty, reason = "a mapping is never empty")]
+    pub fn len(&self) -> usize {
+        self.len
+    }
+
+    /// Keeps the mapping out of children forked from now on: there the range is unmapped, and dropping the inherited
+    /// value does nothing. Source: madvise(2), `MADV_DONTFORK`.
+    ///
+    /// # Errors
+    /// What madvise(2) answers; the mapping is inherited as before.
+    pub fn dont_fork(&self) -> Result<(), Errno> {
+        self.advise(&(0..self.len), Advice::LinuxDontFork)?;
+        self.owner.get_or_init(fork::nonce);
+        Ok(())
+    }
+
+    /// Makes the pages of `range` (bytes from the start, widened to whole pages) present and writable, as if each
+    /// had been written with what it holds. Blocks while pages are allocated. Source: `MADV_POPULATE_WRITE`.
+    ///
+    /// # Errors
+    /// `OPNOTSUPP`: the kernel has no such call (before Linux 5.14), and nothing was touched. `INVAL`: the range is not
+    /// within the mapping. `FAULT`: it reaches beyond the object's end, or the file system is full; pages before that
+    /// are present. `NOMEM`: out of memory. `ACCESS` or `PERM`: the mapping is read-only.
+    pub fn populate(&self, range: Range<usize>) -> Result<(), Errno> {
+        self.require_within(&range)?;
+        if range.is_empty() {
+            return Ok(());
+        }
+        self.advise(&range, Advice::LinuxPopulateWrite).map_err(populate_error)
+    }
+
+    /// Asks for huge pages in `range` (bytes from the start, widened to whole pages): at once where the kernel can
+    /// (Linux 6.1, which also fills holes of the object), else as it sees fit. Only whole, aligned huge pages within
+    /// the range change. May block while memory is moved. Source: `MADV_HUGEPAGE`, `MADV_COLLAPSE`.
+    ///
+    /// # Errors
+    /// `INVAL`: the range is not within the mapping. What madvise(2) answers to the first advice otherwise, except
+    /// that the kernel does not know it: that is [`HugePages::Unavailable`].
+    pub fn huge_pages(&self, range: Range<usize>) -> Result<HugePages, Errno> {
+        self.require_within(&range)?;
+        if range.is_empty() {
+            return Ok(HugePages::Advised);
+        }
+        match self.advise(&range, Advice::LinuxHugepage) {
+            Ok(()) => Ok(self.collapse(&range)),
+            Err(Errno::INVAL | Errno::NOSYS) => Ok(HugePages::Unavailable),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// A refusal (an older kernel, no huge page free, pages in use) leaves the advice in place.
+    fn collapse(&self, range: &Range<usize>) -> HugePages {
+        let (address, len) = self.whole_pages(range);
+        // SAFETY: the range lies within this mapping, and collapsing changes no byte of it.
+        let answer = unsafe { libc::madvise(address, len, libc::MADV_COLLAPSE) };
+        if answer == 0 { HugePages::Collapsed } else { HugePages::Advised }
+    }
+
+    fn advise(&self, range: &Range<usize>, advice: Advice) -> Result<(), Errno> {
+        let (address, len) = self.whole_pages(range);
+        // SAFETY: the range lies within this mapping, and none of the advices used here changes a byte of it.
+        rustix::io::retry_on_intr(|| unsafe { madvise(address, len, advice) })
+    }
+
+    fn require_within(&self, range: &Range<usize>) -> Result<(), Errno> {
+        if range.start <= range.end && range.end <= self.len { Ok(()) } else { Err(Errno::INVAL) }
+    }
+
+    /// The whole pages around a range that lies within the mapping. The last page may reach beyond `len`: the kernel
+    /// maps whole pages too.
+    fn whole_pages(&self, range: &Range<usize>) -> (*mut c_void, usize) {
+        let start = range.start - range.start % page_size();
+        let address = self.address.as_ptr().wrapping_add(start);
+        (address.cast(), range.end - start)
+    }
+
+    /// A forked child has no mapping that was kept out of it, and may have something else at its address.
+    fn is_mapped_here(&self) -> bool {
+        self.owner.get().is_none_or(|owner| *owner == fork::nonce())
+    }
+}
+
+impl Drop for Mapping {
+    fn drop(&mut self) {
+        if self.is_mapped_here() {
+            // SAFETY: the range was mapped by `self`, belongs to nobody else, and whoever took an address from it
+            // may use it only while `self` lives.
+            let unmapped = unsafe { munmap(self.address.as_ptr().cast(), self.len) };
+            debug_assert!(unmapped.is_ok());
+        }
+    }
+}
+
+fn mappable(len: usize) -> Result<usize, Errno> {
+    if len == 0 || len > isize::MAX as usize { Err(Errno::INVAL) } else { Ok(len) }
+}
+
+/// The range is ours and aligned, so a kernel that calls the request invalid does not know the advice.
+fn populate_error(error: Errno) -> Errno {
+    if matches!(error, Errno::INVAL | Errno::NOSYS) { Errno::OPNOTSUPP } else { error }
+}
