@@ -3,13 +3,14 @@
 use proc_macro2::{Delimiter, TokenTree};
 
 use crate::{
+    homes,
     source::{each_run, group, is_identifier, is_mark, line, rust_files},
-    tree::{Tree, Violation, assert_broken, crate_of},
+    tree::{Tree, Violation, assert_broken},
 };
 
 pub(crate) fn are_named_in_the_facade(tree: &Tree) -> Vec<Violation> {
     let mut found = Vec::new();
-    for (path, tokens) in rust_files(tree).filter(|(path, _)| crate_of(path) != Some("atomic")) {
+    for (path, tokens) in rust_files(tree).filter(|(path, _)| !homes::may_name_raw_atomics(path)) {
         each_run(&tokens, &mut |run| {
             for (index, tree) in run.iter().enumerate() {
                 if is_identifier(Some(tree), "sync") && names_atomic(&run[index + 1..]) {
@@ -43,8 +44,14 @@ mod tests {
             ("crates/managed/src/b.rs", "use std::{fs, sync::{Arc, atomic::{AtomicU8, Ordering}}};"),
             ("crates/managed/src/c.rs", "fn f() { ::std::sync::atomic::fence(x); }"),
             ("crates/managed/src/d.rs", "use std::sync::{Arc, Mutex}; // std::sync::atomic"),
+            ("crates/sys/src/private_word.rs", "use core::sync::atomic::AtomicU64;"),
+            ("crates/sys/src/futex.rs", "use core::sync::atomic::AtomicU64;"),
             ("tests/e.rs", "use loom::sync::atomic::AtomicU8;"),
         ];
-        assert_broken(are_named_in_the_facade, &files, &["a.rs:2", "b.rs:1", "c.rs:1", "tests/e.rs:1"]);
+        assert_broken(
+            are_named_in_the_facade,
+            &files,
+            &["a.rs:2", "b.rs:1", "c.rs:1", "futex.rs:1", "tests/e.rs:1"],
+        );
     }
 }

@@ -14,10 +14,9 @@ pub(crate) fn is_for_events(tree: &Tree) -> Vec<Violation> {
     for (path, tokens) in rust_files(tree).filter(|(path, _)| !path.starts_with("benches/")) {
         let code = if is_test(path) { vec![tokens] } else { test_bodies(&tokens) };
         let words = code.iter().flat_map(identifiers);
-        let sleeps = words.filter(|word| SLEEPS.iter().any(|sleep| word == sleep));
-        found.extend(
-            sleeps.map(|word| Violation::new(path, word.span().start().line, "a test that waits for time")),
-        );
+        let waits = words.filter(|word| SLEEPS.iter().any(|name| word == name));
+        let lines = waits.map(|word| word.span().start().line);
+        found.extend(lines.map(|line| Violation::new(path, line, "a test that waits for time")));
     }
     found
 }
