@@ -1,6 +1,6 @@
 //! The filter that makes a kernel forget calls.
 
-use std::io;
+use std::{io, sync::mpsc, thread};
 
 use weyr_kill::{Outcome, Refusal, Rendezvous, Syscall, child, refuse, refuse_with};
 
@@ -53,18 +53,19 @@ fn one_call_that_is_refused_leaves_the_others_as_they_were() {
 }
 
 #[test]
-fn threads_and_children_of_the_refused_are_refused() {
+fn threads_from_before_and_children_from_after_are_refused() {
     let found = answers_in_a_child(|| {
+        let (go, going) = mpsc::channel();
+        let earlier = thread::spawn(move || {
+            going.recv().unwrap();
+            answer(Syscall::MemfdCreate)
+        });
         refuse(&[Syscall::MemfdCreate])?;
-        let in_thread = std::thread::spawn(|| answer(Syscall::MemfdCreate)).join().unwrap();
-        assert_eq!(in_thread, libc::ENOSYS);
-        let in_child = child::spawn(|| child_exits_with(answer(Syscall::MemfdCreate))).unwrap().wait()?;
+        go.send(()).unwrap();
+        assert_eq!(earlier.join().unwrap(), libc::ENOSYS);
+        let in_child = child::spawn(|| std::process::exit(answer(Syscall::MemfdCreate))).unwrap().wait()?;
         assert_eq!(in_child, Outcome::Exited(libc::ENOSYS));
         Ok(())
     });
     assert_eq!(found[3], libc::ENOSYS);
-}
-
-fn child_exits_with(code: i32) {
-    std::process::exit(code);
 }

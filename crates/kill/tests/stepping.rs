@@ -3,7 +3,10 @@
 
 use std::{cell::RefCell, fs::File, io, os::unix::fs::FileExt, ptr};
 
-use rustix::mm::{MapFlags, ProtFlags, mmap};
+use rustix::{
+    mm::{MapFlags, ProtFlags, mmap},
+    thread::sched_getaffinity,
+};
 use tempfile::NamedTempFile;
 use weyr_kill::{
     Choice, Error, FileSegment, Mode, Moment, Outcome, Place, Point, Points, Refusal, Segment, Sweep,
@@ -409,4 +412,59 @@ fn a_segment_that_never_changes_has_a_start_and_an_end() {
     let segment = Deaf(&inner);
     let report = Sweep::new("deaf", &segment).run(|| board.words(), publish, |_| Ok(())).unwrap();
     assert_eq!(report.points_distinct, 2);
+}
+
+#[test]
+fn the_others_are_not_pinned_to_the_core_of_the_stepped() {
+    let board = Board::new();
+    let segment = board.segment();
+    let before = sched_getaffinity(None).unwrap();
+    let mut seen = Vec::new();
+    let report = Sweep::new("pinned", &segment).run(
+        || board.words(),
+        publish,
+        |_| {
+            seen.push(sched_getaffinity(None).unwrap() == before);
+            Ok(())
+        },
+    );
+    report.unwrap().assert_clean();
+    assert_eq!(seen, [true; 5]);
+    assert!(sched_getaffinity(None).unwrap() == before);
+}
+
+/// Runs `test` in a child whose environment has the variable set.
+fn with_variable(name: &str, value: &str, test: impl FnOnce()) {
+    let in_child = || {
+        // SAFETY: the child has one thread, so nobody reads the environment meanwhile.
+        unsafe { std::env::set_var(name, value) };
+        test();
+    };
+    assert_eq!(child::spawn(in_child).unwrap().wait().unwrap(), Outcome::Exited(0));
+}
+
+#[test]
+fn reports_are_appended_to_the_file_that_the_environment_names() {
+    let lines = NamedTempFile::new().unwrap();
+    with_variable("WEYR_SWEEP_REPORT", lines.path().to_str().unwrap(), || {
+        let board = Board::new();
+        let segment = board.segment();
+        for name in ["first", "second"] {
+            Sweep::new(name, &segment).run(|| board.words(), publish, |_| Ok(())).unwrap().assert_clean();
+        }
+    });
+    let text = std::fs::read_to_string(lines.path()).unwrap();
+    let names: Vec<_> = text.lines().map(|line| line.split(':').next().unwrap()).collect();
+    assert_eq!(names, ["sweep first", "sweep second"], "{text}");
+}
+
+#[test]
+fn the_environment_chooses_between_all_points_and_a_sample() {
+    with_variable("WEYR_SWEEP", "full", || assert_eq!(Choice::from_environment(5), Choice::All));
+    with_variable("WEYR_SWEEP", "sample", || {
+        assert!(matches!(Choice::from_environment(5), Choice::AtMost { points: 5, .. }));
+    });
+    with_variable("WEYR_SEED", "77", || {
+        assert!(matches!(Choice::from_environment(5), Choice::All | Choice::AtMost { points: 5, seed: 77 }));
+    });
 }
