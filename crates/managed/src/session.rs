@@ -50,7 +50,34 @@ struct Link {
 
 impl Sessions {
     /// The membership of this life, made by `join` if there is none yet.
-    pub(crate) fn current(&self, join: impl FnOnce() -> Result<Session, Error>) -> Result<&Session, Error> {
+    ///
+    /// Of threads that come at once one is first; what the others joined is given to `leave`, for a process is one
+    /// member.
+    pub(crate) fn current(
+        &self,
+        join: impl Fn() -> Result<Session, Error>,
+        leave: impl Fn(&Session),
+    ) -> Result<&Session, Error> {
+        loop {
+            // The place is looked for before joining: whoever was first meanwhile has taken it.
+            let place = match self.find() {
+                Ok(session) => return Ok(session),
+                Err(place) => place,
+            };
+            let link = Box::new(Link { session: join()?, next: OnceLock::new() });
+            if let Err(second) = place.set(link) {
+                leave(&second.session);
+            }
+        }
+    }
+
+    /// The membership of this life, if there is one.
+    pub(crate) fn existing(&self) -> Option<&Session> {
+        self.find().ok()
+    }
+
+    /// The membership of this life, or else the place for it.
+    fn find(&self) -> Result<&Session, &OnceLock<Box<Link>>> {
         let nonce = fork::nonce();
         let mut place = &self.first;
         while let Some(link) = place.get() {
@@ -59,27 +86,7 @@ impl Sessions {
             }
             place = &link.next;
         }
-        let mut link = Box::new(Link { session: join()?, next: OnceLock::new() });
-        // Another thread may have been first; then this one's place is behind, and it is never found again but by
-        // its death: both are memberships of this process.
-        while let Err(back) = place.set(link) {
-            link = back;
-            place = &place.get().expect("a set cell is full").next;
-        }
-        Ok(&place.get().expect("it was just set").session)
-    }
-
-    /// The membership of this life, if there is one.
-    pub(crate) fn existing(&self) -> Option<&Session> {
-        let nonce = fork::nonce();
-        let mut place = &self.first;
-        while let Some(link) = place.get() {
-            if link.session.nonce == nonce {
-                return Some(&link.session);
-            }
-            place = &link.next;
-        }
-        None
+        Err(place)
     }
 }
 
