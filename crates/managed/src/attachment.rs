@@ -66,7 +66,8 @@ impl Attachment {
 
     /// This process's membership; a forked child joins here.
     pub(crate) fn session(&self) -> Result<&Session, Error> {
-        self.sessions.current(|| Session::join(&self.heap, &self.object), |session| session.leave(&self.heap))
+        let join = || Session::join(&self.heap, &self.object, &self.channels());
+        self.sessions.current(join, |session| session.leave(&self.heap))
     }
 
     /// Allocates a block of at least `bytes` bytes.
@@ -159,7 +160,11 @@ impl Attachment {
         let owned = |word: BlockWord| word.state() == BlockState::Alloc && word.actor() == process;
         // Nobody else can free it, so only spoilt shared memory refuses; then it stays as it is, for `verify` to see.
         if self.heap.free(lane, reference, true, owned).is_err() {
-            tracing::error!(pool = self.name, ?reference, "an owned block could not be freed; verify the pool");
+            tracing::error!(
+                pool = self.name,
+                ?reference,
+                "an owned block could not be freed; verify the pool"
+            );
         }
     }
 
@@ -340,11 +345,14 @@ impl Thread {
 
     /// Adds this thread's part in a pool, and closes those of pools that are gone.
     fn join(&mut self, attachment: &Arc<Attachment>, session: &Session) -> Result<&mut Entry, Error> {
-        let known = self.entries.iter().position(|entry| entry.id == attachment.id && entry.nonce == session.nonce);
+        let known =
+            self.entries.iter().position(|entry| entry.id == attachment.id && entry.nonce == session.nonce);
         let index = match known {
             Some(index) => index,
             None => {
-                self.close_where(|entry| entry.nonce != session.nonce || entry.attachment.strong_count() == 0);
+                self.close_where(|entry| {
+                    entry.nonce != session.nonce || entry.attachment.strong_count() == 0
+                });
                 let lane = acquire_lane(&attachment.heap, session.actor.process)?;
                 let entry = Entry {
                     id: attachment.id,

@@ -91,7 +91,12 @@ pub(crate) fn assert_whole(pool: &Pool) {
 }
 
 /// A published block of which another process told offset, generation and bytes.
-pub(crate) fn open(pool: &Pool, offset: u64, generation: u64, bytes: u64) -> Result<Published, weyr_managed::Error> {
+pub(crate) fn open(
+    pool: &Pool,
+    offset: u64,
+    generation: u64,
+    bytes: u64,
+) -> Result<Published, weyr_managed::Error> {
     let sample = pool.alloc(64)?.publish()?;
     let reference = BlockReference { offset, generation };
     let descriptor =
