@@ -79,3 +79,42 @@ fn wait_in_turns(words: &[(&AtomicU32, u32)], deadline: Option<Instant>) -> Wait
     }
     Wait::Changed
 }
+
+#[cfg(all(test, not(any(weyr_face = "loom", weyr_face = "explore"))))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn in_turns_a_change_of_any_word_is_seen() {
+        let words: [AtomicU32; 3] = Default::default();
+        for (chosen, word) in words.iter().enumerate() {
+            std::thread::scope(|scope| {
+                scope.spawn(|| {
+                    let pairs: Vec<_> = words.iter().map(|word| (word, 0)).collect();
+                    while words[chosen].load(Ordering::Acquire) == 0 {
+                        assert!(matches!(wait_in_turns(&pairs, None), Wait::Woken | Wait::Changed));
+                    }
+                });
+                // A slice or more goes by: the words have turns.
+                while wake(word, 1) == 0 {
+                    std::thread::yield_now();
+                }
+                word.store(1, Ordering::Release);
+                wake(word, 1);
+            });
+            word.store(0, Ordering::Release);
+        }
+    }
+
+    #[test]
+    fn in_turns_a_deadline_ends_the_wait_and_a_change_prevents_it() {
+        let words: [AtomicU32; 2] = Default::default();
+        let pairs = [(&words[0], 0), (&words[1], 0)];
+        assert_eq!(wait_in_turns(&pairs, Some(Instant::now())), Wait::TimedOut);
+        let later = Instant::now() + 5 * SLICE;
+        assert_eq!(wait_in_turns(&pairs, Some(later)), Wait::TimedOut);
+        assert!(Instant::now() >= later);
+        words[1].store(1, Ordering::Release);
+        assert_eq!(wait_in_turns(&pairs, None), Wait::Changed);
+    }
+}

@@ -201,3 +201,23 @@ fn mappable(len: usize) -> Result<usize, Errno> {
 fn populate_error(error: Errno) -> Errno {
     if matches!(error, Errno::INVAL | Errno::NOSYS) { Errno::OPNOTSUPP } else { error }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_kernel_that_cannot_populate_is_told_from_a_full_file_system() {
+        assert_eq!(populate_error(Errno::INVAL), Errno::OPNOTSUPP);
+        assert_eq!(populate_error(Errno::NOSYS), Errno::OPNOTSUPP);
+        assert_eq!(populate_error(Errno::FAULT), Errno::FAULT);
+    }
+
+    #[test]
+    fn a_range_is_widened_to_whole_pages() {
+        let mapping = Mapping::anonymous(4 * page_size()).expect("mapped");
+        let (address, len) = mapping.whole_pages(&(page_size() + 1..page_size() + 2));
+        assert_eq!(address as usize, mapping.as_ptr() as usize + page_size());
+        assert_eq!(len, 2);
+    }
+}

@@ -43,15 +43,17 @@ thread_local! {
 
 /// This process. After the first call in a thread it costs three loads; a forked child finds its own identity.
 ///
-/// Where `/proc` is missing or belongs to another pid namespace, `start_time` and `pid_namespace` are 0, and others
-/// cannot judge this process by them.
+/// Where `/proc` is missing or belongs to another pid namespace, or no descriptor is left to read it, `start_time` and
+/// `pid_namespace` are 0, others cannot judge this process by them, and the next call asks again.
 pub fn current() -> Identity {
     let nonce = fork::nonce();
     match CURRENT.get() {
         Some((known, identity)) if known == nonce => identity,
         _ => {
             let identity = read_current();
-            CURRENT.set(Some((nonce, identity)));
+            if identity.pid_namespace != 0 {
+                CURRENT.set(Some((nonce, identity)));
+            }
             identity
         }
     }
@@ -63,9 +65,9 @@ fn read_current() -> Identity {
     if !procfs_is_of_this_namespace(pid) {
         return nobody;
     }
-    match Stat::read("/proc/self/stat") {
-        Ok(stat) => Identity { pid, start_time: stat.start_time, pid_namespace: namespaces() },
-        Err(_) => nobody,
+    match (Stat::read("/proc/self/stat"), namespaces()) {
+        (Err(_), _) | (_, 0) => nobody,
+        (Ok(stat), pid_namespace) => Identity { pid, start_time: stat.start_time, pid_namespace },
     }
 }
 
