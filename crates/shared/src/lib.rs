@@ -1,1 +1,27 @@
-//! What weyr keeps in shared memory: layouts, regions, slot and event words.
+//! What weyr keeps in shared memory: layouts, regions and the words that several processes change.
+//!
+//! Everything above this crate reads and writes shared memory through it alone:
+//!
+//! - [`layout!`] declares a structure once, with its bytes, and checks them;
+//! - [`Region`] turns an offset into a checked reference, [`Table`] and [`Strided`] into checked arrays;
+//! - [`Payload`] is memory that one owner has: copied in and out, or borrowed where the user vouches for the others.
+//!
+//! What is read from shared memory is an allegation. No offset, index or length found there becomes a reference
+//! before it was checked here. This crate knows nothing of pools and channels as objects, and starts no system call.
+
+mod corrupt;
+mod identity;
+mod layout;
+mod payload;
+mod region;
+mod table;
+
+pub use corrupt::Corrupt;
+pub use identity::{Actor, BlockReference};
+pub use layout::{Field, Layout, Shareable};
+pub use payload::{Cooperative, Payload, PayloadError};
+pub use region::Region;
+pub use table::{Strided, Table};
+
+#[doc(hidden)]
+pub use weyr_atomic::Zeroed;

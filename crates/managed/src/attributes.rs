@@ -1,0 +1,257 @@
+//! What a pool can be asked to be.
+
+use std::path::{Path, PathBuf};
+
+use crate::Error;
+use crate::geometry::{DATA_CHUNK, ID_LIMIT, PAGE_LIMIT, Shape};
+
+/// Whether a pool becomes larger than it was created.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Growth {
+    /// Never.
+    #[default]
+    None,
+    /// Up to so many bytes.
+    UpTo(u64),
+    /// As far as the address space allows: 1 TiB, or a quarter of this process's limit.
+    Unlimited,
+}
+
+/// Attributes of a pool to be created.
+///
+/// ```
+/// use weyr_managed::{Growth, PoolAttributes};
+/// let attributes = PoolAttributes::new("frames", 64 << 20).growth(Growth::UpTo(1 << 30)).mode(0o660);
+/// assert_eq!(attributes.name(), "frames");
+/// ```
+#[derive(Debug, Clone)]
+pub struct PoolAttributes {
+    pub(crate) name: String,
+    pub(crate) bytes: u64,
+    pub(crate) directory: Option<PathBuf>,
+    pub(crate) mode: u32,
+    pub(crate) growth: Growth,
+    pub(crate) segment_bytes: Option<u64>,
+    pub(crate) page_bytes: Option<u64>,
+    pub(crate) processes: Option<u32>,
+    pub(crate) lanes: Option<u32>,
+    pub(crate) channels: Option<u32>,
+    pub(crate) commit: bool,
+    pub(crate) prefault: bool,
+    pub(crate) zeroing: bool,
+}
+
+/// Most bytes of a pool that grows without a limit of its own.
+const UNLIMITED_BYTES: u64 = 1 << 40;
+/// Segment of a growing pool, if nothing else is asked for.
+const SEGMENT_BYTES: u64 = 128 << 20;
+
+impl PoolAttributes {
+    /// A pool called `name` (1 to 200 of letters, digits, `.`, `-`, `_`) with room for `bytes` bytes, rounded up to
+    /// whole pages; metadata comes on top.
+    pub fn new(name: impl Into<String>, bytes: u64) -> Self {
+        Self {
+            name: name.into(),
+            bytes,
+            directory: None,
+            mode: 0o600,
+            growth: Growth::None,
+            segment_bytes: None,
+            page_bytes: None,
+            processes: None,
+            lanes: None,
+            channels: None,
+            commit: false,
+            prefault: false,
+            zeroing: false,
+        }
+    }
+
+    /// The name.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Directory of the object: a tmpfs, as a rule. Default: `WEYR_DIR` of the environment, else `/dev/shm`.
+    #[must_use]
+    pub fn directory(mut self, directory: impl AsRef<Path>) -> Self {
+        self.directory = Some(directory.as_ref().to_owned());
+        self
+    }
+
+    /// Rights of the object, as for chmod(2); 0600 by default. What others may not open they learn nothing about.
+    #[must_use]
+    pub fn mode(mut self, mode: u32) -> Self {
+        self.mode = mode;
+        self
+    }
+
+    /// Whether it grows on demand; not by default. A pool that may grow reserves address space for its maximum.
+    #[must_use]
+    pub fn growth(mut self, growth: Growth) -> Self {
+        self.growth = growth;
+        self
+    }
+
+    /// Bytes by which it grows at a time, rounded up to whole pages; 128 MiB by default, less in small pools.
+    #[must_use]
+    pub fn segment_size(mut self, bytes: u64) -> Self {
+        self.segment_bytes = Some(bytes);
+        self
+    }
+
+    /// Bytes of a page, the unit of large allocations: a power of two from 4 KiB to 64 KiB. By default it follows
+    /// from the largest size of the pool.
+    #[must_use]
+    pub fn page_size(mut self, bytes: u64) -> Self {
+        self.page_bytes = Some(bytes);
+        self
+    }
+
+    /// Processes that can be attached at once, at most 65,534.
+    #[must_use]
+    pub fn processes(mut self, limit: u32) -> Self {
+        self.processes = Some(limit);
+        self
+    }
+
+    /// Threads that can have a lane of their own, at most 65,534; more threads share their process's.
+    #[must_use]
+    pub fn lanes(mut self, limit: u32) -> Self {
+        self.lanes = Some(limit);
+        self
+    }
+
+    /// Channels that can exist in it at once.
+    #[must_use]
+    pub fn channels(mut self, limit: u32) -> Self {
+        self.channels = Some(limit);
+        self
+    }
+
+    /// Has the filesystem promise all of the first segment at creation, so that no later allocation from it can find
+    /// the filesystem full. By default memory is promised as it is first used.
+    #[must_use]
+    pub fn commit(mut self, commit: bool) -> Self {
+        self.commit = commit;
+        self
+    }
+
+    /// Makes the kernel provide every page of the first segment at creation; implies [`commit`](Self::commit).
+    #[must_use]
+    pub fn prefault(mut self, prefault: bool) -> Self {
+        self.prefault = prefault;
+        self
+    }
+
+    /// Sets the bytes of each new allocation to zero; otherwise they are what was there.
+    #[must_use]
+    pub fn zeroing(mut self, zeroing: bool) -> Self {
+        self.zeroing = zeroing;
+        self
+    }
+
+    /// The numbers of the pool that was asked for.
+    pub(crate) fn shape(&self) -> Result<Shape, Error> {
+        if self.bytes == 0 {
+            return Err(invalid("size", "a pool needs at least one byte; ask for 32 KiB or more".into()));
+        }
+        let maximum_bytes = self.maximum_bytes()?;
+        let page_shift = self.page_shift(maximum_bytes)?;
+        let pages = |bytes: u64| bytes.div_ceil(1 << page_shift);
+        let maximum_pages = pages(maximum_bytes);
+        if maximum_pages > PAGE_LIMIT {
+            let reason = format!("{maximum_bytes} bytes are more than 2^24 pages of {} bytes", 1u64 << page_shift);
+            return Err(invalid("size", reason));
+        }
+        let segment = self.segment_bytes.unwrap_or(SEGMENT_BYTES.min(self.bytes.next_power_of_two()));
+        if segment == 0 {
+            return Err(invalid("segment size", "must not be zero".into()));
+        }
+        let (processes, lanes, channels) = default_tables(maximum_bytes);
+        let shape = Shape {
+            page_shift,
+            initial_pages: pages(self.bytes),
+            segment_pages: pages(segment).min(maximum_pages),
+            maximum_pages,
+            process_limit: self.processes.unwrap_or(processes),
+            lane_limit: self.lanes.unwrap_or(lanes),
+            channel_limit: self.channels.unwrap_or(channels),
+        };
+        shape.check().map_err(|which| invalid(which, format!("out of range (tables hold 1 to {ID_LIMIT} entries)")))?;
+        Ok(shape)
+    }
+
+    fn maximum_bytes(&self) -> Result<u64, Error> {
+        match self.growth {
+            Growth::None => Ok(self.bytes),
+            Growth::UpTo(bytes) if bytes >= self.bytes => Ok(bytes),
+            Growth::UpTo(bytes) => {
+                Err(invalid("growth", format!("the cap of {bytes} bytes is below the size of {} bytes", self.bytes)))
+            }
+            Growth::Unlimited => {
+                let window = weyr_sys::address_space::largest_window(UNLIMITED_BYTES);
+                // Metadata takes up to a fifth on top.
+                let bytes = (window / 5 * 4).next_multiple_of(DATA_CHUNK);
+                Ok(bytes.max(self.bytes))
+            }
+        }
+    }
+
+    fn page_shift(&self, maximum_bytes: u64) -> Result<u32, Error> {
+        match self.page_bytes {
+            None if maximum_bytes <= 16 << 20 => Ok(12),
+            None if maximum_bytes <= 512 << 20 => Ok(14),
+            None => Ok(16),
+            Some(bytes) if bytes.is_power_of_two() && (1 << 12..=1 << 16).contains(&bytes) => Ok(bytes.trailing_zeros()),
+            Some(bytes) => {
+                Err(invalid("page size", format!("{bytes} is no power of two from 4096 to 65536")))
+            }
+        }
+    }
+}
+
+/// Process slots, lanes and channel entries of a pool of at most `bytes` bytes.
+const fn default_tables(bytes: u64) -> (u32, u32, u32) {
+    match bytes {
+        _ if bytes <= 128 << 10 => (16, 32, 16),
+        _ if bytes <= 16 << 20 => (64, 128, 256),
+        _ if bytes <= 512 << 20 => (256, 1024, 4096),
+        _ if bytes <= 16 << 30 => (1024, 4096, 16_384),
+        _ => (4096, 16_384, 65_536),
+    }
+}
+
+fn invalid(attribute: &'static str, reason: String) -> Error {
+    Error::InvalidAttribute { attribute, reason }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn page_and_tables_follow_from_the_largest_size() {
+        let shape = |bytes, growth| PoolAttributes::new("p", bytes).growth(growth).shape().unwrap();
+        assert_eq!((shape(32 << 10, Growth::None).page_shift, shape(32 << 10, Growth::None).maximum_pages), (12, 8));
+        assert_eq!(shape(64 << 20, Growth::None).page_shift, 14);
+        assert_eq!(shape(1 << 20, Growth::UpTo(1 << 30)).page_shift, 16);
+        assert_eq!(shape(1 << 20, Growth::UpTo(1 << 30)).initial_pages, 16);
+        assert_eq!(shape(64 << 30, Growth::None).process_limit, 4096);
+    }
+
+    #[test]
+    fn what_no_pool_can_be_is_refused_by_name() {
+        let refused = |attributes: PoolAttributes| match attributes.shape() {
+            Err(Error::InvalidAttribute { attribute, .. }) => attribute,
+            other => panic!("{other:?}"),
+        };
+        assert_eq!(refused(PoolAttributes::new("p", 0)), "size");
+        assert_eq!(refused(PoolAttributes::new("p", u64::MAX)), "size");
+        assert_eq!(refused(PoolAttributes::new("p", 1 << 20).growth(Growth::UpTo(1))), "growth");
+        assert_eq!(refused(PoolAttributes::new("p", 1 << 20).page_size(5000)), "page size");
+        assert_eq!(refused(PoolAttributes::new("p", 1 << 20).processes(0)), "process_limit");
+        assert_eq!(refused(PoolAttributes::new("p", 1 << 20).lanes(65_535)), "lane_limit");
+        assert_eq!(refused(PoolAttributes::new("p", 1 << 20).segment_size(0)), "segment size");
+    }
+}

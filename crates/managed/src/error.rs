@@ -1,0 +1,207 @@
+//! What can go wrong with a pool, grouped by what the caller can do about it.
+
+use weyr_shared::{Corrupt, PayloadError};
+use weyr_sys::Errno;
+
+/// An error of this crate. Unless a variant says otherwise, nothing was changed.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    // Fix the call.
+    /// An attribute has a value that no pool can have.
+    #[error("attribute {attribute}: {reason}")]
+    InvalidAttribute {
+        /// Which.
+        attribute: &'static str,
+        /// Why, and what is possible.
+        reason: String,
+    },
+    /// More than the pool can ever hold, or than this process can map.
+    #[error("{bytes} bytes are more than this pool can give at once ({limit}); create it larger or let it grow")]
+    TooLarge {
+        /// Asked for, in bytes.
+        bytes: u64,
+        /// Possible at most, in bytes.
+        limit: u64,
+    },
+    /// A range outside an allocation, or references without [`Cooperative`](weyr_shared::Cooperative).
+    #[error(transparent)]
+    Payload(#[from] PayloadError),
+
+    // Another name, other rights, another program.
+    /// A pool of that name exists.
+    #[error("a pool named {name:?} exists; attach to it, destroy it, or choose another name")]
+    NameTaken {
+        /// The name.
+        name: String,
+    },
+    /// No pool of that name exists.
+    #[error("no pool named {name:?} in {directory}; `weyr pool list` shows those there are")]
+    NoSuchPool {
+        /// The name.
+        name: String,
+        /// Where it was looked for.
+        directory: String,
+    },
+    /// The pool is another user's, or its mode forbids it.
+    #[error("no permission for pool {name:?}; ask its owner to change its mode")]
+    PermissionDenied {
+        /// The name.
+        name: String,
+    },
+    /// The object is no pool.
+    #[error("{name:?} is not a weyr pool")]
+    NotAPool {
+        /// The name.
+        name: String,
+    },
+    /// A pool made by another version.
+    #[error("pool {name:?} has layout {found}, this program has {expected}; use the weyr that made it")]
+    WrongVersion {
+        /// The name.
+        name: String,
+        /// Found in the header: version and hash.
+        found: String,
+        /// What this program writes.
+        expected: String,
+    },
+    /// The object is shorter than its header says.
+    #[error("pool {name:?} is truncated: {bytes} bytes instead of {expected}; destroy it")]
+    Truncated {
+        /// The name.
+        name: String,
+        /// Bytes there are.
+        bytes: u64,
+        /// Bytes there should be.
+        expected: u64,
+    },
+
+    // The reference is not what it was taken for.
+    /// The descriptor is of another pool.
+    #[error("the descriptor is of pool {found:032x}, this is pool {expected:032x}")]
+    WrongPool {
+        /// Identity in the descriptor.
+        found: u128,
+        /// Identity of this pool.
+        expected: u128,
+    },
+    /// The descriptor was made on another host.
+    #[error("the descriptor was made on host {found:016x}, this is host {expected:016x}; reach it through its own node")]
+    OtherHost {
+        /// Identity in the descriptor.
+        found: u64,
+        /// Identity of this host.
+        expected: u64,
+    },
+    /// It points outside the pool or the allocation.
+    #[error("{bytes} bytes at offset {offset:#x} lie outside the {limit} bytes there are")]
+    OutOfRange {
+        /// First byte meant.
+        offset: u64,
+        /// Bytes meant.
+        bytes: u64,
+        /// Bytes there are.
+        limit: u64,
+    },
+    /// No block starts there.
+    #[error("no allocation starts at offset {offset:#x}")]
+    NotABlock {
+        /// Byte offset in the pool's data.
+        offset: u64,
+    },
+    /// The allocation that was meant is gone.
+    #[error("the allocation at offset {offset:#x} is gone: generation {meant} was meant, {found} is there")]
+    Stale {
+        /// Byte offset in the pool's data.
+        offset: u64,
+        /// Generation of the reference.
+        meant: u64,
+        /// Generation of the block now.
+        found: u64,
+    },
+    /// The allocation was freed already, and nothing has taken its place.
+    #[error("the allocation at offset {offset:#x} was freed already")]
+    DoubleFree {
+        /// Byte offset in the pool's data.
+        offset: u64,
+    },
+    /// The allocation is somebody else's, or in a state that forbids this.
+    #[error("the allocation at offset {offset:#x} is {state}; {action} needs another")]
+    WrongState {
+        /// Byte offset in the pool's data.
+        offset: u64,
+        /// What it is.
+        state: &'static str,
+        /// What was tried.
+        action: &'static str,
+    },
+    /// The descriptor is a clone or a view; only the original frees.
+    #[error("this descriptor is a clone; free the allocation through the original")]
+    NotOriginal,
+    /// The descriptor's bytes do not make sense.
+    #[error("the descriptor is damaged: {reason}")]
+    DamagedDescriptor {
+        /// What is wrong with it.
+        reason: &'static str,
+    },
+
+    // Try again, or make room.
+    /// Nothing large enough is free, also after idle lanes gave up what they held.
+    #[error("no {bytes} bytes free in one piece; free something, or let the pool grow")]
+    NoMemory {
+        /// Asked for, in bytes.
+        bytes: u64,
+    },
+    /// The filesystem under the pool has no room.
+    #[error(
+        "the filesystem of {directory} has no room for {bytes} bytes more ({free} free); free some, choose another \
+         directory with WEYR_DIR, or mount a larger one (docker run --shm-size, mount -o remount,size=...)"
+    )]
+    FilesystemFull {
+        /// Where the pool lies.
+        directory: String,
+        /// Bytes that were to be added.
+        bytes: u64,
+        /// Bytes the filesystem has left.
+        free: u64,
+    },
+    /// A table of the pool has no free entry.
+    #[error("all {limit} {table} of the pool are in use; create it with more")]
+    TableFull {
+        /// Which.
+        table: &'static str,
+        /// How many it has.
+        limit: u32,
+    },
+    /// Somebody else is at work on the same block.
+    #[error("the allocation at offset {offset:#x} is in somebody else's hands just now; try again")]
+    Busy {
+        /// Byte offset in the pool's data.
+        offset: u64,
+    },
+
+    // Give up on the object.
+    /// The pool was destroyed; what is allocated stays valid until dropped.
+    #[error("the pool was destroyed")]
+    Destroyed,
+    /// The handle came through a fork and belongs to the parent.
+    #[error("this handle belongs to the parent process; allocate or receive anew after fork")]
+    Forked,
+    /// Shared memory does not hold what it must.
+    #[error(transparent)]
+    Corrupt(#[from] Corrupt),
+    /// The kernel refused.
+    #[error("{operation}: {errno}")]
+    Os {
+        /// What was asked of it.
+        operation: &'static str,
+        /// Its answer.
+        errno: Errno,
+    },
+}
+
+impl Error {
+    pub(crate) fn os(operation: &'static str) -> impl Fn(Errno) -> Error {
+        move |errno| Error::Os { operation, errno }
+    }
+}

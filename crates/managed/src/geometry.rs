@@ -1,0 +1,205 @@
+//! Where everything in a pool lies.
+//!
+//! A pool is one object: the metadata of all the pages that it may ever have, then one contiguous data area, so that
+//! one allocation can be as large as the pool. Everything follows from [`Shape`], a few numbers in the header, so
+//! creator and attacher cannot disagree.
+
+use weyr_shared::Layout;
+
+use crate::heap::class::{CLASS_LIMIT, Class, TIER_SHIFTS, classes};
+use crate::layout::{Lane, PageDescriptor, PoolHeader, ProcessSlot};
+
+/// Bytes of metadata that are backed at once.
+pub const METADATA_CHUNK: u64 = 64 << 10;
+/// Largest number of bytes of data that are backed at once.
+pub const DATA_CHUNK: u64 = 2 << 20;
+/// Most pages of a pool.
+pub const PAGE_LIMIT: u64 = 1 << 24;
+/// Most processes or lanes of a pool: their ids are 16 bits.
+pub const ID_LIMIT: u32 = 65_534;
+
+/// The numbers that the creator chooses; they stand in the header.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Shape {
+    /// log2 of the page size in bytes.
+    pub page_shift: u32,
+    /// Pages at creation.
+    pub initial_pages: u64,
+    /// Pages of each later segment.
+    pub segment_pages: u64,
+    /// Pages that the pool may ever have.
+    pub maximum_pages: u64,
+    /// Process slots.
+    pub process_limit: u32,
+    /// Lanes.
+    pub lane_limit: u32,
+    /// Entries of the channel table.
+    pub channel_limit: u32,
+}
+
+impl Shape {
+    /// Whether the numbers can describe a pool; the name of the first that cannot, if not.
+    pub fn check(&self) -> Result<(), &'static str> {
+        let rules = [
+            ((12..=16).contains(&self.page_shift), "page_shift"),
+            ((1..=PAGE_LIMIT).contains(&self.maximum_pages), "maximum_pages"),
+            ((1..=self.maximum_pages).contains(&self.initial_pages), "initial_pages"),
+            ((1..=PAGE_LIMIT).contains(&self.segment_pages), "segment_pages"),
+            ((1..=ID_LIMIT).contains(&self.process_limit), "process_limit"),
+            ((1..=ID_LIMIT).contains(&self.lane_limit), "lane_limit"),
+            ((1..=1 << 20).contains(&self.channel_limit), "channel_limit"),
+        ];
+        rules.iter().find(|(holds, _)| !holds).map_or(Ok(()), |(_, name)| Err(name))
+    }
+}
+
+/// Bytes from the start of the object to each table.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Offsets {
+    /// Bits: metadata chunks that are backed. They and the header are backed at creation, all else on demand.
+    pub metadata_backed: u64,
+    /// Bits: data chunks that are backed.
+    pub data_backed: u64,
+    /// Process slots.
+    pub processes: u64,
+    /// Lanes.
+    pub lanes: u64,
+    /// Channel table: one word an entry.
+    pub channels: u64,
+    /// Page words.
+    pub page_words: u64,
+    /// Hint bits: page probably in use.
+    pub used: u64,
+    /// Hint bits: page probably a slab without owner.
+    pub orphan: u64,
+    /// Hint bits: blocks of the page were freed by others.
+    pub pending: u64,
+    /// Page descriptors.
+    pub descriptors: u64,
+    /// Block words, one table a tier.
+    pub tiers: [u64; 4],
+    /// Free bits of slabs with more than 64 blocks: a word of the owner's and one of the others' per 64 blocks.
+    pub long: u64,
+    /// End of the metadata.
+    pub metadata_end: u64,
+    /// Start of the data.
+    pub data: u64,
+}
+
+/// A shape with everything that follows from it.
+#[derive(Debug, Clone)]
+pub struct Geometry {
+    /// What it follows from.
+    pub shape: Shape,
+    /// Where the tables lie.
+    pub offsets: Offsets,
+    /// Slabs by class.
+    pub classes: [Class; CLASS_LIMIT],
+    /// log2 of the bytes of data that are backed at once.
+    pub chunk_shift: u32,
+}
+
+impl Geometry {
+    /// Lays out a pool of a [checked](Shape::check) shape.
+    pub fn new(shape: Shape) -> Self {
+        let classes = classes(shape.page_shift, shape.maximum_pages);
+        Self { shape, offsets: offsets(&shape), classes, chunk_shift: chunk_shift(&shape) }
+    }
+
+    /// Bytes of a page.
+    pub fn page_bytes(&self) -> u64 {
+        1 << self.shape.page_shift
+    }
+
+    /// Pages of a pool with `segments` segments.
+    pub fn pages(&self, segments: u64) -> u64 {
+        let grown = segments.saturating_sub(1).saturating_mul(self.shape.segment_pages);
+        self.shape.initial_pages.saturating_add(grown).min(self.shape.maximum_pages)
+    }
+
+    /// Bytes of the object of a pool with `pages` pages.
+    pub fn object_bytes(&self, pages: u64) -> u64 {
+        self.offsets.data + (pages << self.shape.page_shift)
+    }
+
+    /// Bytes of data that the pool may ever have.
+    pub fn maximum_bytes(&self) -> u64 {
+        self.shape.maximum_pages << self.shape.page_shift
+    }
+
+    /// Words of a table with one bit a page.
+    pub fn page_bit_words(&self) -> u64 {
+        self.shape.maximum_pages.div_ceil(64)
+    }
+
+    /// Words of the tier with one word per `1 << TIER_SHIFTS[tier]` bytes.
+    pub fn tier_words(&self, tier: usize) -> u64 {
+        self.maximum_bytes() >> TIER_SHIFTS[tier]
+    }
+
+    /// Words of the long bitmaps: per 4096 bytes of data one of the owner's and one of the others'.
+    pub fn long_words(&self) -> u64 {
+        self.maximum_bytes() / 4096 * 2
+    }
+
+    /// Bytes of one allocation that fills the pool.
+    pub fn largest_allocation(&self) -> u64 {
+        self.maximum_bytes()
+    }
+}
+
+/// Chunks must not straddle a boundary at which the pool can grow, for the part beyond is not there to be backed.
+fn chunk_shift(shape: &Shape) -> u32 {
+    let largest = DATA_CHUNK.trailing_zeros();
+    if shape.initial_pages == shape.maximum_pages {
+        return largest;
+    }
+    let boundaries = (shape.initial_pages | shape.segment_pages) << shape.page_shift;
+    boundaries.trailing_zeros().min(largest)
+}
+
+fn offsets(shape: &Shape) -> Offsets {
+    let mut end = 0u64;
+    let mut place = |count: u64, bytes: u64| {
+        let start = end;
+        end = (start + count * bytes).next_multiple_of(64);
+        start
+    };
+    let pages = shape.maximum_pages;
+    let data_bytes = pages << shape.page_shift;
+    place(1, PoolHeader::SIZE as u64);
+    // At most 16 bytes of tables per 64 bytes of data besides those above, so this many chunks are enough.
+    let chunks = (data_bytes / 4 + pages * 160 + (32 << 20)) / METADATA_CHUNK + 1;
+    let metadata_backed = place(chunks.div_ceil(64), 8);
+    let data_backed = place((data_bytes >> chunk_shift(shape)).div_ceil(64) + 1, 8);
+    let processes = place(shape.process_limit.into(), ProcessSlot::SIZE as u64);
+    let lanes = place(shape.lane_limit.into(), Lane::SIZE as u64);
+    let channels = place(shape.channel_limit.into(), 8);
+    let page_words = place(pages, 8);
+    let used = place(pages.div_ceil(64), 8);
+    let orphan = place(pages.div_ceil(64), 8);
+    let pending = place(pages.div_ceil(64), 8);
+    let descriptors = place(pages, PageDescriptor::SIZE as u64);
+    let tiers = TIER_SHIFTS.map(|shift| place(data_bytes >> shift, 8));
+    let long = place(data_bytes / 4096 * 2, 8);
+    let metadata_end = end;
+    // Small pools waste no more than a page; large ones start where huge pages can.
+    let align = if data_bytes >= 16 << 20 { DATA_CHUNK } else { 4096 };
+    let data = metadata_end.next_multiple_of(align);
+    Offsets {
+        processes,
+        lanes,
+        channels,
+        metadata_backed,
+        data_backed,
+        page_words,
+        used,
+        orphan,
+        pending,
+        descriptors,
+        tiers,
+        long,
+        metadata_end,
+        data,
+    }
+}

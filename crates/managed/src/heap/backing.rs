@@ -1,0 +1,98 @@
+//! Backing: no byte of a pool is touched before the filesystem has promised it.
+//!
+//! Objects are sparse, and a store to a hole of a full filesystem would raise SIGBUS. So there is a bit a chunk,
+//! 64 KiB of metadata or up to 2 MiB of data, and whoever is about to touch a chunk whose bit is clear allocates it
+//! first. A clear bit means that nobody ever wrote there, so a scan takes it for zeros without a look (a look would
+//! make the kernel allocate it).
+//!
+//! Crash argument: commit point is the bit. Death before it: the chunk is allocated again by the next one, which the
+//! kernel takes for done. Bits are never cleared here.
+
+use std::sync::Arc;
+
+use weyr_atomic::{AtomicU64, Ordering};
+use weyr_shared::Table;
+use weyr_sys::Errno;
+use weyr_sys::object::Object;
+
+use crate::geometry::METADATA_CHUNK;
+
+/// What lies under the tables.
+#[derive(Debug, Clone)]
+pub enum Store {
+    /// A sparse object.
+    Object(Arc<Object>),
+    /// Memory that is there anyway: models and tests.
+    Present,
+}
+
+/// Which chunks of a pool are backed.
+#[derive(Debug, Clone)]
+pub struct Backing {
+    pub(crate) store: Store,
+    pub(crate) metadata: Table<AtomicU64>,
+    pub(crate) data: Table<AtomicU64>,
+    pub(crate) data_start: u64,
+    pub(crate) chunk_shift: u32,
+}
+
+fn is_set(bits: &[AtomicU64], chunk: u64) -> bool {
+    // Acquire: pairs with `set`, so that who sees the bit may touch the chunk.
+    bits.get((chunk / 64) as usize).is_some_and(|word| word.load(Ordering::Acquire) >> (chunk % 64) & 1 == 1)
+}
+
+fn set(bits: &[AtomicU64], chunk: u64) {
+    if let Some(word) = bits.get((chunk / 64) as usize) {
+        // Release: the chunk was allocated before.
+        word.fetch_or(1 << (chunk % 64), Ordering::Release);
+    }
+}
+
+impl Backing {
+    /// Whether the byte at `offset` of the object, in the metadata, is backed. No system call.
+    #[inline]
+    pub fn has_metadata(&self, offset: u64) -> bool {
+        matches!(self.store, Store::Present) || is_set(&self.metadata, offset / METADATA_CHUNK)
+    }
+
+    /// Backs `bytes` bytes of metadata from `offset` of the object on.
+    ///
+    /// # Errors
+    /// The kernel's, ENOSPC above all.
+    #[inline]
+    pub fn metadata(&self, offset: u64, bytes: u64) -> Result<(), Errno> {
+        let Store::Object(object) = &self.store else { return Ok(()) };
+        for chunk in offset / METADATA_CHUNK..=(offset + bytes.max(1) - 1) / METADATA_CHUNK {
+            if !is_set(&self.metadata, chunk) {
+                object.back(chunk * METADATA_CHUNK, METADATA_CHUNK.min(self.data_start - chunk * METADATA_CHUNK))?;
+                set(&self.metadata, chunk);
+            }
+        }
+        Ok(())
+    }
+
+    /// Backs `bytes` bytes of data from `offset` of the data area on, of which `limit` bytes exist.
+    ///
+    /// # Errors
+    /// The kernel's, ENOSPC above all.
+    #[inline]
+    pub fn data(&self, offset: u64, bytes: u64, limit: u64) -> Result<(), Errno> {
+        let Store::Object(object) = &self.store else { return Ok(()) };
+        for chunk in offset >> self.chunk_shift..=(offset + bytes.max(1) - 1) >> self.chunk_shift {
+            if !is_set(&self.data, chunk) {
+                let start = chunk << self.chunk_shift;
+                object.back(self.data_start + start, (1 << self.chunk_shift).min(limit - start))?;
+                set(&self.data, chunk);
+            }
+        }
+        Ok(())
+    }
+
+    /// Bytes of the object that are backed, rounded up to chunks.
+    pub fn backed_bytes(&self) -> u64 {
+        let count = |bits: &[AtomicU64]| -> u64 {
+            bits.iter().map(|word| u64::from(word.load(Ordering::Relaxed).count_ones())).sum()
+        };
+        count(&self.metadata) * METADATA_CHUNK + (count(&self.data) << self.chunk_shift)
+    }
+}

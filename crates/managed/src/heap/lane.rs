@@ -1,0 +1,289 @@
+//! One thread's side of the heap: its lane, its private lists, and how others take its pages when it is idle.
+//!
+//! A slab is allocated from by one lane, its owner, with plain stores. So that memory is not stranded there, an idle
+//! lane can be *revoked*: the revoker writes its name into the lane's `revoke` word, makes every thread's stores
+//! visible (membarrier), and if the lane is then not inside an operation, turns its slabs into orphans. The owner
+//! looks at `revoke` after it raised `operation`; it either sees the flag, or the revoker sees the operation. On a
+//! flag the owner orphans what is left itself, forgets its lists and clears the flag.
+//!
+//! The private lists (magazines, pages with free blocks) are in private memory: only the owner reads them, they die
+//! with it, and a peer cannot corrupt them.
+
+use std::collections::HashSet;
+
+use weyr_atomic::{Ordering, light_barrier};
+use weyr_shared::Layout as _;
+use weyr_sys::Errno;
+
+use super::class::CLASS_LIMIT;
+use super::page::set_hint;
+use super::word::{LaneWord, PageState, PageWord, SlotState};
+use super::{Heap, Liveness};
+use crate::layout::{FLAG_MEMBARRIER, Lane};
+
+/// Blocks that a lane keeps at hand per class.
+pub(crate) const MAGAZINE: usize = 32;
+
+/// Free blocks of one class that this lane probably can take.
+#[derive(Debug)]
+pub(crate) struct ClassCache {
+    /// Data offsets of free blocks; the last is taken first, being the one freed last.
+    pub(crate) magazine: [u64; MAGAZINE],
+    /// How many of them there are.
+    pub(crate) filled: usize,
+    /// Own slabs with free bits; entries may be out of date.
+    pub(crate) available: Vec<u64>,
+}
+
+impl ClassCache {
+    const fn new() -> Self {
+        Self { magazine: [0; MAGAZINE], filled: 0, available: Vec::new() }
+    }
+}
+
+/// A lane in use by one thread, with its private lists.
+#[derive(Debug)]
+pub struct LaneHeap {
+    /// Index of the lane.
+    pub(crate) lane: u16,
+    /// Process slot that allocations name.
+    pub(crate) process: u16,
+    /// Where the next search for pages begins.
+    pub(crate) cursor: u64,
+    pub(crate) classes: Box<[ClassCache; CLASS_LIMIT]>,
+    /// Heads of the slabs that this lane owns, as far as it knows.
+    pub(crate) slabs: HashSet<u64>,
+    /// Sequence for revocations by this lane.
+    revocations: u64,
+}
+
+impl LaneHeap {
+    fn new(lane: u16, process: u16, cursor: u64) -> Self {
+        Self {
+            lane,
+            process,
+            cursor,
+            classes: Box::new([const { ClassCache::new() }; CLASS_LIMIT]),
+            slabs: HashSet::new(),
+            revocations: 0,
+        }
+    }
+
+    /// Index of the lane.
+    pub fn lane(&self) -> u16 {
+        self.lane
+    }
+
+    fn forget_lists(&mut self) {
+        self.slabs.clear();
+        for class in self.classes.iter_mut() {
+            class.filled = 0;
+            class.available.clear();
+        }
+    }
+
+    /// Forgets all free blocks of the slab at data offsets `start .. end`.
+    pub(crate) fn forget_slab(&mut self, class: usize, head: u64, start: u64, end: u64) {
+        let cache = &mut self.classes[class];
+        let mut kept = 0;
+        for index in 0..cache.filled {
+            let offset = cache.magazine[index];
+            if !(start..end).contains(&offset) {
+                cache.magazine[kept] = offset;
+                kept += 1;
+            }
+        }
+        cache.filled = kept;
+        cache.available.retain(|&page| page != head);
+        self.slabs.remove(&head);
+    }
+}
+
+impl Heap {
+    pub(crate) fn lane_state(&self, lane: u16) -> &Lane {
+        &self.lanes[lane as usize]
+    }
+
+    /// The word of a lane; free where it was never backed, and where there is no such lane.
+    pub(crate) fn lane_word(&self, lane: u16) -> LaneWord {
+        let start = self.geometry.offsets.lanes + u64::from(lane) * Lane::SIZE as u64;
+        match self.lanes.get(lane as usize).filter(|_| self.backing.has_metadata(start)) {
+            Some(lane) => LaneWord(lane.word.load(Ordering::Acquire)),
+            None => LaneWord::free(0),
+        }
+    }
+
+    /// Takes a free lane for a thread of `process`; none when all are in use.
+    ///
+    /// Commit point: the lane's word. A death behind it leaves an ACTIVE lane of a dead process, which is recovered.
+    ///
+    /// # Errors
+    /// The kernel's, when the lane could not be backed.
+    pub fn acquire_lane(
+        &self,
+        process: u16,
+        thread: u32,
+        thread_start: u64,
+    ) -> Result<Option<LaneHeap>, Errno> {
+        for index in 0..self.lanes.len() as u16 {
+            let seen = self.lane_word(index);
+            if seen.state() != SlotState::Free {
+                continue;
+            }
+            self.backing.metadata(self.geometry.offsets.lanes + u64::from(index) * Lane::SIZE as u64, Lane::SIZE as u64)?;
+            let lane = self.lane_state(index);
+            let active = LaneWord::active(process, seen.epoch());
+            if lane.word.compare_exchange(seen.0, active.0, Ordering::AcqRel, Ordering::Acquire).is_ok() {
+                self.reset_lane(lane, thread, thread_start);
+                // Lanes start in different groups of 64 pages, so that they do not meet.
+                return Ok(Some(LaneHeap::new(index, process, u64::from(index) * 64 % self.current_pages())));
+            }
+        }
+        Ok(None)
+    }
+
+    /// What a former user left means nothing to this one.
+    fn reset_lane(&self, lane: &Lane, thread: u32, thread_start: u64) {
+        lane.thread.store(thread.into(), Ordering::Relaxed);
+        lane.thread_start.store(thread_start, Ordering::Relaxed);
+        lane.operation.store(0, Ordering::Relaxed);
+        lane.revoke.store(0, Ordering::Release);
+        for word in &lane.inbox {
+            word.store(0, Ordering::Relaxed);
+        }
+    }
+
+    /// Gives a lane back: its slabs become orphans, then the lane is free.
+    ///
+    /// Crash argument: until the word changes the lane is this process's, so a death here is an ordinary death.
+    pub fn release_lane(&self, mut own: LaneHeap) {
+        self.orphan_own_slabs(&mut own);
+        let seen = self.lane_word(own.lane);
+        if seen.state() == SlotState::Active && seen.process() == own.process {
+            let free = LaneWord::free(seen.epoch() + 1);
+            let lane = self.lane_state(own.lane);
+            let _already_recovered =
+                lane.word.compare_exchange(seen.0, free.0, Ordering::AcqRel, Ordering::Acquire);
+        }
+    }
+
+    /// Begins an operation on own slabs. Between this and [`leave`](Self::leave) no revoker touches them.
+    #[inline]
+    pub(crate) fn enter(&self, own: &mut LaneHeap) {
+        loop {
+            let lane = self.lane_state(own.lane);
+            lane.operation.store(1, Ordering::Relaxed);
+            // Orders the store before the load below; pairs with the barrier in `revoke_idle_lanes`.
+            light_barrier();
+            // Acquire: what a revoker did before it set the flag is seen.
+            if lane.revoke.load(Ordering::Acquire) == 0 {
+                return;
+            }
+            self.give_up(own);
+        }
+    }
+
+    /// Ends an operation. Release: a revoker that sees 0 sees all that the operation wrote.
+    #[inline]
+    pub(crate) fn leave(&self, own: &LaneHeap) {
+        self.lane_state(own.lane).operation.store(0, Ordering::Release);
+    }
+
+    /// The owner's answer to a revocation.
+    #[cold]
+    fn give_up(&self, own: &mut LaneHeap) {
+        let lane = self.lane_state(own.lane);
+        let flag = lane.revoke.load(Ordering::Acquire);
+        lane.operation.store(0, Ordering::Release);
+        self.orphan_own_slabs(own);
+        // Exact: another revoker's flag, set since, must be answered too.
+        let _another_flag = lane.revoke.compare_exchange(flag, 0, Ordering::AcqRel, Ordering::Acquire);
+    }
+
+    fn orphan_own_slabs(&self, own: &mut LaneHeap) {
+        for &head in &own.slabs {
+            let seen = self.page(head);
+            if seen.is_slab_of(own.lane) {
+                self.orphan_slab(head, seen);
+            }
+        }
+        own.forget_lists();
+    }
+
+    /// SLAB to ORPHAN by exact compare-exchange, then the hints.
+    pub(crate) fn orphan_slab(&self, head: u64, seen: PageWord) -> bool {
+        let changed = self.change_page(head, seen, PageWord::orphan(seen.class(), seen.epoch() + 1));
+        if changed {
+            set_hint(&self.orphan, head);
+            self.header().orphan_pages.fetch_add(1, Ordering::Relaxed);
+        }
+        changed
+    }
+
+    /// Makes orphans of the slabs of every lane that is not inside an operation. Returns how many it made.
+    ///
+    /// Lanes of processes that the barrier does not reach, and those inside an operation, keep their slabs until
+    /// their next call, when they see the flag.
+    pub(crate) fn revoke_idle_lanes(&self, own: &mut LaneHeap, liveness: &impl Liveness) -> u64 {
+        own.revocations += 1;
+        let flag = 1 << 63 | u64::from(own.lane) << 40 | (own.revocations & 0xff_ffff_ffff);
+        let flagged = self.flag_lanes(own.lane, flag);
+        if flagged.is_empty() || !liveness.barrier() {
+            return 0;
+        }
+        let idle: Vec<u16> = flagged
+            .into_iter()
+            // Acquire: pairs with `leave`.
+            .filter(|&lane| self.lane_state(lane).operation.load(Ordering::Acquire) == 0)
+            .filter(|&lane| self.barrier_reaches(lane))
+            .collect();
+        self.orphan_slabs_of(&idle, flag)
+    }
+
+    /// Sets the revoke flag of every other lane in use that may own slabs; returns those that carry it.
+    fn flag_lanes(&self, own: u16, flag: u64) -> Vec<u16> {
+        let active = |lane: &u16| *lane != own && self.lane_word(*lane).state() == SlotState::Active;
+        let set = |lane: &u16| {
+            let word = &self.lane_state(*lane).revoke;
+            let seen = word.load(Ordering::Acquire);
+            word.compare_exchange(seen, flag, Ordering::SeqCst, Ordering::Acquire).is_ok()
+        };
+        (0..self.lanes.len() as u16).filter(active).filter(set).collect()
+    }
+
+    fn barrier_reaches(&self, lane: u16) -> bool {
+        let slot = self.process_slot(self.lane_word(lane).process());
+        slot.is_some_and(|slot| slot.flags.load(Ordering::Relaxed) & FLAG_MEMBARRIER != 0)
+    }
+
+    fn orphan_slabs_of(&self, lanes: &[u16], flag: u64) -> u64 {
+        let mut orphaned = 0;
+        for page in self.known_pages() {
+            let seen = self.page(page);
+            if seen.state() != PageState::Slab || !lanes.contains(&seen.lane()) {
+                continue;
+            }
+            // Between the load and the change: the owner may have answered and gone on.
+            if self.lane_state(seen.lane()).revoke.load(Ordering::Acquire) == flag {
+                orphaned += u64::from(self.orphan_slab(page, seen));
+            }
+        }
+        orphaned
+    }
+
+    /// Every page whose word was ever backed; the others are free.
+    pub(crate) fn known_pages(&self) -> impl Iterator<Item = u64> + '_ {
+        let start = self.geometry.offsets.page_words;
+        let end = self.current_pages();
+        let mut page = 0;
+        std::iter::from_fn(move || {
+            while page < end && !self.backing.has_metadata(start + page * 8) {
+                // On to the first page of the next chunk.
+                let next = (start + page * 8) / crate::geometry::METADATA_CHUNK + 1;
+                page = (next * crate::geometry::METADATA_CHUNK - start).div_ceil(8);
+            }
+            page += 1;
+            (page <= end).then_some(page - 1)
+        })
+    }
+}

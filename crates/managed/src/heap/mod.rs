@@ -1,0 +1,311 @@
+//! The heap of a managed pool: pages, slabs and spans, with all state in shared memory.
+//!
+//! *Truth words and hints.* One 64-bit word a page and a block says what may not be lost, and names who acted and
+//! which use is meant; bitmaps, lists and counters are hints that may be wrong in the harmless direction. The owner of
+//! a slab allocates and frees with plain stores; everybody else changes a word by compare-exchange from the exact
+//! value that was judged. So a process can die at any instruction: what it left is a word that names it, and any
+//! number of others may repair that at once, and die doing so.
+//!
+//! One idea a file: [`word`] the truth words, [`class`] sizes, [`backing`] what may be touched, [`page`] hints and
+//! runs of pages, [`search`] where to look for them, [`span`] allocations of whole pages, [`slab`] smaller ones,
+//! [`lane`] one thread's side, [`pressure`] what is tried before an allocation fails, [`recovery`] after deaths,
+//! [`verify`] the invariants, [`usage`] who has how much. No mapping, clock or system call but backing is made here:
+//! liveness is asked through [`Liveness`], so the same code runs under models.
+
+pub mod backing;
+pub mod class;
+pub mod lane;
+pub mod page;
+pub mod pressure;
+pub mod recovery;
+pub mod search;
+pub mod slab;
+pub mod span;
+pub mod usage;
+pub mod verify;
+pub mod word;
+
+use weyr_atomic::{AtomicU64, Ordering, Zeroed};
+use weyr_shared::{BlockReference, Corrupt, Layout, Region, Table};
+
+use crate::geometry::Geometry;
+use crate::layout::{Lane, PageDescriptor, PoolHeader, ProcessSlot};
+use backing::{Backing, Store};
+use class::{Class, TIER_SHIFTS};
+use word::{BlockState, BlockWord, PageState, PageWord};
+
+/// The tables of one pool, and the protocol over them.
+#[derive(Debug, Clone)]
+pub struct Heap {
+    /// Where everything lies.
+    pub geometry: Geometry,
+    /// What has been backed.
+    pub backing: Backing,
+    /// Pages that this process has mapped; below the pool's maximum where address space is short.
+    pub window_pages: u64,
+    pub(crate) header: Table<PoolHeader>,
+    pub(crate) processes: Table<ProcessSlot>,
+    pub(crate) lanes: Table<Lane>,
+    pub(crate) channels: Table<AtomicU64>,
+    pub(crate) pages: Table<AtomicU64>,
+    pub(crate) used: Table<AtomicU64>,
+    pub(crate) orphan: Table<AtomicU64>,
+    pub(crate) pending: Table<AtomicU64>,
+    pub(crate) descriptors: Table<PageDescriptor>,
+    pub(crate) tiers: [Table<AtomicU64>; 4],
+    pub(crate) long: Table<AtomicU64>,
+}
+
+/// Whether participants are dead. A wrong "alive" costs time; "dead" must be a fact.
+pub trait Liveness {
+    /// Whether the user of process slot `process`, in the life that `word` names, can never store again.
+    fn process_is_dead(&self, process: u16, word: word::ProcessWord) -> bool;
+    /// Whether the thread that holds `lane` is gone although its process lives.
+    fn thread_is_dead(&self, lane: u16) -> bool;
+    /// Makes every registered thread's earlier stores visible; false where the kernel cannot.
+    fn barrier(&self) -> bool;
+}
+
+/// A block that is there: where its word is and what it says.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Located<'h> {
+    /// Its truth word.
+    pub(crate) word: &'h AtomicU64,
+    /// What the word said.
+    pub(crate) seen: BlockWord,
+    /// First page of its slab or span.
+    pub(crate) head: u64,
+    /// What that page's word said.
+    pub(crate) page: PageWord,
+    /// Bytes it has room for.
+    pub(crate) bytes: u64,
+}
+
+/// Why a reference leads to no block.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Missing {
+    /// Nothing starts there.
+    NotABlock,
+    /// Another use of the offset: its generation.
+    Stale(u64),
+}
+
+impl Heap {
+    /// The tables of the pool in `region`, whose header says `geometry`.
+    ///
+    /// # Errors
+    /// [`Corrupt`] when the region is too short for them.
+    pub fn new(geometry: Geometry, region: &Region, store: Store) -> Result<Self, Corrupt> {
+        let (at, shape) = (geometry.offsets, geometry.shape);
+        let (pages, bits) = (shape.maximum_pages, geometry.page_bit_words());
+        let tier = |tier: usize| region.table(at.tiers[tier], geometry.tier_words(tier), "block words");
+        let metadata_words = (at.data_backed - at.metadata_backed) / 8;
+        Ok(Self {
+            header: region.table(0, 1, PoolHeader::NAME)?,
+            processes: region.table(at.processes, shape.process_limit.into(), ProcessSlot::NAME)?,
+            lanes: region.table(at.lanes, shape.lane_limit.into(), Lane::NAME)?,
+            channels: region.table(at.channels, shape.channel_limit.into(), "channel table")?,
+            pages: region.table(at.page_words, pages, "page words")?,
+            used: region.table(at.used, bits, "used hints")?,
+            orphan: region.table(at.orphan, bits, "orphan hints")?,
+            pending: region.table(at.pending, bits, "pending hints")?,
+            descriptors: region.table(at.descriptors, pages, PageDescriptor::NAME)?,
+            tiers: [tier(0)?, tier(1)?, tier(2)?, tier(3)?],
+            long: region.table(at.long, geometry.long_words(), "long bitmaps")?,
+            backing: Backing {
+                store,
+                metadata: region.table(at.metadata_backed, metadata_words, "backed metadata")?,
+                data: region.table(at.data_backed, (at.processes - at.data_backed) / 8, "backed data")?,
+                data_start: at.data,
+                chunk_shift: geometry.chunk_shift,
+            },
+            window_pages: region.len().saturating_sub(at.data) >> shape.page_shift,
+            geometry,
+        })
+    }
+
+    /// A heap in memory of its own, without data: for models and tests of the protocol.
+    pub fn in_memory(geometry: Geometry) -> Self {
+        fn table<T: Zeroed + weyr_shared::Shareable>(count: u64) -> Table<T> {
+            Table::from_vec((0..count).map(|_| T::zeroed()).collect())
+        }
+        let (shape, bits) = (geometry.shape, geometry.page_bit_words());
+        let heap = Self {
+            header: table(1),
+            processes: table(shape.process_limit.into()),
+            lanes: table(shape.lane_limit.into()),
+            channels: table(shape.channel_limit.into()),
+            pages: table(shape.maximum_pages),
+            used: table(bits),
+            orphan: table(bits),
+            pending: table(bits),
+            descriptors: table(shape.maximum_pages),
+            tiers: std::array::from_fn(|tier| table(geometry.tier_words(tier))),
+            long: table(geometry.long_words()),
+            backing: Backing {
+                store: Store::Present,
+                metadata: table(0),
+                data: table(0),
+                data_start: geometry.offsets.data,
+                chunk_shift: geometry.chunk_shift,
+            },
+            window_pages: shape.maximum_pages,
+            geometry,
+        };
+        heap.header().segments.store(1, Ordering::Relaxed);
+        heap
+    }
+
+    /// The pool's header.
+    #[inline]
+    pub fn header(&self) -> &PoolHeader {
+        &self.header[0]
+    }
+
+    /// Pages there are now; grows while others watch.
+    #[inline]
+    pub fn current_pages(&self) -> u64 {
+        // Acquire: pairs with the grower's compare-exchange, behind which the object is long enough.
+        self.geometry.pages(self.header().segments.load(Ordering::Acquire)).min(self.window_pages)
+    }
+
+    pub(crate) fn page(&self, page: u64) -> PageWord {
+        // Acquire: pairs with whoever brought the page into this state.
+        PageWord(self.pages[page as usize].load(Ordering::Acquire))
+    }
+
+    /// Changes a page word that was seen as `from`. AcqRel: publishes what was prepared, and takes over what others did.
+    pub(crate) fn change_page(&self, page: u64, from: PageWord, to: PageWord) -> bool {
+        self.pages[page as usize].compare_exchange(from.0, to.0, Ordering::AcqRel, Ordering::Acquire).is_ok()
+    }
+
+    pub(crate) fn descriptor(&self, page: u64) -> &PageDescriptor {
+        &self.descriptors[page as usize]
+    }
+
+    /// Data offset of the start of `page`.
+    pub(crate) fn page_offset(&self, page: u64) -> u64 {
+        page << self.geometry.shape.page_shift
+    }
+
+    /// Word of the block of `class` that starts at data offset `offset`.
+    #[inline]
+    pub(crate) fn block_word(&self, class: &Class, offset: u64) -> &AtomicU64 {
+        let tier = class.tier as usize;
+        &self.tiers[tier][(offset >> TIER_SHIFTS[tier]) as usize]
+    }
+
+    /// Word of the span whose head is `page`.
+    pub(crate) fn span_word(&self, page: u64) -> &AtomicU64 {
+        &self.tiers[0][(self.page_offset(page) >> TIER_SHIFTS[0]) as usize]
+    }
+
+    /// The class that a page word names, if this pool has slabs of it.
+    pub(crate) fn class(&self, page: PageWord) -> Option<&Class> {
+        self.geometry.classes.get(page.class() as usize).filter(|class| class.pages > 0)
+    }
+
+    /// First page of the slab or span that `page` lies in, with its word.
+    pub(crate) fn head_of(&self, page: u64) -> Option<(u64, PageWord)> {
+        let word = self.page(page);
+        if word.state() != PageState::Tail {
+            return Some((page, word));
+        }
+        let head = page.checked_sub(word.distance())?;
+        Some((head, self.page(head)))
+    }
+
+    /// The block that starts at a data offset, whatever its state. By loads only.
+    pub(crate) fn locate_offset(&self, offset: u64) -> Option<Located<'_>> {
+        let page = offset >> self.geometry.shape.page_shift;
+        // A page whose word was never backed was never given out, and must not be touched.
+        let backed = self.backing.has_metadata(self.geometry.offsets.page_words + page * 8);
+        if page >= self.current_pages() || !backed {
+            return None;
+        }
+        let (head, word) = self.head_of(page)?;
+        match word.state() {
+            PageState::Slab | PageState::Orphan => self.locate_in_slab(head, word, offset),
+            PageState::Head => self.locate_span(head, word, offset),
+            _ => None,
+        }
+    }
+
+    fn locate_in_slab(&self, head: u64, page: PageWord, offset: u64) -> Option<Located<'_>> {
+        let class = self.class(page)?;
+        class.index(offset - self.page_offset(head))?;
+        let word = self.block_word(class, offset);
+        let seen = BlockWord(word.load(Ordering::Acquire));
+        Some(Located { word, seen, head, page, bytes: class.size.into() })
+    }
+
+    fn locate_span(&self, head: u64, page: PageWord, offset: u64) -> Option<Located<'_>> {
+        let pages = self.descriptor(head).span_pages.load(Ordering::Relaxed);
+        let inside = head.checked_add(pages).is_some_and(|end| end <= self.current_pages());
+        if offset != self.page_offset(head) || pages == 0 || !inside {
+            return None;
+        }
+        let word = self.span_word(head);
+        let seen = BlockWord(word.load(Ordering::Acquire));
+        Some(Located { word, seen, head, page, bytes: self.page_offset(pages) })
+    }
+
+    /// The block that `reference` means. By loads only.
+    pub(crate) fn locate(&self, reference: BlockReference) -> Result<Located<'_>, Missing> {
+        let located = self.locate_offset(reference.offset).ok_or(Missing::NotABlock)?;
+        if located.seen.generation() == reference.generation {
+            Ok(located)
+        } else {
+            Err(Missing::Stale(located.seen.generation()))
+        }
+    }
+
+    /// Changes the state of the block that `reference` means, from one that `judge` allows to what `judge` says.
+    ///
+    /// Commit point: the compare-exchange of its word.
+    pub(crate) fn change_block(
+        &self,
+        reference: BlockReference,
+        judge: impl Fn(BlockWord) -> Option<BlockWord>,
+    ) -> Result<BlockWord, ChangeError> {
+        loop {
+            let located = self.locate(reference).map_err(ChangeError::Missing)?;
+            let next = judge(located.seen).ok_or(ChangeError::Refused(located.seen.state()))?;
+            let changed =
+                located.word.compare_exchange(located.seen.0, next.0, Ordering::AcqRel, Ordering::Acquire);
+            if changed.is_ok() {
+                return Ok(located.seen);
+            }
+        }
+    }
+
+    /// Word of the owner's free bits of one row of a slab.
+    #[inline]
+    pub(crate) fn local_row(&self, head: u64, class: &Class, row: usize) -> &AtomicU64 {
+        if class.rows() == 1 {
+            return &self.descriptor(head).local;
+        }
+        &self.long[self.long_index(head, row)]
+    }
+
+    /// Word of the others' free bits of one row of a slab.
+    pub(crate) fn remote_row(&self, head: u64, class: &Class, row: usize) -> &AtomicU64 {
+        if class.rows() == 1 {
+            return &self.descriptor(head).remote;
+        }
+        &self.long[self.long_index(head, row) + 1]
+    }
+
+    fn long_index(&self, head: u64, row: usize) -> usize {
+        ((self.page_offset(head) >> 12) as usize + row) * 2
+    }
+}
+
+/// Why a block's state was not changed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum ChangeError {
+    /// The reference leads to no block.
+    Missing(Missing),
+    /// Its state forbids it.
+    Refused(BlockState),
+}

@@ -1,0 +1,96 @@
+//! What is tried before an allocation fails or a segment is added.
+//!
+//! Hints may be wrong and idle lanes may hold what is free, so neither says that nothing is left. The truth is looked
+//! at first, in order of cost: own slabs made anew from their block words, slabs without owner, hints that hide free
+//! pages, the dead, slabs of idle lanes.
+
+use weyr_atomic::Ordering;
+
+use super::lane::LaneHeap;
+use super::page::clear_hint;
+use super::recovery::Channels;
+use super::word::PageState;
+use super::{Heap, Liveness};
+
+impl Heap {
+    /// Gathers free memory of every kind; the caller then tries again. Returns whether anything may have changed.
+    pub(crate) fn relieve(
+        &self,
+        own: &mut LaneHeap,
+        round: Relief,
+        liveness: &impl Liveness,
+        channels: &dyn Channels,
+    ) -> bool {
+        match round {
+            Relief::OwnSlabs => {
+                self.enter(own);
+                self.rebuild_own(own);
+                self.leave(own);
+            }
+            Relief::TheDead => return self.recover_dead(own, liveness, channels).any(),
+            Relief::IdleLanes => {
+                self.revoke_idle_lanes(own, liveness);
+            }
+            Relief::Truth => {
+                self.enter(own);
+                self.scan_truth(own);
+                self.leave(own);
+            }
+        }
+        true
+    }
+
+    /// Looks at every block word of every own slab; gives back those that are all free.
+    fn rebuild_own(&self, own: &mut LaneHeap) {
+        for head in own.slabs.clone() {
+            let seen = self.page(head);
+            let Some(class) = self.class(seen).copied() else { continue };
+            if !seen.is_slab_of(own.lane) {
+                continue;
+            }
+            let free = self.rebuild(own, head, &class, seen.class().into());
+            if free == u64::from(class.blocks) {
+                self.retire(own, head);
+            }
+        }
+    }
+
+    /// Looks at every page word: adopts what has no owner and gives back what is all free; unhides free pages.
+    fn scan_truth(&self, own: &mut LaneHeap) {
+        let mut orphans = 0;
+        for page in self.known_pages() {
+            let seen = self.page(page);
+            match seen.state() {
+                PageState::Free => clear_hint(&self.used, page),
+                // An orphan is never taken away to see if it is empty: it is adopted, looked at, and given back.
+                PageState::Orphan if self.adopt(own, page, seen) => {
+                    orphans += 1;
+                    self.retire(own, page);
+                }
+                _ => {}
+            }
+        }
+        if orphans == 0 && (self.header().orphan_pages.load(Ordering::Relaxed) as i64) < 0 {
+            self.header().orphan_pages.store(0, Ordering::Relaxed);
+        }
+    }
+}
+
+/// One kind of relief.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Relief {
+    /// Own slabs, from their words.
+    OwnSlabs,
+    /// Page words, from end to end.
+    Truth,
+    /// What the dead held.
+    TheDead,
+    /// What idle lanes hold.
+    IdleLanes,
+}
+
+impl Relief {
+    /// In this order; the truth is looked at again behind each step that makes orphans.
+    pub(crate) const ORDER: [Relief; 5] =
+        [Relief::OwnSlabs, Relief::Truth, Relief::TheDead, Relief::IdleLanes, Relief::Truth];
+}

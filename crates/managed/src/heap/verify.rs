@@ -1,0 +1,219 @@
+//! The invariants of a heap, checked against what is there.
+//!
+//! Online, others go on: two words read one after the other may be of different instants, so what looks wrong is
+//! looked at again and reported only when it stays the same. Quiesced, nobody acts, and what is only allowed in the
+//! middle of an operation is wrong too. Hints that are wrong in the harmless direction are counted, not reported.
+
+use std::fmt;
+
+use weyr_atomic::Ordering;
+
+use super::Heap;
+use super::word::{BlockState, BlockWord, PageState, PageWord, SlotState};
+
+/// Whether others may act while a pool is verified.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Mode {
+    /// Others go on.
+    Online,
+    /// Nobody acts, and the dead have been recovered.
+    Quiesced,
+}
+
+/// One thing that is wrong.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Finding {
+    /// Which invariant, by its name in `docs/recovery.md`.
+    pub invariant: &'static str,
+    /// Where: page number, lane, process or block offset, as the detail says.
+    pub place: u64,
+    /// What was found there.
+    pub detail: String,
+}
+
+impl fmt::Display for Finding {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} at {:#x}: {}", self.invariant, self.place, self.detail)
+    }
+}
+
+/// What verifying found.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Verification {
+    /// What is wrong; empty is well.
+    pub findings: Vec<Finding>,
+    /// Pages looked at.
+    pub pages: u64,
+    /// Blocks that are not free.
+    pub blocks: u64,
+    /// Free pages that the hints call used: lost to searches until memory is short.
+    pub hidden_pages: u64,
+}
+
+impl Verification {
+    /// Whether nothing is wrong.
+    pub fn holds(&self) -> bool {
+        self.findings.is_empty()
+    }
+}
+
+type Check = Result<(), (&'static str, String)>;
+
+/// Times that a finding is looked at again before it counts.
+const LOOKS: usize = 64;
+
+impl Heap {
+    /// Checks every invariant that the heap alone can be asked for. By loads only.
+    pub fn verify(&self, mode: Mode) -> Verification {
+        let mut result = Verification::default();
+        for page in self.known_pages() {
+            result.pages += 1;
+            self.confirm(&mut result, page, || self.check_page(page, mode));
+            let hidden = self.used[(page / 64) as usize].load(Ordering::Relaxed) >> (page % 64) & 1 == 1;
+            result.hidden_pages += u64::from(hidden && self.page(page).state() == PageState::Free);
+        }
+        self.for_each_block(|block, offset| {
+            result.blocks += 1;
+            self.confirm(&mut result, offset, || self.check_block(offset, mode));
+            let _ = block;
+        });
+        for lane in 0..self.lanes.len() as u16 {
+            self.confirm(&mut result, lane.into(), || self.check_lane(lane, mode));
+        }
+        for process in 0..self.processes.len() as u16 {
+            self.confirm(&mut result, process.into(), || self.check_process(process, mode));
+        }
+        result
+    }
+
+    fn confirm(&self, result: &mut Verification, place: u64, check: impl Fn() -> Check) {
+        let mut found = check();
+        for _ in 0..LOOKS {
+            if found.is_ok() {
+                return;
+            }
+            weyr_atomic::thread::yield_now();
+            found = check();
+        }
+        if let Err((invariant, detail)) = found {
+            result.findings.push(Finding { invariant, place, detail });
+        }
+    }
+
+    fn check_page(&self, page: u64, mode: Mode) -> Check {
+        let seen = self.page(page);
+        match seen.state() {
+            PageState::Free => Ok(()),
+            PageState::Claim => self.check_claim(seen, mode),
+            PageState::Slab | PageState::Orphan => self.check_slab(page, seen),
+            PageState::Head => self.check_span(page),
+            PageState::Tail => self.check_tail(page, seen),
+            PageState::Unknown => Err(("page state is known", format!("page word {:#018x}", seen.0))),
+        }
+    }
+
+    fn check_claim(&self, seen: PageWord, mode: Mode) -> Check {
+        if mode == Mode::Quiesced {
+            return Err(("nothing is left half done", format!("page in the hands of lane {}", seen.lane())));
+        }
+        self.check_lane_in_use(seen.lane(), "a claimed page")
+    }
+
+    fn check_lane_in_use(&self, lane: u16, what: &str) -> Check {
+        let in_use = (lane as usize) < self.lanes.len() && self.lane_word(lane).state() != SlotState::Free;
+        if in_use { Ok(()) } else { Err(("actors are lanes in use", format!("{what} names lane {lane}, which nobody has"))) }
+    }
+
+    fn check_slab(&self, page: u64, seen: PageWord) -> Check {
+        let Some(class) = self.class(seen) else {
+            return Err(("slabs have a class of this pool", format!("class {}", seen.class())));
+        };
+        if seen.state() == PageState::Slab {
+            self.check_lane_in_use(seen.lane(), "a slab")?;
+        }
+        self.check_tails(page, class.pages.into())
+    }
+
+    fn check_span(&self, page: u64) -> Check {
+        let word = BlockWord(self.span_word(page).load(Ordering::Acquire));
+        if word.is_free() {
+            return Err(("a head has a live block", "the span's block word is free".into()));
+        }
+        self.check_tails(page, self.descriptor(page).span_pages.load(Ordering::Relaxed))
+    }
+
+    fn check_tails(&self, head: u64, pages: u64) -> Check {
+        if pages == 0 || head.checked_add(pages).is_none_or(|end| end > self.current_pages()) {
+            return Err(("lengths stay inside the pool", format!("{pages} pages from page {head} on")));
+        }
+        match (1..pages).find(|&distance| self.names_tail(head, distance).is_none()) {
+            None => Ok(()),
+            Some(distance) => {
+                Err(("heads and tails agree", format!("page {} is no tail of page {head}", head + distance)))
+            }
+        }
+    }
+
+    fn check_tail(&self, page: u64, seen: PageWord) -> Check {
+        let wrong = |why: String| Err(("heads and tails agree", why));
+        let Some(head) = page.checked_sub(seen.distance()).filter(|&head| head != page) else {
+            return wrong(format!("distance {} from page {page}", seen.distance()));
+        };
+        let word = self.page(head);
+        let reaches = match word.state() {
+            PageState::Claim => true,
+            PageState::Head => seen.distance() < self.descriptor(head).span_pages.load(Ordering::Relaxed),
+            PageState::Slab | PageState::Orphan => {
+                self.class(word).is_some_and(|class| seen.distance() < class.pages.into())
+            }
+            _ => false,
+        };
+        if reaches { Ok(()) } else { wrong(format!("its head, page {head}, does not reach it ({:?})", word.state())) }
+    }
+
+    fn check_block(&self, offset: u64, mode: Mode) -> Check {
+        let Some(block) = self.locate_offset(offset) else { return Ok(()) };
+        let (state, actor) = (block.seen.state(), block.seen.actor());
+        let base = self.descriptor(block.head).generation_base.load(Ordering::Acquire);
+        if !block.seen.is_free() && block.seen.generation() <= base && self.page(block.head) == block.page {
+            return Err(("generations never return", format!("{} at base {base}", block.seen.generation())));
+        }
+        match state {
+            BlockState::Unknown => Err(("block state is known", format!("block word {:#018x}", block.seen.0))),
+            BlockState::Alloc if self.process_word(actor).state() == SlotState::Free => {
+                Err(("owners are processes of the pool", format!("owned by process slot {actor}, which is free")))
+            }
+            BlockState::Freeing | BlockState::Resizing if mode == Mode::Quiesced => {
+                Err(("nothing is left half done", format!("block is {}", state.name())))
+            }
+            BlockState::Freeing | BlockState::Resizing => self.check_lane_in_use(actor, "a block being freed"),
+            _ => Ok(()),
+        }
+    }
+
+    fn check_lane(&self, lane: u16, mode: Mode) -> Check {
+        let word = self.lane_word(lane);
+        let process = self.process_word(word.process()).state();
+        match word.state() {
+            SlotState::Unknown => Err(("lane state is known", format!("lane word {:#018x}", word.0))),
+            SlotState::Recovering if mode == Mode::Quiesced => {
+                Err(("nothing is left half done", "lane of a dead thread".into()))
+            }
+            SlotState::Active if process == SlotState::Free => {
+                Err(("actors are processes of the pool", format!("process slot {} is free", word.process())))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn check_process(&self, process: u16, mode: Mode) -> Check {
+        let word = self.process_word(process);
+        match word.state() {
+            SlotState::Unknown => Err(("process state is known", format!("process word {:#018x}", word.0))),
+            SlotState::Recovering if mode == Mode::Quiesced => {
+                Err(("nothing is left half done", format!("pid {} is dead and not swept", word.pid())))
+            }
+            _ => Ok(()),
+        }
+    }
+}

@@ -1,0 +1,164 @@
+//! The bytes of a managed pool: header, process slots, lanes and page descriptors.
+//!
+//! Where each table starts follows from a few numbers in the header (`geometry.rs`); all-zero is valid and empty
+//! everywhere, so that fresh memory needs no formatting.
+
+use weyr_atomic::{AtomicU8, AtomicU32, AtomicU64};
+use weyr_shared::layout;
+
+/// Start of every pool: "weyrpool" read as a little-endian word.
+pub const POOL_MAGIC: u64 = u64::from_le_bytes(*b"weyrpool");
+/// Version of everything in this file; another version is refused by name.
+pub const LAYOUT_VERSION: u32 = 1;
+
+/// `PoolHeader::state`: being made; nobody else can see it.
+pub const STATE_MAKING: u64 = 0;
+/// `PoolHeader::state`: in use.
+pub const STATE_READY: u64 = 1;
+/// `PoolHeader::state`: its name is gone; what is allocated stays valid, nothing new is allocated.
+pub const STATE_DESTROYED: u64 = 2;
+
+layout! {
+    /// First page of a pool. Written by the creator before anybody can see it, except where a field says otherwise.
+    pub struct PoolHeader: 4096, align 64 {
+        /// POOL_MAGIC.
+        0 => magic: AtomicU64,
+        /// LAYOUT_VERSION.
+        8 => layout_version: AtomicU32,
+        /// Bytes of this header.
+        12 => header_bytes: AtomicU32,
+        /// Low half of the pool's random identity.
+        16 => uuid_low: AtomicU64,
+        /// High half of the pool's random identity.
+        24 => uuid_high: AtomicU64,
+        /// Identity of the host that made it.
+        32 => host: AtomicU64,
+        /// Hash over every layout and constant that the bytes depend on.
+        40 => layout_hash: AtomicU64,
+        /// log2 of the page size in bytes; 12 to 16.
+        48 => page_shift: AtomicU32,
+        /// 0 never grows, 1 grows up to the maximum.
+        52 => growth: AtomicU32,
+        /// Pages at creation.
+        56 => initial_pages: AtomicU64,
+        /// Pages of each later segment.
+        64 => segment_pages: AtomicU64,
+        /// Pages that the pool may ever have; all tables are sized for them.
+        72 => maximum_pages: AtomicU64,
+        /// Process slots.
+        80 => process_limit: AtomicU32,
+        /// Lanes.
+        84 => lane_limit: AtomicU32,
+        /// Entries of the channel table.
+        88 => channel_limit: AtomicU32,
+        /// Bit 0: new allocations are zeroed.
+        92 => options: AtomicU32,
+        /// User id of the creator.
+        96 => user: AtomicU32,
+        /// Bytes of the name.
+        100 => name_bytes: AtomicU32,
+        /// Reserved, zero.
+        104 => reserved_identity: [AtomicU64; 3],
+        /// STATE_*; READY is stored last by the creator (Release), DESTROYED by whoever destroys it.
+        128 => state: AtomicU64,
+        /// Segments there are, at least 1; raised by compare-exchange by whoever grows the pool.
+        136 => segments: AtomicU64,
+        /// Reserved, zero.
+        144 => reserved_state: [AtomicU64; 6],
+        /// Hint: pages in use now (two's complement; deaths may leave it off by their pages until recovery).
+        192 => used_pages: AtomicU64,
+        /// Hint: most pages ever in use at once.
+        200 => peak_pages: AtomicU64,
+        /// Hint: slabs without owner (two's complement). Zero spares the search for one.
+        208 => orphan_pages: AtomicU64,
+        /// Process slots recovered so far; raised by who frees the slot.
+        216 => recoveries: AtomicU64,
+        /// Attaches so far, never lowered.
+        224 => attaches: AtomicU64,
+        /// Reserved, zero.
+        232 => reserved_hints: [AtomicU64; 3],
+        /// Futex: raised by who frees while somebody waits for memory (reserved for blocking allocation).
+        256 => free_sequence: AtomicU32,
+        /// Reserved, zero.
+        260 => reserved_wait: AtomicU32,
+        /// Monotonic nanoseconds until which somebody waits for memory; 0 nobody.
+        264 => waiting_until: AtomicU64,
+        /// Ticket of one large request that waits: process, epoch, bytes; 0 none.
+        272 => reserve: AtomicU64,
+        /// Reserved, zero.
+        280 => reserved_line: [AtomicU64; 5],
+        /// The pool's name, `name_bytes` bytes of UTF-8.
+        320 => name: [AtomicU8; 256],
+        /// Reserved, zero.
+        576 => reserved: [AtomicU64; 440],
+    }
+}
+
+layout! {
+    /// One process that has the pool attached.
+    pub struct ProcessSlot: 64, align 64 {
+        /// Truth: `state:4 | epoch:28 | pid:32` (ProcessWord). The fields below are written while the slot is FREE by
+        /// the one who holds its lock byte, and published by the step to ACTIVE (Release).
+        0 => word: AtomicU64,
+        /// Start of the process, clock ticks since boot.
+        8 => start_time: AtomicU64,
+        /// Inode of its pid namespace.
+        16 => pid_namespace: AtomicU64,
+        /// Its attach nonce: random, another one in each forked child.
+        24 => nonce: AtomicU64,
+        /// Bit 0: registered for membarrier, so its idle lanes can be revoked.
+        32 => flags: AtomicU64,
+        /// Reserved, zero.
+        40 => reserved: [AtomicU64; 3],
+    }
+}
+
+/// `ProcessSlot::flags`: registered for global expedited membarrier.
+pub const FLAG_MEMBARRIER: u64 = 1;
+
+layout! {
+    /// One thread's place in the pool: the name it acts under, and what others tell it.
+    pub struct Lane: 256, align 64 {
+        /// Truth: `state:4 | process:16 | epoch:44` (LaneWord).
+        0 => word: AtomicU64,
+        /// Thread id of its user; 0 unknown.
+        8 => thread: AtomicU64,
+        /// Start of that thread, clock ticks since boot; 0 unknown.
+        16 => thread_start: AtomicU64,
+        /// Reserved, zero.
+        24 => reserved_identity: [AtomicU64; 5],
+        /// 1 while its user is inside an operation on its own pages; plain stores by the user.
+        64 => operation: AtomicU64,
+        /// 0, or `process:16 | sequence:48` of who wants the pages of this lane; set from 0 by compare-exchange,
+        /// cleared by the user by exact compare-exchange.
+        72 => revoke: AtomicU64,
+        /// Reserved, zero.
+        80 => reserved_operation: [AtomicU64; 6],
+        /// Reserved, zero: log of a step over several words.
+        128 => reserved_log: [AtomicU64; 8],
+        /// Hint: groups of 64 pages (modulo 512) with frees by others; set by them, swapped out by the user.
+        192 => inbox: [AtomicU64; 8],
+    }
+}
+
+layout! {
+    /// What belongs to one page besides its word.
+    pub struct PageDescriptor: 128, align 64 {
+        /// Above every generation that a block of this page ever had, as of the last time it was given back.
+        0 => generation_base: AtomicU64,
+        /// Pages of the span whose head this is; written before the block word says so.
+        8 => span_pages: AtomicU64,
+        /// Hint: free blocks (bit = block) that the owner lane may take; plain stores by the owner.
+        16 => local: AtomicU64,
+        /// Hint: bits set in `local` or in the owner's rows of the long bitmap; plain stores by the owner.
+        24 => local_count: AtomicU64,
+        /// Reserved, zero.
+        32 => reserved_owner: [AtomicU64; 4],
+        /// Hint: blocks freed by others (bit = block) since the owner last looked.
+        64 => remote: AtomicU64,
+        /// Hint: rows of the long bitmap with such bits, for slabs of more than 64 blocks.
+        72 => remote_rows: AtomicU64,
+        /// Reserved, zero.
+        80 => reserved_remote: [AtomicU64; 6],
+    }
+}
