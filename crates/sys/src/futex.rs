@@ -31,9 +31,6 @@ pub enum Wait {
     Interrupted,
 }
 
-/// The most words for one call of futex_waitv(2).
-const MOST_WORDS: usize = 128;
-
 /// How long one word is slept on where only one at a time can be.
 const SLICE: Duration = Duration::from_millis(1);
 
@@ -60,8 +57,7 @@ pub fn wait_any(words: &[(&AtomicU32, u32)], deadline: Option<Instant>) -> Wait 
     if words.is_empty() {
         return Wait::Changed;
     }
-    let together = if words.len() <= MOST_WORDS { face::wait_together(words, deadline) } else { None };
-    together.unwrap_or_else(|| wait_in_turns(words, deadline))
+    face::wait_together(words, deadline).unwrap_or_else(|| wait_in_turns(words, deadline))
 }
 
 /// The fallback of [`wait_any`]: one word at a time, round robin.
@@ -116,5 +112,6 @@ mod tests {
         assert!(Instant::now() >= later);
         words[1].store(1, Ordering::Release);
         assert_eq!(wait_in_turns(&pairs, None), Wait::Changed);
+        assert_eq!(wait_in_turns(&pairs, Some(Instant::now())), Wait::Changed);
     }
 }

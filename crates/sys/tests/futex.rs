@@ -79,6 +79,7 @@ fn a_process_wakes_another_that_waits_for_several_words() {
                 assert!(matches!(wait_any(&words, None), Wait::Woken | Wait::Changed));
             }
         });
+        wake_a_sleeper(chosen);
         chosen.store(1, Ordering::Release);
         wake(chosen, 1);
         assert_eq!(sleeper.reap(), 0);

@@ -16,14 +16,14 @@ fn memory(len: usize) -> Object {
 
 fn put(mapping: &Mapping, offset: usize, value: u8) {
     assert!(offset < mapping.len());
-    // SAFETY: the offset is within the mapping and, as the tests see to it, within its object.
-    unsafe { mapping.as_ptr().add(offset).write_volatile(value) };
+    // SAFETY: within the mapping and, as the tests see to it, within its object.
+    unsafe { mapping.as_ptr().wrapping_add(offset).write_volatile(value) };
 }
 
 fn get(mapping: &Mapping, offset: usize) -> u8 {
     assert!(offset < mapping.len());
     // SAFETY: as in `put`.
-    unsafe { mapping.as_ptr().add(offset).read_volatile() }
+    unsafe { mapping.as_ptr().wrapping_add(offset).read_volatile() }
 }
 
 /// Whether anything is mapped at the page.
@@ -60,6 +60,14 @@ fn a_reader_cannot_map_for_writing() {
     let object = memory(page_size()).reopen(Access::ReadOnly).expect("opened again");
     let refused = Mapping::shared(&object, page_size(), Access::ReadWrite);
     assert_eq!(refused.err(), Some(Errno::ACCESS));
+}
+
+#[test]
+fn a_mapping_for_reading_cannot_be_written() {
+    let object = memory(page_size());
+    let mapping = Mapping::shared(&object, page_size(), Access::ReadOnly).expect("mapped");
+    let mut writer = Child::fork(|_| put(&mapping, 0, 1));
+    assert_eq!(writer.reap(), 128 + libc::SIGSEGV);
 }
 
 #[test]
