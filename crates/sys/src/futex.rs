@@ -37,6 +37,16 @@ const SLICE: Duration = Duration::from_millis(1);
 /// Sleeps while `word` holds `expected`, until woken or until `deadline` (without one: for as long as it takes).
 ///
 /// A deadline in the past gives [`Wait::TimedOut`], or [`Wait::Changed`] if that is so.
+///
+/// ```
+/// use weyr_atomic::{AtomicU32, Ordering};
+/// use weyr_sys::futex::{Wait, wait, wake};
+///
+/// let word = AtomicU32::new(0);
+/// word.store(1, Ordering::Release);
+/// assert_eq!(wake(&word, 1), 0);
+/// assert_eq!(wait(&word, 0, None), Wait::Changed);
+/// ```
 pub fn wait(word: &AtomicU32, expected: u32, deadline: Option<Instant>) -> Wait {
     face::wait(word, expected, deadline)
 }

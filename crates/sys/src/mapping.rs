@@ -54,6 +54,16 @@ impl Mapping {
     /// `INVAL`: `len` is 0 or more than the address space. `ACCESS`: the object was not opened for `access`, or is
     /// sealed against writing. `NOMEM`: no address range of that size is left, `RLIMIT_AS` included
     /// (see [`largest_window`](crate::address_space::largest_window)). `NODEV`: the file system cannot map.
+    ///
+    /// ```
+    /// use weyr_sys::{address_space::largest_window, mapping::Mapping, object::{Access, Object}};
+    ///
+    /// let pool = Object::memory("pool")?;
+    /// pool.set_len(1 << 20)?;
+    /// let window = Mapping::shared(&pool, largest_window(1 << 40) as usize, Access::ReadWrite)?;
+    /// assert!(window.len() > 1 << 20);
+    /// # Ok::<(), weyr_sys::Errno>(())
+    /// ```
     pub fn shared(object: &Object, len: usize, access: Access) -> Result<Mapping, Errno> {
         let protection = match access {
             Access::ReadOnly => ProtFlags::READ,

@@ -54,6 +54,17 @@ impl Presence {
 /// `NOENT`: `/proc` is not mounted. `ACCESS`: this user may not write to the object. `OVERFLOW`: no file has that
 /// byte. `NOMEM`: no memory for the handlers, or no address range for a page. `NOLCK`: the file system has no locks.
 /// Nothing is held after an error.
+///
+/// ```
+/// use weyr_sys::{object::Object, presence};
+///
+/// let pool = Object::memory("pool")?;
+/// let slot = presence::acquire(&pool, 3)?.expect("nobody has taken slot 3");
+/// assert!(presence::acquire(&pool, 3)?.is_none());
+/// drop(slot);
+/// assert!(!presence::is_held(&pool, 3)?);
+/// # Ok::<(), weyr_sys::Errno>(())
+/// ```
 pub fn acquire(object: &Object, byte: u64) -> Result<Option<Presence>, Errno> {
     if !at_fork::register() {
         return Err(Errno::NOMEM);

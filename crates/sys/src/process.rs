@@ -101,6 +101,15 @@ fn namespace_inode(kind: &str) -> u64 {
 ///   no other thread of it is left. A zombie first thread alone is no proof.
 /// - `Alive` otherwise, also when all we know is that the pid exists: kill(2) answers `PERM`, and `/proc` hides it.
 /// - A process that is known without a start time is `Gone` when its pid is, and `Unknown` otherwise.
+///
+/// ```
+/// use weyr_sys::process::{Identity, Standing, current, standing};
+///
+/// let me = current();
+/// assert_eq!(standing(&me), Standing::Alive);
+/// let earlier = Identity { start_time: me.start_time - 1, ..me };
+/// assert_eq!(standing(&earlier), Standing::Gone);
+/// ```
 pub fn standing(identity: &Identity) -> Standing {
     let me = current();
     if me.pid_namespace == 0 || identity.pid_namespace != me.pid_namespace {

@@ -14,6 +14,19 @@ use std::path::{Path, PathBuf};
 pub const TEMPORARY_PREFIX: &str = ".weyr-unpublished.";
 
 /// An object without its name. Dropping it leaves nothing behind.
+///
+/// ```
+/// use weyr_sys::object::{Access, Object, Unpublished};
+///
+/// # let directory = tempfile::tempdir().unwrap();
+/// # let directory = directory.path();
+/// let path = directory.join("pool");
+/// let pool = Unpublished::create(directory, 0o600)?;
+/// pool.object().set_len(1 << 20)?;
+/// pool.publish(&path)?;
+/// assert_eq!(Object::open(&path, Access::ReadOnly)?.len(), Ok(1 << 20));
+/// # Ok::<(), weyr_sys::Errno>(())
+/// ```
 #[derive(Debug)]
 pub struct Unpublished {
     object: Object,

@@ -127,6 +127,8 @@ impl Drop for Child {
 }
 
 fn live(mut parent: Parent, life: impl FnOnce(&mut Parent)) -> ! {
+    // SAFETY: asks that this process be killed when the thread of the test ends, however it does.
+    unsafe { libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL) };
     let ended = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| life(&mut parent)));
     // SAFETY: nothing of the parent's is run on the way out.
     unsafe { libc::_exit(i32::from(ended.is_err())) }
