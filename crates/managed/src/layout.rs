@@ -125,8 +125,10 @@ layout! {
         8 => thread: AtomicU64,
         /// Start of that thread, clock ticks since boot; 0 unknown.
         16 => thread_start: AtomicU64,
+        /// 1 when the threads of its process share it, so that the one that took it may end before it.
+        24 => shared: AtomicU64,
         /// Reserved, zero.
-        24 => reserved_identity: [AtomicU64; 5],
+        32 => reserved_identity: [AtomicU64; 4],
         /// 1 while its user is inside an operation on its own pages; plain stores by the user.
         64 => operation: AtomicU64,
         /// 0, or `process:16 | sequence:48` of who wants the pages of this lane; set from 0 by compare-exchange,

@@ -1,9 +1,41 @@
-//! weyr's managed memory pools: all state in the memory itself, crash-safe.
+//! weyr's managed memory pools: all state in the memory itself, so that any process can die at any instruction and the
+//! others go on.
+//!
+//! A [`Pool`] is one object in shared memory. Every process that attaches it can allocate, free and recover, without a
+//! daemon and without locks. An [`Allocation`] is owned by its process and dies with it; [`Published`] memory lives
+//! until somebody frees it and is named to others by a descriptor.
+//!
+//! Source: Dragon managed memory. What it calls a pool, an allocation and a descriptor is called so here.
+//!
+//! This crate knows nothing of how messages travel; it keeps a table of the blocks that are channels, so that recovery
+//! repairs them too.
 #![forbid(unsafe_code)]
 
-pub mod error;
+mod allocation;
+mod attachment;
+mod attributes;
+mod channel_table;
+mod creation;
+mod descriptor;
+mod error;
 pub mod geometry;
 pub mod heap;
 pub mod layout;
+pub mod name;
+mod pool;
+mod published;
+mod session;
+mod transfer;
 
+pub use allocation::Allocation;
+pub use attributes::{Growth, PoolAttributes};
+pub use channel_table::ChannelBlock;
+pub use descriptor::{AllocationDescriptor, PoolDescriptor};
 pub use error::Error;
+pub use heap::recovery::Recovered;
+pub use heap::usage::{Amount, Usage};
+pub use heap::verify::{Finding, Mode, Verification};
+pub use pool::{Inspection, Member, Pool};
+pub use published::Published;
+pub use transfer::Taken;
+pub use weyr_shared::{Actor, BlockReference, Cooperative};

@@ -158,6 +158,16 @@ impl Object {
         backing::back(self, offset, len)
     }
 
+    /// Makes the object at least `len_bytes` long; never shorter, whoever else does the same at the same time. One page
+    /// at the new end is backed, the rest is a hole.
+    ///
+    /// # Errors
+    /// `NOSPC`: no room for that page. `OPNOTSUPP`: the file system has no fallocate(2), so it cannot be done without
+    /// racing. `FBIG`, `PERM`: no file may be so long, or it is sealed.
+    pub fn extend(&self, len_bytes: u64) -> Result<(), Errno> {
+        backing::extend(self, len_bytes)
+    }
+
     /// Gives memory or disk behind `len` bytes from `offset` on back: they are a hole and read as zero. Only whole
     /// pages become a hole; the rest is written with zeros. The length stays.
     ///

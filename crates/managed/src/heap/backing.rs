@@ -71,6 +71,11 @@ impl Backing {
         Ok(())
     }
 
+    /// Notes that the chunks that cover the first `bytes` bytes of the object are backed, for its creator.
+    pub(crate) fn note_metadata(&self, bytes: u64) {
+        (0..bytes.div_ceil(METADATA_CHUNK)).for_each(|chunk| set(&self.metadata, chunk));
+    }
+
     /// Backs `bytes` bytes of data from `offset` of the data area on, of which `limit` bytes exist.
     ///
     /// # Errors

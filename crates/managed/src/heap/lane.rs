@@ -146,6 +146,7 @@ impl Heap {
     fn reset_lane(&self, lane: &Lane, thread: u32, thread_start: u64) {
         lane.thread.store(thread.into(), Ordering::Relaxed);
         lane.thread_start.store(thread_start, Ordering::Relaxed);
+        lane.shared.store(0, Ordering::Relaxed);
         lane.operation.store(0, Ordering::Relaxed);
         lane.revoke.store(0, Ordering::Release);
         for word in &lane.inbox {
@@ -158,12 +159,41 @@ impl Heap {
     /// Crash argument: until the word changes the lane is this process's, so a death here is an ordinary death.
     pub fn release_lane(&self, mut own: LaneHeap) {
         self.orphan_own_slabs(&mut own);
-        let seen = self.lane_word(own.lane);
-        if seen.state() == SlotState::Active && seen.process() == own.process {
+        self.free_lane(own.lane, own.process);
+    }
+
+    /// Says that the threads of its process share this lane.
+    pub(crate) fn share_lane(&self, own: &LaneHeap) {
+        self.lane_state(own.lane).shared.store(1, Ordering::Relaxed);
+    }
+
+    /// Gives back every lane of `process` but `kept`, for a process that leaves and whose threads are in no operation.
+    pub(crate) fn release_lanes_of(&self, process: u16, kept: u16) {
+        let of_process = |lane: &u16| {
+            let word = self.lane_word(*lane);
+            *lane != kept && word.state() == SlotState::Active && word.process() == process
+        };
+        let lanes: Vec<u16> = (0..self.lanes.len() as u16).filter(of_process).collect();
+        if lanes.is_empty() {
+            return;
+        }
+        for page in self.known_pages() {
+            let seen = self.page(page);
+            if seen.state() == PageState::Slab && lanes.contains(&seen.lane()) {
+                self.orphan_slab(page, seen);
+            }
+        }
+        for lane in lanes {
+            self.free_lane(lane, process);
+        }
+    }
+
+    fn free_lane(&self, lane: u16, process: u16) {
+        let seen = self.lane_word(lane);
+        if seen.state() == SlotState::Active && seen.process() == process {
             let free = LaneWord::free(seen.epoch() + 1);
-            let lane = self.lane_state(own.lane);
-            let _already_recovered =
-                lane.word.compare_exchange(seen.0, free.0, Ordering::AcqRel, Ordering::Acquire);
+            let word = &self.lane_state(lane).word;
+            let _already_recovered = word.compare_exchange(seen.0, free.0, Ordering::AcqRel, Ordering::Acquire);
         }
     }
 

@@ -5,14 +5,74 @@
 //! pages, the dead, slabs of idle lanes.
 
 use weyr_atomic::Ordering;
+use weyr_shared::BlockReference;
+use weyr_sys::Errno;
 
+use super::class::class_of;
 use super::lane::LaneHeap;
 use super::page::clear_hint;
 use super::recovery::Channels;
 use super::word::PageState;
 use super::{Heap, Liveness};
 
+/// Rounds that are tried again because others were moving pages just then.
+const ROUNDS: usize = 3;
+
 impl Heap {
+    /// Allocates at least `bytes` bytes from what is at hand or free: a block of a class, or whole pages.
+    ///
+    /// # Errors
+    /// The kernel's, when pages could not be backed.
+    #[inline]
+    pub fn alloc(&self, own: &mut LaneHeap, bytes: u64) -> Result<Option<BlockReference>, Errno> {
+        let class = class_of(bytes.min(1 << 17));
+        let pages = self.geometry.classes[class].pages;
+        if pages == 0 || bytes > 1 << 17 {
+            return self.alloc_pages(own, bytes);
+        }
+        match self.alloc_block(own, class)? {
+            // Where no run for a whole slab is left there may still be one for the block alone.
+            None if pages > 1 => self.alloc_pages(own, bytes),
+            block => Ok(block),
+        }
+    }
+
+    fn alloc_pages(&self, own: &mut LaneHeap, bytes: u64) -> Result<Option<BlockReference>, Errno> {
+        self.alloc_span(own, bytes.div_ceil(self.geometry.page_bytes()).max(1))
+    }
+
+    /// Allocates what [`alloc`](Self::alloc) did not find, looking at the truth first, growing last.
+    ///
+    /// `grow` adds a segment, or says that there can be none.
+    ///
+    /// # Errors
+    /// The kernel's.
+    pub(crate) fn alloc_pressed(
+        &self,
+        own: &mut LaneHeap,
+        bytes: u64,
+        liveness: &impl Liveness,
+        channels: &dyn Channels,
+        grow: impl Fn() -> Result<bool, Errno>,
+    ) -> Result<Option<BlockReference>, Errno> {
+        for _ in 0..ROUNDS {
+            for relief in Relief::ORDER {
+                if self.relieve(own, relief, liveness, channels)
+                    && let Some(block) = self.alloc(own, bytes)?
+                {
+                    return Ok(Some(block));
+                }
+            }
+            while grow()? {
+                if let Some(block) = self.alloc(own, bytes)? {
+                    return Ok(Some(block));
+                }
+            }
+            weyr_atomic::thread::yield_now();
+        }
+        Ok(None)
+    }
+
     /// Gathers free memory of every kind; the caller then tries again. Returns whether anything may have changed.
     pub(crate) fn relieve(
         &self,

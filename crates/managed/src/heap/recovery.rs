@@ -25,8 +25,8 @@ pub trait Channels {
     /// Repairs every word of every channel that names `actor`. Asks `still_dead` before each change, and `in_flight`
     /// whether a message's memory was taken.
     fn repair(&self, actor: Actor, still_dead: &dyn Fn() -> bool, in_flight: &dyn Fn(BlockReference) -> bool);
-    /// Every block that a message in some channel has.
-    fn references(&self) -> HashSet<BlockReference>;
+    /// Every block that a message in some channel has; none when a channel is too damaged to say.
+    fn references(&self) -> Option<HashSet<BlockReference>>;
 }
 
 /// A pool without channels.
@@ -35,8 +35,8 @@ pub struct NoChannels;
 
 impl Channels for NoChannels {
     fn repair(&self, _: Actor, _: &dyn Fn() -> bool, _: &dyn Fn(BlockReference) -> bool) {}
-    fn references(&self) -> HashSet<BlockReference> {
-        HashSet::new()
+    fn references(&self) -> Option<HashSet<BlockReference>> {
+        Some(HashSet::new())
     }
 }
 
@@ -264,7 +264,8 @@ impl Heap {
                 BlockState::Alloc => BlockState::Free,
                 // Only blocks of this dead sender are asked for, so the set only shrinks once it was made.
                 state if state.is_in_flight() => {
-                    if referenced.get_or_init(|| channels.references()).contains(&reference) {
+                    let referenced = referenced.get_or_init(|| channels.references());
+                    if referenced.as_ref().is_none_or(|blocks| blocks.contains(&reference)) {
                         return;
                     }
                     state.landed().filter(|&state| state != BlockState::Alloc).unwrap_or(BlockState::Free)

@@ -31,6 +31,16 @@ fn back_through(
     }
 }
 
+/// fallocate(2) without KEEP_SIZE extends the file to the end of the range and never cuts it, unlike ftruncate(2).
+pub(super) fn extend(object: &Object, len_bytes: u64) -> Result<(), Errno> {
+    if len_bytes <= object.len()? {
+        return Ok(());
+    }
+    in_steps(len_bytes - 1, len_bytes, |offset, len| {
+        fallocate(&object.descriptor, FallocateFlags::empty(), offset, len)
+    })
+}
+
 pub(super) fn punch(object: &Object, offset: u64, len: u64) -> Result<(), Errno> {
     let end = end_within(object, offset, len)?;
     let hole = FallocateFlags::PUNCH_HOLE | FallocateFlags::KEEP_SIZE;

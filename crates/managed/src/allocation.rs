@@ -1,0 +1,186 @@
+//! Memory that this process owns.
+
+use std::sync::Arc;
+
+use weyr_shared::{BlockReference, Cooperative, Payload};
+use weyr_sys::fork;
+
+use crate::attachment::Attachment;
+use crate::heap::ChangeError;
+use crate::heap::word::{BlockState, BlockWord};
+use crate::{Error, Published};
+
+/// Bytes of a pool that this process owns: freed when dropped, or when the process dies.
+///
+/// Given away by [`publish`](Self::publish), by [`freeze`](Self::freeze), or as the payload of a message. It is not
+/// `Clone`: there is one owner.
+///
+/// ```compile_fail
+/// fn twice(memory: weyr_managed::Allocation) {
+///     drop(memory.publish());
+///     drop(memory.publish());
+/// }
+/// ```
+#[derive(Debug)]
+pub struct Allocation {
+    /// Some until dropped or given away.
+    attachment: Option<Arc<Attachment>>,
+    reference: BlockReference,
+    bytes: u64,
+    nonce: u64,
+    cooperative: Option<Cooperative>,
+}
+
+impl Allocation {
+    #[inline]
+    pub(crate) fn new(
+        attachment: &Arc<Attachment>,
+        bytes: u64,
+        cooperative: Option<Cooperative>,
+    ) -> Result<Self, Error> {
+        let (reference, attachment) = attachment.alloc(bytes)?;
+        let mut allocation = Self::from_parts(attachment, reference, bytes, cooperative);
+        if allocation.attachment()?.zeroing {
+            allocation.fill(0)?;
+        }
+        Ok(allocation)
+    }
+
+    /// What is this process's already.
+    #[inline]
+    pub(crate) fn from_parts(
+        attachment: Arc<Attachment>,
+        reference: BlockReference,
+        bytes: u64,
+        cooperative: Option<Cooperative>,
+    ) -> Self {
+        Self { attachment: Some(attachment), reference, bytes, nonce: fork::nonce(), cooperative }
+    }
+
+    #[inline]
+    fn attachment(&self) -> Result<&Arc<Attachment>, Error> {
+        match &self.attachment {
+            Some(attachment) if self.nonce == fork::nonce() => Ok(attachment),
+            _ => Err(Error::Forked),
+        }
+    }
+
+    fn payload(&self) -> Result<Payload<'_>, Error> {
+        Ok(Payload::new(&self.attachment()?.data, self.reference.offset, self.bytes, self.cooperative)?)
+    }
+
+    /// Length in bytes, as it was asked for.
+    pub fn len(&self) -> u64 {
+        self.bytes
+    }
+
+    /// Whether it has no bytes.
+    pub fn is_empty(&self) -> bool {
+        self.bytes == 0
+    }
+
+    /// Its name in the pool. Whoever has it can say which allocation is meant, and nothing more.
+    pub fn reference(&self) -> BlockReference {
+        self.reference
+    }
+
+    /// Copies `bytes` to byte `offset`. Does not block.
+    ///
+    /// # Errors
+    /// [`Error::Payload`] when it does not fit, [`Error::Forked`]; nothing was written then.
+    pub fn write(&mut self, offset: u64, bytes: &[u8]) -> Result<(), Error> {
+        Ok(self.payload()?.write(offset, bytes)?)
+    }
+
+    /// Copies from byte `offset` into the whole of `bytes`. Does not block.
+    ///
+    /// # Errors
+    /// [`Error::Payload`] when there are not so many, [`Error::Forked`]; `bytes` is unchanged then.
+    pub fn read(&self, offset: u64, bytes: &mut [u8]) -> Result<(), Error> {
+        Ok(self.payload()?.read(offset, bytes)?)
+    }
+
+    /// Sets every byte to `value`. Does not block.
+    ///
+    /// # Errors
+    /// [`Error::Forked`].
+    pub fn fill(&mut self, value: u8) -> Result<(), Error> {
+        self.payload()?.fill(value);
+        Ok(())
+    }
+
+    /// The bytes in place.
+    ///
+    /// # Errors
+    /// [`Error::Payload`] unless the pool is [cooperative](crate::Pool::cooperative); [`Error::Forked`].
+    pub fn as_slice(&self) -> Result<&[u8], Error> {
+        Ok(self.payload()?.into_slice()?)
+    }
+
+    /// The bytes in place, to change. Errors as [`as_slice`](Self::as_slice).
+    pub fn as_mut_slice(&mut self) -> Result<&mut [u8], Error> {
+        Ok(self.payload()?.into_mut_slice()?)
+    }
+
+    /// Makes it the pool's: it lives until somebody frees it, whoever dies, and gets a descriptor.
+    ///
+    /// Commit point: one compare-exchange of its word. Before it a death frees it, behind it nothing but
+    /// [`Published::free`] does.
+    ///
+    /// # Errors
+    /// [`Error::Forked`]; [`Error::WrongState`] when shared memory was spoilt. The allocation is dropped then.
+    pub fn publish(self) -> Result<Published, Error> {
+        self.become_shared(BlockState::Pool)
+    }
+
+    /// Gives it up for good: nobody writes it any more, anybody may read it, and whoever frees it frees it.
+    ///
+    /// # Errors
+    /// As [`publish`](Self::publish).
+    pub fn freeze(self) -> Result<Published, Error> {
+        self.become_shared(BlockState::Frozen)
+    }
+
+    fn become_shared(mut self, state: BlockState) -> Result<Published, Error> {
+        let attachment = self.attachment()?;
+        let process = attachment.session()?.actor.process;
+        let owned = |word: BlockWord| word.state() == BlockState::Alloc && word.actor() == process;
+        let change = |word: BlockWord| owned(word).then_some(word.with(state, 0));
+        let changed = attachment.heap.change_block(self.reference, change);
+        changed.map_err(|error| explain(error, self.reference, "publishing it"))?;
+        let attachment = self.attachment.take().ok_or(Error::Forked)?;
+        Ok(Published::original(attachment, self.reference, self.bytes, state == BlockState::Frozen, self.cooperative))
+    }
+
+    /// Forgets it without freeing, for who has changed its word.
+    pub(crate) fn into_parts(mut self) -> Result<(Arc<Attachment>, BlockReference, u64), Error> {
+        self.attachment()?;
+        let attachment = self.attachment.take().ok_or(Error::Forked)?;
+        Ok((attachment, self.reference, self.bytes))
+    }
+}
+
+impl Drop for Allocation {
+    #[inline]
+    fn drop(&mut self) {
+        let Some(attachment) = self.attachment.take() else { return };
+        if self.nonce == fork::nonce() {
+            attachment.free_own(self.reference);
+        }
+    }
+}
+
+/// What a refused change of a block says to the caller.
+pub(crate) fn explain(error: ChangeError, reference: BlockReference, action: &'static str) -> Error {
+    use crate::heap::Missing;
+    let offset = reference.offset;
+    match error {
+        ChangeError::Missing(Missing::NotABlock) => Error::NotABlock { offset },
+        ChangeError::Missing(Missing::Stale(found)) => {
+            Error::Stale { offset, meant: reference.generation, found }
+        }
+        ChangeError::Refused(BlockState::Free | BlockState::Freeing) => Error::DoubleFree { offset },
+        ChangeError::Refused(BlockState::Resizing) => Error::Busy { offset },
+        ChangeError::Refused(state) => Error::WrongState { offset, state: state.name(), action },
+    }
+}

@@ -1,0 +1,145 @@
+//! Which blocks of a pool are channels, so that recovery finds every one.
+//!
+//! The truth is the block's word, CHANNEL. The table is one word an entry, `offset/64:40 | generation:24`, written
+//! before the block becomes a channel. An entry whose block is no channel (any more) is a leftover of a death and is
+//! taken by whoever needs it; so no step needs a log.
+
+use weyr_atomic::Ordering;
+use weyr_shared::BlockReference;
+
+use crate::allocation::explain;
+use crate::attachment::Attachment;
+use crate::heap::Located;
+use crate::heap::word::{BlockState, BlockWord};
+use crate::{Allocation, Error, Pool};
+
+const GENERATION_BITS: u32 = 24;
+
+/// A table entry; zero is empty.
+fn entry_of(reference: BlockReference) -> u64 {
+    (reference.offset / 64) << GENERATION_BITS | reference.generation & ((1 << GENERATION_BITS) - 1)
+}
+
+/// A block that is a channel.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ChannelBlock {
+    /// The block and the use of it.
+    pub reference: BlockReference,
+    /// Bytes it has room for.
+    pub bytes: u64,
+}
+
+impl Attachment {
+    fn entry_word(&self, index: u64) -> Option<&weyr_atomic::AtomicU64> {
+        let start = self.heap.geometry.offsets.channels + index * 8;
+        self.heap.channels.get(index as usize).filter(|_| self.heap.backing.has_metadata(start))
+    }
+
+    /// The block that an entry means, if it is what the entry says.
+    fn entry_block(&self, entry: u64) -> Option<(Located<'_>, BlockReference)> {
+        let offset = (entry >> GENERATION_BITS) * 64;
+        let block = self.heap.locate_offset(offset)?;
+        let reference = BlockReference { offset, generation: block.seen.generation() };
+        (entry_of(reference) == entry).then_some((block, reference))
+    }
+
+    /// Every channel of the pool.
+    pub(crate) fn channel_blocks(&self) -> impl Iterator<Item = ChannelBlock> + '_ {
+        (0..self.heap.channels.len() as u64).filter_map(|index| {
+            let entry = self.entry_word(index)?.load(Ordering::Acquire);
+            let (block, reference) = (entry != 0).then(|| self.entry_block(entry))??;
+            let bytes = block.bytes;
+            (block.seen.state() == BlockState::Channel).then_some(ChannelBlock { reference, bytes })
+        })
+    }
+
+    /// Enters a block of this process that is about to become a channel.
+    fn enter(&self, reference: BlockReference) -> Result<(), Error> {
+        let start = self.heap.geometry.offsets.channels;
+        for index in 0..self.heap.channels.len() as u64 {
+            self.heap.backing.metadata(start + index * 8, 8).map_err(Error::os("backing the channel table"))?;
+            let word = &self.heap.channels[index as usize];
+            let seen = word.load(Ordering::Acquire);
+            let taken = seen != 0 && self.entry_block(seen).is_some_and(|(block, _)| is_becoming(block.seen));
+            let next = entry_of(reference);
+            if !taken && word.compare_exchange(seen, next, Ordering::AcqRel, Ordering::Acquire).is_ok() {
+                return Ok(());
+            }
+        }
+        Err(Error::TableFull { table: "channel entries", limit: self.heap.geometry.shape.channel_limit })
+    }
+
+    /// Empties the entry of a block that is no channel any more.
+    fn erase(&self, reference: BlockReference) {
+        for index in 0..self.heap.channels.len() as u64 {
+            let Some(word) = self.entry_word(index) else { continue };
+            let entry = entry_of(reference);
+            if word.compare_exchange(entry, 0, Ordering::AcqRel, Ordering::Acquire).is_ok() {
+                return;
+            }
+        }
+    }
+}
+
+/// A channel, or an owned block that may be becoming one.
+fn is_becoming(word: BlockWord) -> bool {
+    matches!(word.state(), BlockState::Channel | BlockState::Alloc)
+}
+
+impl Pool {
+    /// Makes a channel of an allocation whose bytes are a complete, empty channel. It is the pool's from now on.
+    ///
+    /// Commit point: the block's word. Before it a death frees the allocation, behind it the channel exists.
+    ///
+    /// # Errors
+    /// [`Error::TableFull`], [`Error::Forked`], [`Error::WrongState`] for one that is not this process's; the
+    /// allocation comes back.
+    pub fn make_channel(&self, allocation: Allocation) -> Result<ChannelBlock, (Error, Allocation)> {
+        let reference = allocation.reference();
+        let made = self.actor().and_then(|actor| {
+            self.attachment().enter(reference)?;
+            let owned = |word: BlockWord| word.state() == BlockState::Alloc && word.actor() == actor.process;
+            let change = |word: BlockWord| owned(word).then_some(word.with(BlockState::Channel, 0));
+            let changed = self.attachment().heap.change_block(reference, change);
+            changed.map_err(|error| explain(error, reference, "making a channel of it"))
+        });
+        match made.and_then(|_| self.channel_block(reference)) {
+            Ok(block) => {
+                // Its word is not this process's any more, so dropping it could not free it; it is only forgotten.
+                let _forked_in_between = self.end_transfer(allocation);
+                Ok(block)
+            }
+            Err(error) => Err((error, allocation)),
+        }
+    }
+
+    /// The channel that `reference` means.
+    ///
+    /// # Errors
+    /// [`Error::NotABlock`], [`Error::Stale`] when it is gone, [`Error::WrongState`] when it is no channel.
+    pub fn channel_block(&self, reference: BlockReference) -> Result<ChannelBlock, Error> {
+        let located = self.attachment().heap.locate(reference);
+        let refused = |error| explain(error, reference, "using it as a channel");
+        let block = located.map_err(|missing| refused(crate::heap::ChangeError::Missing(missing)))?;
+        match block.seen.state() {
+            BlockState::Channel => Ok(ChannelBlock { reference, bytes: block.bytes }),
+            state => Err(refused(crate::heap::ChangeError::Refused(state))),
+        }
+    }
+
+    /// Every channel of the pool.
+    pub fn channel_blocks(&self) -> Vec<ChannelBlock> {
+        self.attachment().channel_blocks().collect()
+    }
+
+    /// Frees the memory of a channel that nobody is attached to. Exactly one of several that try at once succeeds.
+    ///
+    /// # Errors
+    /// As [`channel_block`](Self::channel_block).
+    pub fn free_channel(&self, reference: BlockReference) -> Result<(), Error> {
+        let allowed = |word: BlockWord| word.state() == BlockState::Channel;
+        self.attachment().free_shared(reference, allowed, "freeing the channel")?;
+        self.attachment().erase(reference);
+        Ok(())
+    }
+}

@@ -1,0 +1,390 @@
+//! Pools: created, attached, looked at and destroyed.
+
+use std::collections::HashMap;
+use std::path::Path;
+use std::sync::{Arc, Mutex, Weak};
+
+use weyr_atomic::{AtomicU64, Ordering};
+use weyr_shared::{Actor, Cooperative, Region};
+use weyr_sys::mapping::Mapping;
+use weyr_sys::object::{Access, Object, ObjectIdentity};
+use weyr_sys::{Errno, host};
+
+use crate::attachment::{Attachment, forget_in_this_thread};
+use crate::heap::recovery::Recovered;
+use crate::heap::usage::Usage;
+use crate::heap::verify::{Mode, Verification};
+use crate::layout::{STATE_DESTROYED, STATE_READY};
+use crate::{Allocation, Error, PoolAttributes, PoolDescriptor, creation, name};
+
+/// A pool of managed memory that this process has attached.
+///
+/// Cheap to clone; the last handle to go detaches. Any number of threads use one at a time. In a forked child the
+/// first use attaches anew.
+///
+/// ```
+/// use weyr_managed::{Pool, PoolAttributes};
+/// # let name = format!("doc-pool-{}", std::process::id());
+/// let pool = Pool::create(&PoolAttributes::new(&name, 1 << 20))?;
+/// let mut memory = pool.alloc(4096)?;
+/// memory.write(0, b"hello")?;
+/// drop(memory);
+/// assert_eq!(pool.usage().total.blocks, 0);
+/// pool.destroy()?;
+/// # Ok::<(), weyr_managed::Error>(())
+/// ```
+#[derive(Debug, Clone)]
+pub struct Pool {
+    handle: Arc<Handle>,
+    cooperative: Option<Cooperative>,
+}
+
+/// What all clones of a pool share; the last one's end lets the attachment go.
+#[derive(Debug)]
+struct Handle {
+    attachment: Arc<Attachment>,
+}
+
+impl Drop for Handle {
+    fn drop(&mut self) {
+        self.attachment.let_go();
+        forget_in_this_thread(self.attachment.id);
+    }
+}
+
+/// Pools that this process has attached, so that attaching one again costs no second membership.
+static ATTACHED: Mutex<Option<HashMap<ObjectIdentity, Weak<Handle>>>> = Mutex::new(None);
+
+impl Pool {
+    /// Creates a pool and attaches it.
+    ///
+    /// Takes well below a millisecond whatever the size, unless memory is to be committed or prefaulted; then as long
+    /// as the kernel takes. Until it returns nobody can see the pool, and a death before leaves nothing behind.
+    ///
+    /// # Errors
+    /// [`Error::InvalidAttribute`], [`Error::NameTaken`], [`Error::PermissionDenied`] for the directory,
+    /// [`Error::FilesystemFull`], [`Error::TooLarge`] for the address space, [`Error::Os`].
+    /// Source: Dragon managed memory, `dragon_memory_pool_create`.
+    pub fn create(attributes: &PoolAttributes) -> Result<Pool, Error> {
+        let attachment = creation::create(attributes)?;
+        attachment.session()?;
+        Ok(Pool::register(attachment))
+    }
+
+    /// Attaches this user's pool called `name`, in the default directory.
+    ///
+    /// # Errors
+    /// [`Error::NoSuchPool`], [`Error::PermissionDenied`], [`Error::NotAPool`], [`Error::WrongVersion`],
+    /// [`Error::Truncated`], [`Error::TableFull`] when all process slots or lanes are in use.
+    pub fn attach(name: &str) -> Result<Pool, Error> {
+        Pool::attach_in(&name::default_directory(), name)
+    }
+
+    /// Attaches this user's pool called `name`, in `directory`. Errors as [`attach`](Self::attach).
+    pub fn attach_in(directory: &Path, name: &str) -> Result<Pool, Error> {
+        Pool::attach_path(&name::pool_path(directory, name)?)
+    }
+
+    /// Attaches the pool whose object is `path`: another user's, say. Errors as [`attach`](Self::attach).
+    pub fn attach_path(path: &Path) -> Result<Pool, Error> {
+        let object = creation::open(path, Access::ReadWrite)?;
+        let identity = object.identity().map_err(Error::os("looking at the pool's object"))?;
+        if let Some(pool) = Pool::registered(identity) {
+            return Ok(pool);
+        }
+        let attachment = creation::attach(object, path, Access::ReadWrite)?;
+        attachment.session()?;
+        let pool = Pool::register(attachment);
+        pool.reap_unlocked();
+        Ok(pool)
+    }
+
+    /// Attaches the pool that `descriptor` names.
+    ///
+    /// # Errors
+    /// As [`attach`](Self::attach), [`Error::OtherHost`], and [`Error::WrongPool`] when another pool has its name now.
+    /// Source: Dragon managed memory, `dragon_memory_pool_attach`.
+    pub fn attach_descriptor(descriptor: &PoolDescriptor) -> Result<Pool, Error> {
+        if descriptor.host != host::id() {
+            return Err(Error::OtherHost { found: descriptor.host, expected: host::id() });
+        }
+        let pool = Pool::attach_path(&descriptor.path)?;
+        if pool.uuid() != descriptor.uuid {
+            return Err(Error::WrongPool { found: descriptor.uuid, expected: pool.uuid() });
+        }
+        Ok(pool)
+    }
+
+    /// Opens a pool to look at it: read-only, without becoming a member, invisible to the others. Only what reads
+    /// ([`usage`](Self::usage), [`verify`](Self::verify), [`members`](Self::members)) can be done with it; it sees
+    /// memory as it happens to be.
+    ///
+    /// # Errors
+    /// As [`attach`](Self::attach), but for the tables.
+    pub fn inspect(path: &Path) -> Result<Inspection, Error> {
+        let object = creation::open(path, Access::ReadOnly)?;
+        Ok(Inspection { attachment: creation::attach(object, path, Access::ReadOnly)? })
+    }
+
+    fn registered(identity: ObjectIdentity) -> Option<Pool> {
+        // Somebody else's registering is not waited for: a forked child could find it locked for ever.
+        let attached = ATTACHED.try_lock().ok()?;
+        let handle = attached.as_ref()?.get(&identity)?.upgrade()?;
+        Some(Pool { handle, cooperative: None })
+    }
+
+    fn register(attachment: Attachment) -> Pool {
+        let attachment = Arc::new(attachment);
+        let identity = attachment.object.identity();
+        let handle = Arc::new(Handle { attachment });
+        if let (Ok(identity), Ok(mut attached)) = (identity, ATTACHED.try_lock()) {
+            let attached = attached.get_or_insert_default();
+            attached.retain(|_, handle| handle.strong_count() > 0);
+            attached.insert(identity, Arc::downgrade(&handle));
+        }
+        Pool { handle, cooperative: None }
+    }
+
+    /// Recovers members whose lock is free: what a newcomer can see at little cost.
+    fn reap_unlocked(&self) {
+        let attachment = self.attachment();
+        if attachment.has_unlocked_member() {
+            let recovered = self.recover();
+            tracing::info!(pool = attachment.name, ?recovered, "recovered dead members while attaching");
+        }
+    }
+
+    pub(crate) fn attachment(&self) -> &Arc<Attachment> {
+        &self.handle.attachment
+    }
+
+    /// The same pool, with the user's word about everybody who maps it: its allocations give references to their
+    /// bytes.
+    ///
+    /// ```
+    /// # use weyr_managed::{Pool, PoolAttributes};
+    /// # use weyr_shared::Cooperative;
+    /// # let name = format!("doc-cooperative-{}", std::process::id());
+    /// # let pool = Pool::create(&PoolAttributes::new(&name, 1 << 20))?;
+    /// // SAFETY: only this program's processes open the pool.
+    /// let pool = pool.cooperative(unsafe { Cooperative::assume() });
+    /// let mut memory = pool.alloc(16)?;
+    /// memory.as_mut_slice()?.fill(7);
+    /// assert_eq!(memory.as_slice()?[15], 7);
+    /// # drop(memory);
+    /// # pool.destroy()?;
+    /// # Ok::<(), weyr_managed::Error>(())
+    /// ```
+    #[must_use]
+    pub fn cooperative(mut self, word: Cooperative) -> Pool {
+        self.cooperative = Some(word);
+        self
+    }
+
+    /// The word given to [`cooperative`](Self::cooperative), if any.
+    pub fn cooperation(&self) -> Option<Cooperative> {
+        self.cooperative
+    }
+
+    /// Name at creation.
+    pub fn name(&self) -> &str {
+        &self.attachment().name
+    }
+
+    /// Path of its object.
+    pub fn path(&self) -> &Path {
+        &self.attachment().path
+    }
+
+    /// Its random identity.
+    pub fn uuid(&self) -> u128 {
+        self.attachment().uuid
+    }
+
+    /// Names it to other processes of this host.
+    /// Source: Dragon managed memory, `dragon_memory_pool_serialize`.
+    pub fn descriptor(&self) -> PoolDescriptor {
+        PoolDescriptor { host: host::id(), uuid: self.uuid(), path: self.path().to_owned() }
+    }
+
+    /// Bytes that it can hold now; it may grow to [`maximum_size`](Self::maximum_size).
+    pub fn size(&self) -> u64 {
+        let heap = &self.attachment().heap;
+        heap.current_pages() * heap.geometry.page_bytes()
+    }
+
+    /// Bytes that it can ever hold.
+    pub fn maximum_size(&self) -> u64 {
+        self.attachment().heap.geometry.maximum_bytes()
+    }
+
+    /// The data area; a block's offset is an offset in it.
+    pub fn region(&self) -> &Region {
+        &self.attachment().data
+    }
+
+    /// This process's name in the pool's words. Joins anew in a forked child.
+    ///
+    /// # Errors
+    /// What joining gives, [`Error::TableFull`] above all.
+    pub fn actor(&self) -> Result<Actor, Error> {
+        Ok(self.attachment().session()?.actor)
+    }
+
+    /// Process slots that it has.
+    pub fn process_limit(&self) -> u32 {
+        self.attachment().heap.geometry.shape.process_limit
+    }
+
+    /// Allocates `bytes` bytes, owned by this process until dropped, published or sent. Aligned to 64 bytes.
+    ///
+    /// Does not wait for anybody, but may take over what the dead and the idle hold, or grow the pool. The bytes are
+    /// what was there, unless the pool zeroes. Zero bytes are an allocation as well, with its own identity.
+    ///
+    /// # Errors
+    /// [`Error::NoMemory`] when nothing large enough is free, [`Error::TooLarge`] when it can never be,
+    /// [`Error::FilesystemFull`], [`Error::Destroyed`].
+    /// Source: Dragon managed memory, `dragon_memory_alloc`.
+    #[inline]
+    pub fn alloc(&self, bytes: u64) -> Result<Allocation, Error> {
+        Allocation::new(self.attachment(), bytes, self.cooperative)
+    }
+
+    /// Finds dead members and gives back what they held. Whoever notices a death does this; any number at once.
+    ///
+    /// Takes time with the size of the pool (some milliseconds per gibibyte), and stops nobody meanwhile.
+    pub fn recover(&self) -> Recovered {
+        let attachment = self.attachment();
+        let recovered = attachment.with_lane(|own, _| {
+            attachment.heap.recover_dead(own, &attachment.liveness(), &attachment.channels())
+        });
+        recovered.unwrap_or_default()
+    }
+
+    /// What it holds and who has it, as of one pass over its words; stops nobody.
+    pub fn usage(&self) -> Usage {
+        self.attachment().heap.usage()
+    }
+
+    /// Checks its invariants; changes nothing.
+    pub fn verify(&self, mode: Mode) -> Verification {
+        self.attachment().verify(mode)
+    }
+
+    /// Who is attached.
+    pub fn members(&self) -> Vec<Member> {
+        self.attachment().members()
+    }
+
+    /// Whether it was destroyed.
+    pub fn is_destroyed(&self) -> bool {
+        self.attachment().heap.header().state.load(Ordering::Acquire) == STATE_DESTROYED
+    }
+
+    /// Destroys the pool: its name is gone, nothing new is allocated from it. What is allocated stays valid, here and
+    /// elsewhere, until it is dropped; the memory goes with the last mapping.
+    ///
+    /// # Errors
+    /// [`Error::Destroyed`] when it was before, [`Error::PermissionDenied`] when this user may not remove the name;
+    /// the pool is destroyed in that case too.
+    /// Source: Dragon managed memory, `dragon_memory_pool_destroy`.
+    pub fn destroy(&self) -> Result<(), Error> {
+        let state = &self.attachment().heap.header().state;
+        // Release is not needed: nothing is published; the exchange decides who destroys.
+        let was = state.compare_exchange(STATE_READY, STATE_DESTROYED, Ordering::AcqRel, Ordering::Acquire);
+        was.map_err(|_| Error::Destroyed)?;
+        self.attachment().unlink()
+    }
+}
+
+/// A pool looked at from outside.
+#[derive(Debug)]
+pub struct Inspection {
+    attachment: Attachment,
+}
+
+impl Inspection {
+    /// Name at creation.
+    pub fn name(&self) -> &str {
+        &self.attachment.name
+    }
+
+    /// Its random identity.
+    pub fn uuid(&self) -> u128 {
+        self.attachment.uuid
+    }
+
+    /// What it holds and who has it.
+    pub fn usage(&self) -> Usage {
+        self.attachment.heap.usage()
+    }
+
+    /// Checks its invariants.
+    pub fn verify(&self, mode: Mode) -> Verification {
+        self.attachment.verify(mode)
+    }
+
+    /// Who is attached.
+    pub fn members(&self) -> Vec<Member> {
+        self.attachment.members()
+    }
+
+    /// Removes its name without attaching: for pools that nobody uses any more.
+    ///
+    /// # Errors
+    /// [`Error::PermissionDenied`].
+    pub fn remove(&self) -> Result<(), Error> {
+        self.attachment.unlink()
+    }
+}
+
+/// One process that is attached to a pool.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Member {
+    /// Its process slot and epoch.
+    pub actor: Actor,
+    /// Process id, in its own pid namespace.
+    pub pid: u32,
+    /// Whether it can be told that it is dead.
+    pub dead: bool,
+    /// Lanes that its threads have.
+    pub lanes: u32,
+}
+
+/// Counts one handle's end, for allocations that outlive the last.
+#[derive(Debug, Default)]
+pub(crate) struct Gone(AtomicU64);
+
+impl Gone {
+    pub(crate) fn set(&self) {
+        self.0.store(1, Ordering::Relaxed);
+    }
+    #[inline]
+    pub(crate) fn is_set(&self) -> bool {
+        self.0.load(Ordering::Relaxed) != 0
+    }
+}
+
+/// What the kernel says about a path of a pool, in words of pools.
+pub(crate) fn path_error(path: &Path, name: &str, errno: Errno) -> Error {
+    let name = name.to_owned();
+    match errno {
+        Errno::NOENT => Error::NoSuchPool {
+            name,
+            directory: path.parent().unwrap_or(Path::new("/")).display().to_string(),
+        },
+        Errno::ACCESS | Errno::PERM => Error::PermissionDenied { name },
+        Errno::EXIST => Error::NameTaken { name },
+        errno => Error::Os { operation: "opening the pool's object", errno },
+    }
+}
+
+/// Maps the whole window of an object.
+pub(crate) fn map(object: &Object, bytes: u64, access: Access) -> Result<Arc<Mapping>, Error> {
+    let window = weyr_sys::address_space::largest_window(bytes);
+    let mapping = Mapping::shared(object, window as usize, access);
+    mapping.map(Arc::new).map_err(|errno| match errno {
+        Errno::NOMEM => Error::TooLarge { bytes, limit: window },
+        errno => Error::Os { operation: "mapping the pool", errno },
+    })
+}

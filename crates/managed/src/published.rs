@@ -1,0 +1,222 @@
+//! Memory that is the pool's: named by descriptors, alive until somebody frees it.
+
+use std::sync::Arc;
+
+use weyr_shared::{BlockReference, Cooperative, Payload};
+use weyr_sys::host;
+
+use crate::allocation::explain;
+use crate::attachment::Attachment;
+use crate::heap::ChangeError;
+use crate::heap::word::{BlockState, BlockWord};
+use crate::{AllocationDescriptor, Error, Pool};
+
+/// An allocation that lives until somebody frees it, or a view of a part of one.
+///
+/// Dropping it detaches and frees nothing. Others may have it too: published bytes are copied in and out, frozen ones
+/// can be read in place.
+#[derive(Debug)]
+pub struct Published {
+    attachment: Arc<Attachment>,
+    reference: BlockReference,
+    view_offset: u64,
+    view_bytes: u64,
+    original: bool,
+    frozen: bool,
+    cooperative: Option<Cooperative>,
+}
+
+impl Published {
+    pub(crate) fn original(
+        attachment: Arc<Attachment>,
+        reference: BlockReference,
+        bytes: u64,
+        frozen: bool,
+        cooperative: Option<Cooperative>,
+    ) -> Self {
+        Self { attachment, reference, view_offset: 0, view_bytes: bytes, original: true, frozen, cooperative }
+    }
+
+    fn payload(&self) -> Result<Payload<'_>, Error> {
+        let start = self.reference.offset + self.view_offset;
+        Ok(Payload::new(&self.attachment.data, start, self.view_bytes, self.cooperative)?)
+    }
+
+    /// Length in bytes, of the view.
+    pub fn len(&self) -> u64 {
+        self.view_bytes
+    }
+
+    /// Whether it has no bytes.
+    pub fn is_empty(&self) -> bool {
+        self.view_bytes == 0
+    }
+
+    /// Its name in the pool.
+    pub fn reference(&self) -> BlockReference {
+        self.reference
+    }
+
+    /// Whether it stands for the allocation itself, and so may free it.
+    pub fn is_original(&self) -> bool {
+        self.original
+    }
+
+    /// Whether nobody writes it any more.
+    pub fn is_frozen(&self) -> bool {
+        self.frozen
+    }
+
+    /// Whether the allocation is still there. It can be freed by others at any time unless the program forbids it.
+    pub fn exists(&self) -> bool {
+        let located = self.attachment.heap.locate(self.reference);
+        located.is_ok_and(|block| is_public(block.seen.state()))
+    }
+
+    /// Names it to other processes of this host.
+    /// Source: Dragon managed memory, `dragon_memory_serialize`.
+    pub fn descriptor(&self) -> AllocationDescriptor {
+        AllocationDescriptor {
+            original: self.original,
+            host: host::id(),
+            uuid: self.attachment.uuid,
+            reference: self.reference,
+            view_offset: self.view_offset,
+            view_bytes: self.view_bytes,
+            type_id: 0,
+            id: 0,
+        }
+    }
+
+    /// Another handle on `bytes` bytes of it from `offset` on. It cannot free the allocation.
+    ///
+    /// # Errors
+    /// [`Error::OutOfRange`] when they do not lie inside this view.
+    /// Source: Dragon managed memory, `dragon_memory_descr_clone`.
+    pub fn clone_view(&self, offset: u64, bytes: u64) -> Result<Published, Error> {
+        let inside = offset.checked_add(bytes).is_some_and(|end| end <= self.view_bytes);
+        if !inside {
+            return Err(Error::OutOfRange { offset, bytes, limit: self.view_bytes });
+        }
+        Ok(Published {
+            attachment: Arc::clone(&self.attachment),
+            view_offset: self.view_offset + offset,
+            view_bytes: bytes,
+            original: false,
+            ..*self
+        })
+    }
+
+    /// Copies `bytes` to byte `offset` of the view. Others may write there too: what is read afterwards may be
+    /// theirs. Does not block.
+    ///
+    /// # Errors
+    /// [`Error::Payload`] when it does not fit; [`Error::WrongState`] when it is frozen.
+    pub fn write(&self, offset: u64, bytes: &[u8]) -> Result<(), Error> {
+        if self.frozen {
+            let offset = self.reference.offset;
+            return Err(Error::WrongState { offset, state: BlockState::Frozen.name(), action: "writing to it" });
+        }
+        Ok(self.payload()?.write(offset, bytes)?)
+    }
+
+    /// Copies from byte `offset` of the view into the whole of `bytes`. Does not block.
+    ///
+    /// # Errors
+    /// [`Error::Payload`] when there are not so many.
+    pub fn read(&self, offset: u64, bytes: &mut [u8]) -> Result<(), Error> {
+        Ok(self.payload()?.read(offset, bytes)?)
+    }
+
+    /// Frozen bytes in place.
+    ///
+    /// # Errors
+    /// [`Error::WrongState`] when it is not frozen: others may write it; [`Error::Payload`] unless the pool is
+    /// [cooperative](Pool::cooperative).
+    pub fn as_slice(&self) -> Result<&[u8], Error> {
+        if !self.frozen {
+            let offset = self.reference.offset;
+            return Err(Error::WrongState { offset, state: BlockState::Pool.name(), action: "a reference to its bytes" });
+        }
+        Ok(self.payload()?.into_slice()?)
+    }
+
+    /// Gives it up for good: nobody may write it any more. Other handles learn it when they are opened anew.
+    ///
+    /// # Errors
+    /// [`Error::NotOriginal`]; [`Error::Stale`], [`Error::NotABlock`], [`Error::DoubleFree`] when it is gone.
+    pub fn freeze(mut self) -> Result<Published, Error> {
+        if !self.original {
+            return Err(Error::NotOriginal);
+        }
+        let change = |word: BlockWord| match word.state() {
+            BlockState::Pool | BlockState::Frozen => Some(word.with(BlockState::Frozen, 0)),
+            _ => None,
+        };
+        let changed = self.attachment.heap.change_block(self.reference, change);
+        changed.map_err(|error| explain(error, self.reference, "freezing it"))?;
+        self.frozen = true;
+        Ok(self)
+    }
+
+    /// Frees the allocation. Exactly one of several that try at once succeeds.
+    ///
+    /// # Errors
+    /// [`Error::NotOriginal`]; [`Error::DoubleFree`], [`Error::Stale`] or [`Error::NotABlock`] when it was freed
+    /// before; [`Error::WrongState`] when a message has it.
+    /// Source: Dragon managed memory, `dragon_memory_free`.
+    pub fn free(self) -> Result<(), Error> {
+        if !self.original {
+            return Err(Error::NotOriginal);
+        }
+        let allowed = |word: BlockWord| is_public(word.state());
+        self.attachment.free_shared(self.reference, allowed, "freeing it")
+    }
+}
+
+fn is_public(state: BlockState) -> bool {
+    matches!(state, BlockState::Pool | BlockState::Typed | BlockState::Frozen)
+}
+
+impl Pool {
+    /// Opens the allocation that `descriptor` names, by loads only: nothing is changed, whatever it says.
+    ///
+    /// # Errors
+    /// [`Error::OtherHost`], [`Error::WrongPool`], [`Error::NotABlock`], [`Error::Stale`], [`Error::DoubleFree`],
+    /// [`Error::OutOfRange`] for its view, [`Error::WrongState`] when it is not published.
+    /// Source: Dragon managed memory, `dragon_memory_attach`.
+    pub fn open(&self, descriptor: &AllocationDescriptor) -> Result<Published, Error> {
+        let attachment = self.attachment();
+        if descriptor.host != host::id() {
+            return Err(Error::OtherHost { found: descriptor.host, expected: host::id() });
+        }
+        if descriptor.uuid != attachment.uuid {
+            return Err(Error::WrongPool { found: descriptor.uuid, expected: attachment.uuid });
+        }
+        let reference = descriptor.reference;
+        let limit = attachment.heap.current_pages() * attachment.heap.geometry.page_bytes();
+        if reference.offset >= limit {
+            return Err(Error::OutOfRange { offset: reference.offset, bytes: descriptor.view_bytes, limit });
+        }
+        let located = attachment.heap.locate(reference);
+        let block = located.map_err(|error| explain(ChangeError::Missing(error), reference, "opening it"))?;
+        let state = block.seen.state();
+        if !is_public(state) {
+            return Err(explain(ChangeError::Refused(state), reference, "opening it"));
+        }
+        let end = descriptor.view_offset.checked_add(descriptor.view_bytes);
+        if end.is_none_or(|end| end > block.bytes) {
+            let (offset, bytes) = (descriptor.view_offset, descriptor.view_bytes);
+            return Err(Error::OutOfRange { offset, bytes, limit: block.bytes });
+        }
+        Ok(Published {
+            attachment: Arc::clone(attachment),
+            reference,
+            view_offset: descriptor.view_offset,
+            view_bytes: descriptor.view_bytes,
+            original: descriptor.original,
+            frozen: state == BlockState::Frozen,
+            cooperative: self.cooperation(),
+        })
+    }
+}

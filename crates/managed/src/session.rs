@@ -1,0 +1,220 @@
+//! One process's membership of a pool: its slot, the lock that proves it alive, and the lane that all its threads may
+//! share.
+//!
+//! A membership belongs to one life of one process. A forked child finds the parent's, sees another nonce, and makes
+//! its own at first use; it touches nothing of the parent's.
+
+use std::sync::{Mutex, OnceLock};
+
+use weyr_atomic::Ordering;
+use weyr_shared::{Actor, Layout as _};
+use weyr_sys::object::Object;
+use weyr_sys::presence::{self, Presence};
+use weyr_sys::{barrier, fork, process, thread};
+
+use crate::Error;
+use crate::heap::lane::LaneHeap;
+use crate::heap::word::{LaneWord, ProcessWord, SlotState};
+use crate::heap::{Heap, Liveness};
+use crate::layout::{FLAG_MEMBARRIER, ProcessSlot};
+
+/// Lock bytes lie far behind any data: byte `LOCK_BASE + slot` of the object.
+const LOCK_BASE: u64 = 1 << 62;
+
+/// A membership.
+#[derive(Debug)]
+pub(crate) struct Session {
+    /// Which life of which process this is.
+    pub(crate) nonce: u64,
+    /// The process slot and its epoch.
+    pub(crate) actor: Actor,
+    /// Keeps the slot's lock; it goes with the process at the latest.
+    _presence: Presence,
+    /// For threads that found no lane of their own, and for leaving.
+    pub(crate) shared_lane: Mutex<Option<LaneHeap>>,
+}
+
+/// The memberships of this process and, behind them, of its forked children, each in its own life.
+///
+/// Append-only, so that a child never waits for a lock that a thread of its parent held.
+#[derive(Debug, Default)]
+pub(crate) struct Sessions {
+    first: OnceLock<Box<Link>>,
+}
+
+#[derive(Debug)]
+struct Link {
+    session: Session,
+    next: OnceLock<Box<Link>>,
+}
+
+impl Sessions {
+    /// The membership of this life, made by `join` if there is none yet.
+    pub(crate) fn current(&self, join: impl FnOnce() -> Result<Session, Error>) -> Result<&Session, Error> {
+        let nonce = fork::nonce();
+        let mut place = &self.first;
+        while let Some(link) = place.get() {
+            if link.session.nonce == nonce {
+                return Ok(&link.session);
+            }
+            place = &link.next;
+        }
+        let mut link = Box::new(Link { session: join()?, next: OnceLock::new() });
+        // Another thread may have been first; then this one's place is behind, and it is never found again but by
+        // its death: both are memberships of this process.
+        while let Err(back) = place.set(link) {
+            link = back;
+            place = &place.get().expect("a set cell is full").next;
+        }
+        Ok(&place.get().expect("it was just set").session)
+    }
+
+    /// The membership of this life, if there is one.
+    pub(crate) fn existing(&self) -> Option<&Session> {
+        let nonce = fork::nonce();
+        let mut place = &self.first;
+        while let Some(link) = place.get() {
+            if link.session.nonce == nonce {
+                return Some(&link.session);
+            }
+            place = &link.next;
+        }
+        None
+    }
+}
+
+impl Session {
+    /// Joins the pool: a process slot, its lock, a lane.
+    ///
+    /// Crash argument: the lock is taken first, then the slot's fields, and the slot's word last; a death before that
+    /// leaves a free slot, a death behind it an ordinary dead process.
+    pub(crate) fn join(heap: &Heap, object: &Object) -> Result<Session, Error> {
+        let (actor, presence) = take_slot(heap, object)?;
+        let lane = acquire_lane(heap, actor.process)?;
+        let Some(lane) = lane else {
+            leave_slot(heap, actor);
+            return Err(Error::TableFull { table: "lanes", limit: heap.geometry.shape.lane_limit });
+        };
+        heap.share_lane(&lane);
+        heap.header().attaches.fetch_add(1, Ordering::Relaxed);
+        Ok(Session { nonce: fork::nonce(), actor, _presence: presence, shared_lane: Mutex::new(Some(lane)) })
+    }
+
+    /// Leaves the pool: lanes back, then the slot. No thread of this process is inside an operation.
+    pub(crate) fn leave(&self, heap: &Heap) {
+        if self.nonce != fork::nonce() {
+            return;
+        }
+        let shared = self.shared_lane.lock().ok().and_then(|mut lane| lane.take());
+        let Some(shared) = shared else { return };
+        heap.release_lanes_of(self.actor.process, shared.lane());
+        heap.release_lane(shared);
+        leave_slot(heap, self.actor);
+    }
+}
+
+/// A lane for the calling thread; none when all are in use.
+pub(crate) fn acquire_lane(heap: &Heap, process: u16) -> Result<Option<LaneHeap>, Error> {
+    let id = thread::id();
+    let start = thread::start_time(id).unwrap_or(0);
+    heap.acquire_lane(process, id, start).map_err(Error::os("backing a lane"))
+}
+
+fn take_slot(heap: &Heap, object: &Object) -> Result<(Actor, Presence), Error> {
+    let limit = heap.geometry.shape.process_limit;
+    for index in 0..limit as u16 {
+        if heap.process_word(index).state() != SlotState::Free {
+            continue;
+        }
+        let start = heap.geometry.offsets.processes + u64::from(index) * ProcessSlot::SIZE as u64;
+        heap.backing.metadata(start, ProcessSlot::SIZE as u64).map_err(Error::os("backing a process slot"))?;
+        // Held by somebody who is just joining, or by a child that was forked in the middle of it.
+        let lock = presence::acquire(object, LOCK_BASE + u64::from(index));
+        let Some(presence) = lock.map_err(Error::os("locking a process slot"))? else { continue };
+        if let Some(actor) = fill_slot(heap, index) {
+            return Ok((actor, presence));
+        }
+    }
+    Err(Error::TableFull { table: "process slots", limit })
+}
+
+/// Writes a slot whose lock is held. None when it is not free after all.
+fn fill_slot(heap: &Heap, index: u16) -> Option<Actor> {
+    let slot = heap.process_slot(index)?;
+    let seen = heap.process_word(index);
+    if seen.state() != SlotState::Free {
+        return None;
+    }
+    let identity = process::current();
+    slot.start_time.store(identity.start_time, Ordering::Relaxed);
+    slot.pid_namespace.store(identity.pid_namespace, Ordering::Relaxed);
+    slot.nonce.store(fork::nonce(), Ordering::Relaxed);
+    slot.flags.store(if barrier::register() { FLAG_MEMBARRIER } else { 0 }, Ordering::Relaxed);
+    let active = ProcessWord::active(seen.epoch(), identity.pid);
+    // Release: publishes the fields above.
+    let joined = slot.word.compare_exchange(seen.0, active.0, Ordering::AcqRel, Ordering::Acquire);
+    joined.ok().map(|_| Actor { process: index, epoch: seen.epoch() })
+}
+
+fn leave_slot(heap: &Heap, actor: Actor) {
+    let Some(slot) = heap.process_slot(actor.process) else { return };
+    let seen = heap.process_word(actor.process);
+    if seen.state() == SlotState::Active && seen.epoch() == actor.epoch {
+        let free = ProcessWord::free(actor.epoch.wrapping_add(1));
+        let _taken_for_dead = slot.word.compare_exchange(seen.0, free.0, Ordering::AcqRel, Ordering::Acquire);
+    }
+}
+
+/// Liveness as the kernel tells it.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct KernelLiveness<'p> {
+    pub(crate) heap: &'p Heap,
+    pub(crate) object: &'p Object,
+}
+
+impl KernelLiveness<'_> {
+    /// Whether the member's lock is held; what cannot be asked counts as held.
+    pub(crate) fn is_locked(&self, process: u16) -> bool {
+        !matches!(presence::is_held(self.object, LOCK_BASE + u64::from(process)), Ok(false))
+    }
+
+    fn identity(&self, process: u16, word: ProcessWord) -> Option<process::Identity> {
+        let slot = self.heap.process_slot(process)?;
+        Some(process::Identity {
+            pid: word.pid(),
+            start_time: slot.start_time.load(Ordering::Relaxed),
+            pid_namespace: slot.pid_namespace.load(Ordering::Relaxed),
+        })
+    }
+}
+
+impl Liveness for KernelLiveness<'_> {
+    fn process_is_dead(&self, process: u16, word: ProcessWord) -> bool {
+        let Some(identity) = self.identity(process, word) else { return false };
+        match process::standing(&identity) {
+            process::Standing::Gone => true,
+            process::Standing::Alive => false,
+            // Another pid namespace: there the lock decides. What cannot be asked is not dead.
+            process::Standing::Unknown => !self.is_locked(process),
+        }
+    }
+
+    fn thread_is_dead(&self, lane: u16) -> bool {
+        let word: LaneWord = self.heap.lane_word(lane);
+        let state = self.heap.lane_state(lane);
+        let (id, start) = (state.thread.load(Ordering::Relaxed), state.thread_start.load(Ordering::Relaxed));
+        let process = self.heap.process_word(word.process());
+        if start == 0 || process.state() != SlotState::Active {
+            return false;
+        }
+        // A lane that its process's threads share outlives the one that took it.
+        self.identity(word.process(), process).is_some_and(|identity| {
+            state.shared.load(Ordering::Relaxed) == 0
+                && thread::standing(&identity, id as u32, start) == process::Standing::Gone
+        })
+    }
+
+    fn barrier(&self) -> bool {
+        weyr_atomic::heavy_barrier(barrier::expedited)
+    }
+}

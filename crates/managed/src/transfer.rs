@@ -1,0 +1,99 @@
+//! Memory that changes hands: what a channel does with a block on the way of a message.
+//!
+//! While a message has a block its word is IN FLIGHT and names the sender. Taking is one compare-exchange to what the
+//! block was before, owned by the receiver: the instant at which it changes hands. When the sender dies, the sweep
+//! frees blocks in flight that no channel refers to; those in a channel are delivered.
+
+use std::sync::Arc;
+
+use weyr_shared::BlockReference;
+
+use crate::allocation::explain;
+use crate::heap::word::{BlockState, BlockWord};
+use crate::{Allocation, Error, Pool, Published};
+
+/// What a receiver took.
+#[derive(Debug)]
+pub enum Taken {
+    /// It is this process's now.
+    Owned(Allocation),
+    /// It was published, and is the pool's again.
+    Published(Published),
+}
+
+impl Pool {
+    /// Puts a block of this process, or a published one, in the hands of a message. Commit point: its word.
+    ///
+    /// # Errors
+    /// [`Error::WrongState`] when it is neither; [`Error::NotABlock`], [`Error::Stale`], [`Error::DoubleFree`].
+    pub fn begin_transfer(&self, reference: BlockReference) -> Result<(), Error> {
+        let process = self.actor()?.process;
+        self.change(reference, "sending it", |word| {
+            let allowed = word.state() != BlockState::Alloc || word.actor() == process;
+            let state = word.state().in_flight().filter(|_| allowed)?;
+            Some(word.with(state, process))
+        })
+    }
+
+    /// Takes back what [`begin_transfer`](Self::begin_transfer) gave, when no message was made of it.
+    ///
+    /// # Errors
+    /// [`Error::WrongState`] when it is not in flight from this process.
+    pub fn revert_transfer(&self, reference: BlockReference) -> Result<(), Error> {
+        let process = self.actor()?.process;
+        self.change(reference, "taking it back", |word| landed(word, process).filter(|_| word.actor() == process))
+    }
+
+    /// Takes the block of a message of `bytes` bytes. Commit point: its word, the instant of taking.
+    ///
+    /// # Errors
+    /// [`Error::WrongState`], [`Error::Stale`], [`Error::NotABlock`] when it is not in flight any more: somebody took
+    /// it before. [`Error::OutOfRange`] when it is shorter than `bytes`; it stays in flight then.
+    pub fn take_transfer(&self, reference: BlockReference, bytes: u64) -> Result<Taken, Error> {
+        let process = self.actor()?.process;
+        let attachment = self.attachment();
+        if let Ok(block) = attachment.heap.locate(reference)
+            && bytes > block.bytes
+        {
+            return Err(Error::OutOfRange { offset: reference.offset, bytes, limit: block.bytes });
+        }
+        let changed = attachment.heap.change_block(reference, |word| landed(word, process));
+        let was = changed.map_err(|error| explain(error, reference, "taking it"))?.state();
+        let (attachment, cooperative) = (Arc::clone(attachment), self.cooperation());
+        Ok(match was {
+            BlockState::InFlightAlloc => {
+                Taken::Owned(Allocation::from_parts(attachment, reference, bytes, cooperative))
+            }
+            _ => Taken::Published(Published::original(attachment, reference, bytes, false, cooperative)),
+        })
+    }
+
+    /// Forgets an allocation whose message was sent: it is the channel's.
+    ///
+    /// # Errors
+    /// [`Error::Forked`].
+    pub fn end_transfer(&self, allocation: Allocation) -> Result<(), Error> {
+        allocation.into_parts().map(|_| ())
+    }
+
+    /// Whether a message has the block that `reference` means.
+    pub fn is_in_flight(&self, reference: BlockReference) -> bool {
+        self.attachment().heap.locate(reference).is_ok_and(|block| block.seen.state().is_in_flight())
+    }
+
+    fn change(
+        &self,
+        reference: BlockReference,
+        action: &'static str,
+        judge: impl Fn(BlockWord) -> Option<BlockWord>,
+    ) -> Result<(), Error> {
+        let changed = self.attachment().heap.change_block(reference, judge);
+        changed.map(|_| ()).map_err(|error| explain(error, reference, action))
+    }
+}
+
+/// What a word in flight becomes when `process` takes it.
+fn landed(word: BlockWord, process: u16) -> Option<BlockWord> {
+    let state = word.state().landed()?;
+    Some(word.with(state, if state == BlockState::Alloc { process } else { 0 }))
+}
