@@ -6,7 +6,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use weyr_atomic::AtomicU32;
-use weyr_shared::{Actor, Awake, BlockReference, Futex, Geometry, Holder, Ring};
+use weyr_shared::{Actor, Awake, BlockReference, Futex, Geometry, Holder, MessageReference, Ring};
 
 use crate::Error;
 use crate::attached::Attached;
@@ -185,7 +185,8 @@ impl Host for FakeHost {
 
     fn end_transfer(&self, _block: FakeBlock) {}
 
-    fn take_transfer(&self, reference: BlockReference) -> Result<FakeBlock, Error> {
+    fn take_transfer(&self, message: &MessageReference) -> Result<FakeBlock, Error> {
+        let reference = message.block;
         let owner = self.pool.in_flight(reference).ok_or(Error::Stale)?;
         self.pool.change(reference, owner, Owner::Process(self.actor.process))?;
         Ok(FakeBlock(reference))

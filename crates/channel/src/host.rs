@@ -5,7 +5,7 @@
 
 use std::time::Duration;
 
-use weyr_shared::{Actor, BlockReference, Futex, Holder};
+use weyr_shared::{Actor, BlockReference, Futex, Holder, MessageReference};
 
 use crate::Error;
 
@@ -61,6 +61,6 @@ pub trait Host {
     /// Makes the block of a message this process's: the instant of taking.
     ///
     /// # Errors
-    /// The pool's, when the block is not on its way by this reference.
-    fn take_transfer(&self, reference: BlockReference) -> Result<Self::Block, Error>;
+    /// The pool's, when the block is not on its way by this reference, or is shorter than the message.
+    fn take_transfer(&self, message: &MessageReference) -> Result<Self::Block, Error>;
 }

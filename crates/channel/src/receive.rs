@@ -318,7 +318,7 @@ impl<H: Host> Attached<H> {
     /// [`Error::Corrupt`], or the pool's: it is not on its way by this reference.
     pub fn take_block(&self, taken: &Taken) -> Result<(H::Block, MessageReference), Error> {
         let message = self.ring.reference(taken.index)?;
-        Ok((self.host.take_transfer(message.block)?, message))
+        Ok((self.host.take_transfer(&message)?, message))
     }
 
     /// Step 3: the message is done with.

@@ -6,7 +6,6 @@ use std::time::Instant;
 use weyr_managed::Allocation;
 
 use crate::channel::Shared;
-use crate::host::Host;
 use crate::send::{Bytes, Outgoing, SendSide, Transfer};
 use crate::wait::{Attempt, Tried};
 use crate::{Error, SendError, Statistics, WaitMode};
@@ -129,13 +128,14 @@ impl Sender {
     }
 
     fn transfer(&self, allocation: Allocation, limit: Limit) -> Result<(), SendError<Allocation>> {
-        let sent = self.shared.attached.host().check_own(&allocation).and_then(|()| {
+        let host = self.shared.attached.host();
+        let sent = host.check_own(&allocation).and_then(|()| {
             let message = Transfer { block: &allocation, view_offset: 0, view_len: allocation.len() };
             self.dispatch(&message, limit)
         });
         match sent {
             Ok(()) => {
-                self.shared.attached.host().end_transfer(allocation);
+                host.forget(allocation);
                 Ok(())
             }
             Err(error) => Err(SendError { error, payload: allocation }),
