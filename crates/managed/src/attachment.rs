@@ -156,7 +156,8 @@ impl Attachment {
 
     #[inline]
     fn free_affine(&self, lane: &mut LaneHeap, reference: BlockReference) {
-        let owned = |word: BlockWord| word.state() == BlockState::Alloc && word.actor() == lane.process;
+        let process = lane.process;
+        let owned = |word: BlockWord| word.state() == BlockState::Alloc && word.actor() == process;
         // Nobody else can free it, so only spoilt shared memory refuses; then it stays as it is, for `verify` to see.
         if self.heap.free(lane, reference, true, owned).is_err() {
             tracing::error!(pool = self.name, ?reference, "an owned block could not be freed; verify the pool");

@@ -15,6 +15,7 @@ mod allocation;
 mod attachment;
 mod attributes;
 mod channel_table;
+mod channels;
 mod creation;
 mod descriptor;
 mod error;

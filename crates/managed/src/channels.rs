@@ -1,0 +1,109 @@
+//! A pool's channels as recovery and verification see them: slots of messages, in blocks that the channel table names.
+//!
+//! How a slot is repaired is the ring's business; which blocks are channels, and which blocks messages have, is said
+//! here.
+
+use std::collections::{HashMap, HashSet};
+
+use weyr_shared::{Actor, BlockReference, Corrupt, KernelFutex, Ring, RingOpenError};
+
+use crate::attachment::Attachment;
+use crate::channel_table::ChannelBlock;
+use crate::heap::recovery::Channels;
+use crate::heap::verify::{Finding, Mode, Verification};
+
+/// Every channel of an attached pool.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct PoolChannels<'p>(&'p Attachment);
+
+impl Attachment {
+    pub(crate) fn channels(&self) -> PoolChannels<'_> {
+        PoolChannels(self)
+    }
+
+    fn ring(&self, block: ChannelBlock) -> Result<Ring, RingOpenError> {
+        let region = self.data.part(block.reference.offset, block.bytes)?;
+        Ring::open(&region, block.reference)
+    }
+
+    /// The heap's invariants, and those between channels and blocks.
+    pub(crate) fn verify(&self, mode: Mode) -> Verification {
+        let mut result = self.heap.verify(mode);
+        let mut messages: HashMap<BlockReference, u32> = HashMap::new();
+        for block in self.channel_blocks() {
+            if let Err((invariant, detail)) = self.check_channel(block, &mut messages) {
+                result.findings.push(Finding { invariant, place: block.reference.offset, detail });
+            }
+        }
+        if mode == Mode::Quiesced {
+            self.check_messages(&messages, &mut result);
+        }
+        result
+    }
+
+    fn check_channel(
+        &self,
+        block: ChannelBlock,
+        messages: &mut HashMap<BlockReference, u32>,
+    ) -> Result<(), (&'static str, String)> {
+        // A channel freed while this looks is no finding.
+        let gone = || !self.channel_blocks().any(|other| other == block);
+        let wrong = |what: String| if gone() { Ok(()) } else { Err(("channels can be opened", what)) };
+        let ring = match self.ring(block) {
+            Ok(ring) => ring,
+            Err(error) => return wrong(error.to_string()),
+        };
+        for reference in ring.references() {
+            match reference {
+                Ok((_, reference)) => *messages.entry(reference).or_default() += 1,
+                Err(corrupt) => return wrong(corrupt.to_string()),
+            }
+        }
+        Ok(())
+    }
+
+    /// Nobody acts: every block in flight is in exactly one message, and every message has its block.
+    fn check_messages(&self, messages: &HashMap<BlockReference, u32>, result: &mut Verification) {
+        let invariant = "a block in flight is in exactly one message";
+        let mut found = HashSet::new();
+        self.heap.for_each_block(|block, offset| {
+            if !block.seen.state().is_in_flight() {
+                return;
+            }
+            let reference = BlockReference { offset, generation: block.seen.generation() };
+            found.insert(reference);
+            let count = messages.get(&reference).copied().unwrap_or(0);
+            if count != 1 {
+                let detail = format!("{count} messages have it");
+                result.findings.push(Finding { invariant, place: offset, detail });
+            }
+        });
+        for reference in messages.keys().filter(|reference| !found.contains(reference)) {
+            let detail = format!("a message has generation {}, which is not in flight", reference.generation);
+            result.findings.push(Finding { invariant, place: reference.offset, detail });
+        }
+    }
+}
+
+impl Channels for PoolChannels<'_> {
+    fn repair(&self, actor: Actor, still_dead: &dyn Fn() -> bool, in_flight: &dyn Fn(BlockReference) -> bool) {
+        for block in self.0.channel_blocks() {
+            let Ok(ring) = self.0.ring(block) else {
+                tracing::warn!(offset = block.reference.offset, "a channel that cannot be opened is not repaired");
+                continue;
+            };
+            if let Err(corrupt) = ring.repair(actor, still_dead, in_flight, &KernelFutex) {
+                tracing::warn!(%corrupt, "a damaged channel was repaired as far as it could be");
+            }
+        }
+    }
+
+    fn references(&self) -> Option<HashSet<BlockReference>> {
+        let of_ring = |block: ChannelBlock| -> Option<Vec<BlockReference>> {
+            let references: Result<Vec<_>, Corrupt> = self.0.ring(block).ok()?.references().collect();
+            Some(references.ok()?.into_iter().map(|(_, reference)| reference).collect())
+        };
+        let all: Option<Vec<Vec<_>>> = self.0.channel_blocks().map(of_ring).collect();
+        Some(all?.into_iter().flatten().collect())
+    }
+}
