@@ -92,7 +92,11 @@ impl Channel {
     /// # Errors
     /// As [`create`](Self::create), and [`Error::TooLarge`] when the channel needs more than the allocation has, and
     /// [`Error::OtherPool`]. The allocation is freed.
-    pub fn create_in(pool: &Pool, allocation: Allocation, attributes: &ChannelAttributes) -> Result<Self, Error> {
+    pub fn create_in(
+        pool: &Pool,
+        allocation: Allocation,
+        attributes: &ChannelAttributes,
+    ) -> Result<Self, Error> {
         let geometry = attributes.geometry(pool.process_limit())?;
         let host = PoolHost::new(pool);
         host.check_own(&allocation)?;
@@ -131,7 +135,11 @@ impl Channel {
     }
 
     fn over(shared: Arc<Shared>) -> Self {
-        Self { sender: Sender::new(Arc::clone(&shared)), receiver: Receiver::new(Arc::clone(&shared)), shared }
+        Self {
+            sender: Sender::new(Arc::clone(&shared)),
+            receiver: Receiver::new(Arc::clone(&shared)),
+            shared,
+        }
     }
 
     /// Names the channel to other processes of this host.

@@ -77,7 +77,7 @@ pub enum Error {
     OtherPool,
     /// The pool refused.
     #[error(transparent)]
-    Pool(weyr_managed::Error),
+    Pool(Box<weyr_managed::Error>),
     /// The descriptor's bytes do not make sense.
     #[error("the channel descriptor is damaged: {reason}")]
     DamagedDescriptor {
@@ -96,7 +96,7 @@ impl From<weyr_managed::Error> for Error {
             Pool::Stale { .. } | Pool::NotABlock { .. } | Pool::DoubleFree { .. } => Self::Stale,
             Pool::Forked => Self::Forked,
             Pool::Corrupt(corrupt) => Self::Corrupt(corrupt),
-            error => Self::Pool(error),
+            error => Self::Pool(Box::new(error)),
         }
     }
 }

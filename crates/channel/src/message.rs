@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use weyr_managed::Allocation;
+use weyr_managed::{Allocation, Published};
 
 use crate::Error;
 
@@ -15,6 +15,13 @@ pub enum Content {
     Allocation {
         /// The whole allocation.
         allocation: Allocation,
+        /// Its bytes that belong to the message.
+        view: Range<u64>,
+    },
+    /// Memory that was published before it was sent, and is the pool's again.
+    Published {
+        /// All of it.
+        published: Published,
         /// Its bytes that belong to the message.
         view: Range<u64>,
     },
@@ -36,7 +43,7 @@ impl Message {
     pub fn len(&self) -> u64 {
         match &self.content {
             Content::Bytes(bytes) => bytes.len() as u64,
-            Content::Allocation { view, .. } => view.end - view.start,
+            Content::Allocation { view, .. } | Content::Published { view, .. } => view.end - view.start,
         }
     }
 
@@ -66,21 +73,20 @@ impl Message {
     /// # Errors
     /// [`Error::Pool`] when the allocation cannot be read.
     pub fn into_bytes(self) -> Result<Vec<u8>, Error> {
+        let mut bytes = vec![0; self.len() as usize];
         match self.content {
-            Content::Bytes(bytes) => Ok(bytes),
-            Content::Allocation { allocation, view } => {
-                let mut bytes = vec![0; (view.end - view.start) as usize];
-                allocation.read(view.start, &mut bytes)?;
-                Ok(bytes)
-            }
+            Content::Bytes(bytes) => return Ok(bytes),
+            Content::Allocation { allocation, view } => allocation.read(view.start, &mut bytes)?,
+            Content::Published { published, view } => published.read(view.start, &mut bytes)?,
         }
+        Ok(bytes)
     }
 
-    /// The allocation, if it carries one; bytes are dropped.
+    /// The allocation, if it carries one that is the receiver's; anything else is dropped.
     pub fn into_allocation(self) -> Option<Allocation> {
         match self.content {
             Content::Allocation { allocation, .. } => Some(allocation),
-            Content::Bytes(_) => None,
+            Content::Bytes(_) | Content::Published { .. } => None,
         }
     }
 }

@@ -3,9 +3,7 @@
 use std::time::{Duration, Instant};
 
 use weyr_managed::{Allocation, Pool, Taken};
-use weyr_shared::{
-    Actor, BlockReference, Holder, KernelFutex, MessageReference, Region, Ring,
-};
+use weyr_shared::{Actor, BlockReference, Holder, KernelFutex, MessageReference, Region, Ring};
 use weyr_sys::fork;
 
 use crate::Error;
@@ -34,9 +32,15 @@ impl PoolHost {
     }
 
     /// # Errors
-    /// [`Error::OtherPool`].
+    /// [`Error::OtherPool`], [`Error::Forked`].
     pub(crate) fn check_own(&self, allocation: &Allocation) -> Result<(), Error> {
-        if allocation.pool_uuid() == self.pool.uuid() { Ok(()) } else { Err(Error::OtherPool) }
+        if self.pool.has(allocation)? { Ok(()) } else { Err(Error::OtherPool) }
+    }
+
+    /// Forgets an allocation whose message was sent.
+    pub(crate) fn forget(&self, allocation: Allocation) {
+        // Refused only in a forked child, where it is the parent's to forget.
+        let _ = self.pool.end_transfer(allocation);
     }
 
     /// Makes a channel of an allocation that holds a complete one. Commit point: the block's word.
@@ -106,26 +110,12 @@ impl Host for PoolHost {
         self.pool.is_in_flight(reference)
     }
 
-    fn reference(&self, block: &Taken) -> BlockReference {
-        match block {
-            Taken::Owned(allocation) => allocation.reference(),
-            Taken::Published(published) => published.reference(),
-        }
+    fn begin_transfer(&self, reference: BlockReference) -> Result<(), Error> {
+        Ok(self.pool.begin_transfer(reference)?)
     }
 
-    fn begin_transfer(&self, block: &Taken) -> Result<(), Error> {
-        Ok(self.pool.begin_transfer(self.reference(block))?)
-    }
-
-    fn revert_transfer(&self, block: &Taken) -> Result<(), Error> {
-        Ok(self.pool.revert_transfer(self.reference(block))?)
-    }
-
-    fn end_transfer(&self, block: Taken) {
-        if let Taken::Owned(allocation) = block {
-            // Refused only in a forked child, where dropping it does nothing either.
-            let _ = self.pool.end_transfer(allocation);
-        }
+    fn revert_transfer(&self, reference: BlockReference) -> Result<(), Error> {
+        Ok(self.pool.revert_transfer(reference)?)
     }
 
     fn take_transfer(&self, message: &MessageReference) -> Result<Taken, Error> {

@@ -352,7 +352,7 @@ mod tests {
 
     use super::*;
     use crate::fake_pool::{FakeHost, FakePool, Owner};
-    use crate::send::{Bytes, SendSide, Transfer};
+    use crate::send::{Bytes, SendSide};
 
     type Process = Attached<FakeHost>;
 
@@ -375,8 +375,7 @@ mod tests {
     }
 
     fn send_block(pool: &FakePool, process: &Process, side: &SendSide, offset: u64) {
-        let block = pool.block(offset, process.me().unwrap().process);
-        let message = Transfer { block: &block, view_offset: 3, view_len: 8 };
+        let message = pool.message(offset, process.me().unwrap().process);
         assert!(matches!(process.try_send(side, &message, Attempt::AT_ONCE), Ok(Tried::Done(()))));
     }
 

@@ -3,9 +3,8 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use weyr_shared::{MessageKind, MessageReference, SlotState};
-
-use weyr_managed::Allocation;
+use weyr_managed::Taken as Block;
+use weyr_shared::{MessageKind, SlotState};
 
 use crate::channel::Shared;
 use crate::receive::{ReceiveSide, Taken};
@@ -209,10 +208,12 @@ impl Shared {
 
     #[cold]
     fn copy_allocation(&self, side: &ReceiveSide, taken: Taken, bytes: &mut [u8]) -> Result<usize, Error> {
-        if let Content::Allocation { allocation, view } = self.finish(side, taken)?.into_content() {
-            allocation.read(view.start, bytes)?;
-            side.bytes_copied.add(bytes.len() as u64);
+        match self.finish(side, taken)?.into_content() {
+            Content::Allocation { allocation, view } => allocation.read(view.start, bytes)?,
+            Content::Published { published, view } => published.read(view.start, bytes)?,
+            Content::Bytes(copied) => bytes.copy_from_slice(&copied),
         }
+        side.bytes_copied.add(bytes.len() as u64);
         Ok(bytes.len())
     }
 
@@ -228,9 +229,7 @@ impl Shared {
         let description = self.attached.description(taken)?;
         match description.kind {
             MessageKind::Inline => Ok((MessageKind::Inline, description.len.into())),
-            MessageKind::Reference => {
-                Ok((MessageKind::Reference, self.attached.reference(taken)?.view_len))
-            }
+            MessageKind::Reference => Ok((MessageKind::Reference, self.attached.reference(taken)?.view_len)),
         }
     }
 
@@ -242,17 +241,12 @@ impl Shared {
     }
 
     fn take_allocation(&self, taken: &Taken) -> Result<Content, Error> {
-        let (allocation, message) = self.attached.take_block(taken)?;
-        let view = checked_view(&allocation, &message)?;
-        Ok(Content::Allocation { allocation, view })
-    }
-}
-
-/// The bytes of a block that belong to a message.
-fn checked_view(allocation: &Allocation, message: &MessageReference) -> Result<std::ops::Range<u64>, Error> {
-    let end = message.view_offset.checked_add(message.view_len);
-    match end {
-        Some(end) if end <= allocation.len() => Ok(message.view_offset..end),
-        _ => Err(weyr_shared::Corrupt::new("view of a message", message.block.offset).into()),
+        let (block, message) = self.attached.take_block(taken)?;
+        // The pool has checked that the block is as long as that.
+        let view = message.view_offset..message.view_offset.saturating_add(message.view_len);
+        Ok(match block {
+            Block::Owned(allocation) => Content::Allocation { allocation, view },
+            Block::Published(published) => Content::Published { published, view },
+        })
     }
 }

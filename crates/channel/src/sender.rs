@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use weyr_managed::Allocation;
+use weyr_shared::MessageReference;
 
 use crate::channel::Shared;
 use crate::send::{Bytes, Outgoing, SendSide, Transfer};
@@ -130,8 +131,8 @@ impl Sender {
     fn transfer(&self, allocation: Allocation, limit: Limit) -> Result<(), SendError<Allocation>> {
         let host = self.shared.attached.host();
         let sent = host.check_own(&allocation).and_then(|()| {
-            let message = Transfer { block: &allocation, view_offset: 0, view_len: allocation.len() };
-            self.dispatch(&message, limit)
+            let (block, view_len) = (allocation.reference(), allocation.len());
+            self.dispatch(&Transfer(MessageReference { block, view_offset: 0, view_len }), limit)
         });
         match sent {
             Ok(()) => {

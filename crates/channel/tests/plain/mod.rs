@@ -44,19 +44,13 @@ impl Host for PlainHost {
         true
     }
 
-    fn reference(&self, block: &BlockReference) -> BlockReference {
-        *block
-    }
-
-    fn begin_transfer(&self, _block: &BlockReference) -> Result<(), Error> {
+    fn begin_transfer(&self, _reference: BlockReference) -> Result<(), Error> {
         Ok(())
     }
 
-    fn revert_transfer(&self, _block: &BlockReference) -> Result<(), Error> {
+    fn revert_transfer(&self, _reference: BlockReference) -> Result<(), Error> {
         Ok(())
     }
-
-    fn end_transfer(&self, _block: BlockReference) {}
 
     fn take_transfer(&self, message: &MessageReference) -> Result<BlockReference, Error> {
         Ok(message.block)
