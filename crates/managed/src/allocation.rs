@@ -58,7 +58,7 @@ impl Allocation {
     }
 
     #[inline]
-    fn attachment(&self) -> Result<&Arc<Attachment>, Error> {
+    pub(crate) fn attachment(&self) -> Result<&Arc<Attachment>, Error> {
         match &self.attachment {
             Some(attachment) if self.nonce == fork::nonce() => Ok(attachment),
             _ => Err(Error::Forked),

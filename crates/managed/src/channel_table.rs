@@ -4,6 +4,8 @@
 //! before the block becomes a channel. An entry whose block is no channel (any more) is a leftover of a death and is
 //! taken by whoever needs it; so no step needs a log.
 
+use std::sync::Arc;
+
 use weyr_atomic::Ordering;
 use weyr_shared::BlockReference;
 
@@ -67,6 +69,14 @@ impl Attachment {
             }
         }
         Err(Error::TableFull { table: "channel entries", limit: self.heap.geometry.shape.channel_limit })
+    }
+
+    /// Frees the memory of a channel. Commit point: the block's word.
+    pub(crate) fn free_channel(self: &Arc<Self>, reference: BlockReference) -> Result<(), Error> {
+        let allowed = |word: BlockWord| word.state() == BlockState::Channel;
+        self.free_shared(reference, allowed, "freeing the channel")?;
+        self.erase(reference);
+        Ok(())
     }
 
     /// Empties the entry of a block that is no channel any more.
@@ -137,9 +147,6 @@ impl Pool {
     /// # Errors
     /// As [`channel_block`](Self::channel_block).
     pub fn free_channel(&self, reference: BlockReference) -> Result<(), Error> {
-        let allowed = |word: BlockWord| word.state() == BlockState::Channel;
-        self.attachment().free_shared(reference, allowed, "freeing the channel")?;
-        self.attachment().erase(reference);
-        Ok(())
+        self.attachment().free_channel(reference)
     }
 }

@@ -93,7 +93,7 @@ impl Pool {
 }
 
 /// What a word in flight becomes when `process` takes it.
-fn landed(word: BlockWord, process: u16) -> Option<BlockWord> {
+pub(crate) fn landed(word: BlockWord, process: u16) -> Option<BlockWord> {
     let state = word.state().landed()?;
     Some(word.with(state, if state == BlockState::Alloc { process } else { 0 }))
 }

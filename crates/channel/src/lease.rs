@@ -1,0 +1,108 @@
+//! A message that stays in the channel while it is looked at.
+
+use std::sync::Arc;
+
+use weyr_shared::MessageKind;
+
+use crate::channel::Shared;
+use crate::host::Host;
+use crate::receive::{ReceiveSide, Taken};
+use crate::tally::Tally;
+use crate::{Error, Message};
+
+/// A message in place: the receiver's to look at, the channel's to keep.
+///
+/// - [`done`](Self::done) ends it; a payload that is an allocation is freed with it.
+/// - [`take`](Self::take) takes the message out, payload and all.
+/// - Dropping it gives the message back, to be received by anybody; marked as delivered again if it was looked at.
+/// - Forgetting it keeps the slot until the process ends; then the message is delivered again.
+///
+/// Senders go round the slot meanwhile. A lease may move between threads; a forked child cannot use its parent's.
+#[derive(Debug)]
+#[must_use = "dropping a lease gives the message back; call `done` or `take`"]
+pub struct Lease {
+    shared: Arc<Shared>,
+    side: Arc<ReceiveSide>,
+    /// None once the lease has ended.
+    taken: Option<Taken>,
+    nonce: u64,
+    looks: Tally,
+}
+
+impl Lease {
+    pub(crate) fn new(shared: Arc<Shared>, side: Arc<ReceiveSide>, taken: Taken) -> Self {
+        let nonce = shared.attached.host().nonce();
+        Self { shared, side, taken: Some(taken), nonce, looks: Tally::new() }
+    }
+
+    /// Bytes of the message.
+    ///
+    /// # Errors
+    /// [`Error::Forked`], [`Error::Corrupt`].
+    pub fn len(&self) -> Result<u64, Error> {
+        self.shared.kind_and_len(&self.own()?).map(|(_, len)| len)
+    }
+
+    /// Whether the message has no bytes. Errors as [`len`](Self::len).
+    pub fn is_empty(&self) -> Result<bool, Error> {
+        self.len().map(|len| len == 0)
+    }
+
+    /// Whether an earlier receiver may have seen the message.
+    pub fn is_redelivered(&self) -> bool {
+        self.taken.is_some_and(|taken| taken.is_redelivered())
+    }
+
+    /// A copy of the message's bytes, from the channel or from its allocation.
+    ///
+    /// # Errors
+    /// [`Error::Forked`], [`Error::Corrupt`], and [`Error::Pool`] when the allocation is not what was sent.
+    pub fn bytes(&self) -> Result<Vec<u8>, Error> {
+        let taken = self.own()?;
+        self.looks.add(1);
+        match self.shared.kind_and_len(&taken)? {
+            (MessageKind::Inline, len) => self.shared.copy_out(&self.side, &taken, len),
+            (MessageKind::Reference, _) => self.copy_payload(&taken),
+        }
+    }
+
+    fn copy_payload(&self, taken: &Taken) -> Result<Vec<u8>, Error> {
+        let message = self.shared.attached.reference(taken)?;
+        let bytes = self.shared.attached.host().peek(&message)?;
+        self.side.bytes_copied.add(bytes.len() as u64);
+        Ok(bytes)
+    }
+
+    /// Ends the lease: the message is received, and a payload that is an allocation is freed.
+    ///
+    /// # Errors
+    /// [`Error::Forked`]; [`Error::Corrupt`] and [`Error::Pool`] when the message was not what was sent, or is no
+    /// longer this process's. The lease has ended all the same.
+    pub fn done(self) -> Result<(), Error> {
+        self.take().map(drop)
+    }
+
+    /// Ends the lease by receiving the message, payload and all.
+    ///
+    /// # Errors
+    /// As [`done`](Self::done).
+    pub fn take(mut self) -> Result<Message, Error> {
+        let taken = self.own()?;
+        self.taken = None;
+        self.shared.finish(&self.side, taken)
+    }
+
+    fn own(&self) -> Result<Taken, Error> {
+        let own = self.taken.filter(|_| self.shared.attached.host().nonce() == self.nonce);
+        own.ok_or(Error::Forked)
+    }
+}
+
+impl Drop for Lease {
+    fn drop(&mut self) {
+        if let Ok(taken) = self.own() {
+            // Failing means that the slot is not this process's any more, and that there is nothing to give back.
+            let _ = self.shared.attached.put_back(taken, self.looks.get() > 0);
+        }
+    }
+}
