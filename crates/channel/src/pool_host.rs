@@ -45,7 +45,7 @@ impl PoolHost {
 
     /// Makes a channel of an allocation that holds a complete one. Commit point: the block's word.
     pub(crate) fn make_channel(&self, allocation: Allocation) -> Result<(), Error> {
-        self.pool.make_channel(allocation).map(|_| ()).map_err(|(error, _)| error.into())
+        self.pool.make_channel(allocation).map(|_| ()).map_err(|refused| refused.0.into())
     }
 
     /// # Errors
