@@ -243,6 +243,9 @@ mod tests {
         segment.file.set_len(10).unwrap();
         segment.restore(&image).unwrap();
         assert_eq!(bytes(&file), before);
+        segment.file.write_all_at(&[1; 100_000], 0).unwrap();
+        segment.restore(&image).unwrap();
+        assert_eq!(bytes(&file), before);
     }
 
     #[test]

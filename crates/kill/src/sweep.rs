@@ -80,7 +80,7 @@ impl<'a> Sweep<'a> {
             choice: Choice::All,
             floor: 0,
             limit_steps: 2_000_000,
-            limit_seconds: 120,
+            limit_seconds: 300,
         }
     }
 
@@ -116,7 +116,7 @@ impl<'a> Sweep<'a> {
     }
 
     /// A child that lives longer than this many seconds gives [`Error::Hung`], or a failure where it was to go on.
-    /// 120 by default. It is a guard against waiting for ever, not a measure of anything.
+    /// 300 by default. It is a guard against waiting for ever, not a measure of anything.
     #[must_use]
     pub fn limit_seconds(self, seconds: u32) -> Self {
         Self { limit_seconds: seconds, ..self }

@@ -10,7 +10,6 @@
 
 use std::{
     io,
-    mem::ManuallyDrop,
     ptr::{null_mut, without_provenance_mut},
 };
 
@@ -162,12 +161,12 @@ fn succeeded(answer: c_long) -> io::Result<()> {
     if answer == -1 { Err(io::Error::last_os_error()) } else { Ok(()) }
 }
 
-/// The child's life: its state is never dropped, as that of a process that dies is not.
+/// The child's life. It ends without dropping the state, as a process that dies does.
 fn run<T>(prepare: &impl Fn() -> T, operation: &impl Fn(&mut T), seconds: u32) {
     // SAFETY: `alarm` takes any number, and its signal ends a process that has no handler for it.
     unsafe { libc::alarm(seconds) };
     let me = getpid();
-    let mut state = ManuallyDrop::new(prepare());
+    let mut state = prepare();
     if let Err(cause) = be_traced() {
         child::exit(REFUSED + cause.raw_os_error().unwrap_or(libc::EPERM));
     }

@@ -5,6 +5,7 @@ use std::{cell::RefCell, fs::File, io, os::unix::fs::FileExt, ptr};
 
 use rustix::{
     mm::{MapFlags, ProtFlags, mmap},
+    process::{Signal, getpid, kill_process},
     thread::sched_getaffinity,
 };
 use tempfile::NamedTempFile;
@@ -299,11 +300,12 @@ fn fewer_points_than_the_floor_are_a_failure_and_a_sample_does_not_lower_it() {
 }
 
 #[test]
-fn an_operation_that_panics_crashes_or_waits_is_an_error_and_no_result() {
+fn an_operation_that_ends_by_itself_is_an_error_and_no_result() {
     let board = Board::new();
     let segment = board.segment();
-    let sweep = Sweep::new("broken", &segment).limit_seconds(1);
-    let run = |operation: fn(&mut Words)| sweep.run(|| board.words(), operation, |_| Ok(())).unwrap_err();
+    let run = |operation: fn(&mut Words)| {
+        Sweep::new("broken", &segment).run(|| board.words(), operation, |_| Ok(())).unwrap_err()
+    };
     let panicked = run(|_| panic!("planted by the test"));
     assert!(matches!(panicked, Error::Ended { outcome: Outcome::Exited(101), .. }), "{panicked}");
     let crashed = run(|_| {
@@ -311,16 +313,43 @@ fn an_operation_that_panics_crashes_or_waits_is_an_error_and_no_result() {
         unsafe { ptr::without_provenance_mut::<u8>(8).write_volatile(1) }
     });
     assert!(matches!(crashed, Error::Ended { outcome: Outcome::Signalled(11), .. }), "{crashed}");
-    let waiting = run(|_| {
+    let ended = run(|_| kill_process(getpid(), Signal::TERM).unwrap());
+    assert!(matches!(ended, Error::Ended { outcome: Outcome::Signalled(15), .. }), "{ended}");
+}
+
+#[test]
+fn an_operation_that_waits_or_spins_for_ever_is_an_error_and_no_result() {
+    let board = Board::new();
+    let segment = board.segment();
+    let wait = |_: &mut Words| {
         let (reader, _writer) = io::pipe().unwrap();
         // Nobody writes: the read ends with the process.
         let _ = io::Read::read(&mut &reader, &mut [0]);
-    });
+    };
+    let sweep = Sweep::new("waiting", &segment).limit_seconds(1);
+    let waiting = sweep.run(|| board.words(), wait, |_| Ok(())).unwrap_err();
     assert!(matches!(waiting, Error::Hung { seconds: 1, .. }), "{waiting}");
-    let sweep = Sweep::new("long", &segment).limit_steps(1000);
     let spin = |words: &mut Words| while words.get(FLAG) == 0 {};
+    let sweep = Sweep::new("long", &segment).limit_steps(1000);
     let long = sweep.run(|| board.words(), spin, |_| Ok(())).unwrap_err();
     assert!(matches!(long, Error::TooLong { limit: 1000 }), "{long}");
+}
+
+#[test]
+fn a_point_that_no_later_run_reaches_is_a_failure() {
+    let board = Board::new();
+    let segment = board.segment();
+    let runs = Board::new();
+    let only_once = |words: &mut Words| {
+        let earlier = Words::map(runs.0.as_file());
+        if earlier.get(DATA) == 0 {
+            words.set(DATA, 7);
+        }
+        earlier.set(DATA, 1);
+    };
+    let report = Sweep::new("once", &segment).run(|| board.words(), only_once, |_| Ok(())).unwrap();
+    assert_eq!(report.failures.len(), 1, "{report}");
+    assert!(report.to_string().contains("not reached in 3 runs"), "{report}");
 }
 
 #[test]

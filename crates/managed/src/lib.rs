@@ -14,6 +14,7 @@
 mod allocation;
 mod attachment;
 mod attributes;
+mod channel_host;
 mod channel_table;
 mod channels;
 mod creation;

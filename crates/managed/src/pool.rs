@@ -258,6 +258,7 @@ impl Pool {
         let recovered = attachment.with_lane(|own, _| {
             attachment.heap.recover_dead(own, &attachment.liveness(), &attachment.channels())
         });
+        attachment.free_destroyed_channels();
         recovered.unwrap_or_default()
     }
 
