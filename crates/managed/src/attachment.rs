@@ -12,6 +12,7 @@ use weyr_sys::{Errno, fork};
 
 use crate::Error;
 use crate::allocation::explain;
+use crate::geometry::METADATA_CHUNK;
 use crate::heap::lane::LaneHeap;
 use crate::heap::word::{BlockState, BlockWord, SlotState};
 use crate::heap::{Heap, Liveness};
@@ -67,7 +68,12 @@ impl Attachment {
     /// This process's membership; a forked child joins here.
     pub(crate) fn session(&self) -> Result<&Session, Error> {
         let join = || Session::join(&self.heap, &self.object, &self.channels());
-        self.sessions.current(join, |session| session.leave(&self.heap))
+        self.sessions.current(join, |session| session.leave(&self.heap)).map_err(|error| match error {
+            Error::Os { errno: errno @ (Errno::NOSPC | Errno::DQUOT), .. } => {
+                self.backing_error(errno, METADATA_CHUNK)
+            }
+            error => error,
+        })
     }
 
     /// Allocates a block of at least `bytes` bytes.
@@ -380,7 +386,9 @@ impl Thread {
                 self.close_where(|entry| {
                     entry.nonce != session.nonce || entry.attachment.strong_count() == 0
                 });
-                let lane = acquire_lane(&attachment.heap, session.actor.process)?;
+                // Where no lane can be backed the process's is shared, as where all are in use: so a full
+                // filesystem keeps nobody from freeing.
+                let lane = acquire_lane(&attachment.heap, session.actor.process).unwrap_or_default();
                 let entry = Entry {
                     id: attachment.id,
                     nonce: session.nonce,
