@@ -152,7 +152,7 @@ impl Search {
         let may_end_early = self.rules.may_die[process] || self.rules.may_stop[process];
         Box::new(move || {
             program();
-            if may_end_early {
+            if machine::is_process() && may_end_early {
                 machine::ask(Operation::Return);
             }
         })
