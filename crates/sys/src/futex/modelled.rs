@@ -18,8 +18,14 @@ pub(super) fn wake(_: &AtomicU32, _: u32) -> u32 {
 }
 
 #[cfg(weyr_face = "explore")]
-pub(super) fn wait(word: &AtomicU32, expected: u32, _: Option<Instant>) -> Wait {
-    if weyr_atomic::explore::futex_wait(word, expected) { Wait::Woken } else { Wait::Changed }
+pub(super) fn wait(word: &AtomicU32, expected: u32, deadline: Option<Instant>) -> Wait {
+    use weyr_atomic::explore::{Woken, futex_wait, futex_wait_timed};
+    let woken = if deadline.is_some() { futex_wait_timed(word, expected) } else { futex_wait(word, expected) };
+    match woken {
+        Woken::ByWaker => Wait::Woken,
+        Woken::ValueDiffered => Wait::Changed,
+        Woken::TimedOut => Wait::TimedOut,
+    }
 }
 
 #[cfg(weyr_face = "explore")]
