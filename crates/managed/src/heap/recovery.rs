@@ -14,6 +14,7 @@ use std::collections::HashSet;
 use weyr_atomic::Ordering;
 use weyr_shared::{Actor, BlockReference, Layout as _};
 
+use super::fault::{Fault, leaves_out};
 use super::lane::LaneHeap;
 use super::page::{Authority, Superseded};
 use super::word::{BlockState, BlockWord, LaneWord, PageState, ProcessWord, SlotState};
@@ -232,7 +233,9 @@ impl Heap {
             PageState::Head => {
                 let word = BlockWord(self.span_word(page).load(Ordering::Acquire));
                 let freer = find(word.actor()).filter(|_| word.state() == BlockState::Freeing);
-                let Some(dead) = freer else { return Ok(self.page(page) == seen) };
+                let Some(dead) = freer else {
+                    return Ok(leaves_out(Fault::PageSeenClean) || self.page(page) == seen);
+                };
                 let freed = self.finish_free(page, word, dead.lane, self.authority_over(dead))?;
                 self.count_used(-(freed as i64));
                 Ok(false)
