@@ -66,7 +66,8 @@ impl Attachment {
 
     /// This process's membership; a forked child joins here.
     pub(crate) fn session(&self) -> Result<&Session, Error> {
-        self.sessions.current(|| Session::join(&self.heap, &self.object))
+        let join = || Session::join(&self.heap, &self.object, &self.channels());
+        self.sessions.current(join, |session| session.leave(&self.heap))
     }
 
     /// Allocates a block of at least `bytes` bytes.
