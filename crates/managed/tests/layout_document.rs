@@ -58,7 +58,11 @@ fn tables(document: &mut String) {
         (at.tiers[1], "block words, tier 1", "the same per 1024 bytes"),
         (at.tiers[2], "block words, tier 2", "the same per 256 bytes"),
         (at.tiers[3], "block words, tier 3", "the same per 64 bytes"),
-        (at.long, "long bitmaps", "free bits of slabs of more than 64 blocks: the owner's word, the others' word"),
+        (
+            at.long,
+            "long bitmaps",
+            "free bits of slabs of more than 64 blocks: the owner's word, the others' word",
+        ),
         (at.data, "data", "payload, nothing else"),
     ];
     for (offset, table, holds) in rows {
@@ -82,5 +86,8 @@ fn the_layout_document_is_what_the_source_says() {
         std::fs::write(&path, &document).unwrap();
     }
     let checked_in = std::fs::read_to_string(&path).unwrap();
-    assert!(checked_in == document, "docs/layout.md is out of date; run with WEYR_BLESS=1 and look at the difference");
+    assert!(
+        checked_in == document,
+        "docs/layout.md is out of date; run with WEYR_BLESS=1 and look at the difference"
+    );
 }

@@ -66,7 +66,8 @@ impl Issued {
     pub fn issue(&mut self, block: BlockReference, bytes: u64) {
         let BlockReference { offset, generation } = block;
         assert!(self.ever.insert((offset, generation)), "{block:?} was issued twice");
-        let overlaps = |(&(other, _), &length): (&(u64, u64), &u64)| other < offset + bytes && offset < other + length;
+        let overlaps =
+            |(&(other, _), &length): (&(u64, u64), &u64)| other < offset + bytes && offset < other + length;
         assert!(!self.live.iter().any(overlaps), "{block:?} overlaps with {:?}", self.live);
         self.live.insert((offset, generation), bytes);
     }
@@ -106,7 +107,12 @@ impl World {
             steps.lane(process)
         };
         let lanes = (0..processes as u16).map(join).collect();
-        World { lanes, issued: Ghost::new(Issued::default()), posted: [Ghost::new(None), Ghost::new(None)], heap }
+        World {
+            lanes,
+            issued: Ghost::new(Issued::default()),
+            posted: [Ghost::new(None), Ghost::new(None)],
+            heap,
+        }
     }
 
     pub fn steps(&self) -> Steps<'_> {
@@ -204,7 +210,10 @@ fn say(report: &Report) {
         (None, true) => "complete".into(),
         (None, false) => "bounded".into(),
     };
-    println!("{}: {} states, {} steps, {:.1} s, {end}", report.name, report.states, report.steps, report.seconds);
+    println!(
+        "{}: {} states, {} steps, {:.1} s, {end}",
+        report.name, report.states, report.steps, report.seconds
+    );
 }
 
 /// No process hangs.
