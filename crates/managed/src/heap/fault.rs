@@ -4,7 +4,7 @@
 
 /// A step whose absence a model must notice.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Fault {
+pub(crate) enum Fault {
     /// Whoever marks a page used because it was found so looks at it again.
     SecondLook,
     /// Who frees another lane's block loads the page word again behind the remote bit.
