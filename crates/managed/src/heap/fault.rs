@@ -4,7 +4,8 @@
 
 /// A step whose absence a model must notice.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Fault {
+#[cfg_attr(not(weyr_face = "explore"), allow(unreachable_pub, reason = "the models choose by it"))]
+pub enum Fault {
     /// Whoever marks a page used because it was found so looks at it again.
     SecondLook,
     /// Who frees another lane's block loads the page word again behind the remote bit.
