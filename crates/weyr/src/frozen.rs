@@ -4,7 +4,6 @@ use std::fmt;
 use std::marker::PhantomData;
 
 use weyr_managed::{AllocationDescriptor, Published};
-use zerocopy::{FromBytes, IntoBytes};
 
 use crate::Error;
 use crate::plain::{self, Fit, Plain};

@@ -49,13 +49,13 @@ pub use shared::Shared;
 pub use typed::{TypedMessage, TypedPool};
 pub use weyr_channel as channel;
 pub use weyr_channel::{
-    Channel, ChannelAttributes, ChannelDescriptor, Content, Lease, Message, Receiver, SendError, Sender, Statistics,
-    WaitMode,
+    Channel, ChannelAttributes, ChannelDescriptor, Content, Lease, Message, Receiver, SendError, Sender,
+    Statistics, WaitMode,
 };
 pub use weyr_managed as managed;
 pub use weyr_managed::{
-    Allocation, AllocationDescriptor, Growth, Mode, Pool, PoolAttributes, PoolDescriptor, Published, Recovered, Usage,
-    Verification,
+    Allocation, AllocationDescriptor, Growth, Mode, Pool, PoolAttributes, PoolDescriptor, Published,
+    Recovered, Usage, Verification,
 };
 pub use weyr_shared::Cooperative;
 pub use zerocopy;
@@ -63,7 +63,7 @@ pub use zerocopy;
 /// What most programs need, to be imported whole.
 pub mod prelude {
     pub use crate::{
-        Allocation, Channel, ChannelAttributes, ChannelDescriptor, Cooperative, Frozen, Lease, Message, Owned, Pool,
-        PoolAttributes, Published, Receiver, Sender, Shared, TypedMessage, TypedPool,
+        Allocation, Channel, ChannelAttributes, ChannelDescriptor, Cooperative, Frozen, Lease, Message,
+        Owned, Pool, PoolAttributes, Published, Receiver, Sender, Shared, TypedMessage, TypedPool,
     };
 }

@@ -5,7 +5,6 @@ use std::marker::PhantomData;
 
 use weyr_channel::{SendError, Sender};
 use weyr_managed::Allocation;
-use zerocopy::{FromBytes, IntoBytes};
 
 use crate::plain::{self, Fit, Plain};
 use crate::{Error, Frozen, Shared};

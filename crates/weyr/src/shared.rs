@@ -4,7 +4,6 @@ use std::fmt;
 use std::marker::PhantomData;
 
 use weyr_managed::{AllocationDescriptor, Published};
-use zerocopy::IntoBytes;
 
 use crate::plain::{self, Fit, Plain};
 use crate::{Error, Frozen};
