@@ -76,6 +76,26 @@ impl Attachment {
         if self.heap.header().state.load(Ordering::Relaxed) != STATE_READY {
             return Err(Error::Destroyed);
         }
+        match self.alloc_at_hand(bytes) {
+            Some(allocated) => Ok(allocated),
+            None => self.alloc_slowly(bytes),
+        }
+    }
+
+    #[inline]
+    fn alloc_at_hand(self: &Arc<Self>, bytes: u64) -> Option<(BlockReference, Arc<Attachment>)> {
+        let nonce = fork::nonce();
+        let at_hand = THREAD.try_with(|thread| {
+            let mut thread = thread.try_borrow_mut().ok()?;
+            let entry = thread.entry(self.id, nonce)?;
+            let reference = self.heap.alloc_at_hand(entry.lane.as_mut()?, bytes);
+            (reference.generation != 0).then(|| (reference, entry.spare.take(self)))
+        });
+        at_hand.ok().flatten()
+    }
+
+    #[cold]
+    fn alloc_slowly(self: &Arc<Self>, bytes: u64) -> Result<(BlockReference, Arc<Attachment>), Error> {
         let tried = self.with_lane(|own, spare| {
             let block = self.heap.alloc(own, bytes)?;
             Ok(block.map(|reference| (reference, spare.take(self))))
@@ -156,6 +176,13 @@ impl Attachment {
 
     #[inline]
     fn free_affine(&self, lane: &mut LaneHeap, reference: BlockReference) {
+        if !self.heap.free_at_hand(lane, reference) {
+            self.free_slowly(lane, reference);
+        }
+    }
+
+    #[cold]
+    fn free_slowly(&self, lane: &mut LaneHeap, reference: BlockReference) {
         let process = lane.process;
         let owned = |word: BlockWord| word.state() == BlockState::Alloc && word.actor() == process;
         // Nobody else can free it, so only spoilt shared memory refuses; then it stays as it is, for `verify` to see.

@@ -43,15 +43,17 @@ thread_local! {
 
 /// This process. After the first call in a thread it costs three loads; a forked child finds its own identity.
 ///
-/// Where `/proc` is missing or belongs to another pid namespace, `start_time` and `pid_namespace` are 0, and others
-/// cannot judge this process by them.
+/// Where `/proc` is missing or belongs to another pid namespace, or no descriptor is left to read it, `start_time` and
+/// `pid_namespace` are 0, others cannot judge this process by them, and the next call asks again.
 pub fn current() -> Identity {
     let nonce = fork::nonce();
     match CURRENT.get() {
         Some((known, identity)) if known == nonce => identity,
         _ => {
             let identity = read_current();
-            CURRENT.set(Some((nonce, identity)));
+            if identity.pid_namespace != 0 {
+                CURRENT.set(Some((nonce, identity)));
+            }
             identity
         }
     }
@@ -63,9 +65,9 @@ fn read_current() -> Identity {
     if !procfs_is_of_this_namespace(pid) {
         return nobody;
     }
-    match Stat::read("/proc/self/stat") {
-        Ok(stat) => Identity { pid, start_time: stat.start_time, pid_namespace: namespaces() },
-        Err(_) => nobody,
+    match (Stat::read("/proc/self/stat"), namespaces()) {
+        (Err(_), _) | (_, 0) => nobody,
+        (Ok(stat), pid_namespace) => Identity { pid, start_time: stat.start_time, pid_namespace },
     }
 }
 
@@ -99,6 +101,15 @@ fn namespace_inode(kind: &str) -> u64 {
 ///   no other thread of it is left. A zombie first thread alone is no proof.
 /// - `Alive` otherwise, also when all we know is that the pid exists: kill(2) answers `PERM`, and `/proc` hides it.
 /// - A process that is known without a start time is `Gone` when its pid is, and `Unknown` otherwise.
+///
+/// ```
+/// use weyr_sys::process::{Identity, Standing, current, standing};
+///
+/// let me = current();
+/// assert_eq!(standing(&me), Standing::Alive);
+/// let earlier = Identity { start_time: me.start_time - 1, ..me };
+/// assert_eq!(standing(&earlier), Standing::Gone);
+/// ```
 pub fn standing(identity: &Identity) -> Standing {
     let me = current();
     if me.pid_namespace == 0 || identity.pid_namespace != me.pid_namespace {

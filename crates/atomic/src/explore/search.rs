@@ -152,7 +152,7 @@ impl Search {
         let may_end_early = self.rules.may_die[process] || self.rules.may_stop[process];
         Box::new(move || {
             program();
-            if may_end_early {
+            if machine::is_process() && may_end_early {
                 machine::ask(Operation::Return);
             }
         })
@@ -196,10 +196,13 @@ impl Search {
         let mut steps = Vec::new();
         let (dead, stopped) = (state.deaths(), state.stops());
         for (index, process) in state.processes.iter().enumerate().rev() {
-            if process.is_alive() && self.rules.may_die[index] && dead < self.rules.deaths {
+            // Who dies or stops with stores in the buffer is seen by nobody before they have landed, so the same
+            // happens when they land first.
+            let may_end = process.is_alive() && process.buffer.is_empty();
+            if may_end && self.rules.may_die[index] && dead < self.rules.deaths {
                 steps.push(Step::Die(index));
             }
-            if process.is_alive() && self.rules.may_stop[index] && stopped < self.rules.stops {
+            if may_end && self.rules.may_stop[index] && stopped < self.rules.stops {
                 steps.push(Step::Stop(index));
             }
             if !process.buffer.is_empty() {
@@ -300,7 +303,7 @@ impl Search {
     fn end(&mut self, process: usize, status: Status) -> Result<(), Stop> {
         machine::with(|machine| {
             machine.state.processes[process].end(status);
-            if machine.state.is_dead(process) {
+            if status == Status::Dead {
                 machine.state.refresh_others(process, self.rules.patience);
             }
         });

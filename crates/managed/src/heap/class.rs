@@ -5,6 +5,9 @@
 /// Number of classes that any page size can have.
 pub const CLASS_LIMIT: usize = 40;
 
+/// Bytes of the largest class.
+pub const LARGEST_BLOCK: u64 = 1 << 17;
+
 /// Tiers of block words: one word per so many bytes of data, as a power of two.
 pub const TIER_SHIFTS: [u32; 4] = [12, 10, 8, 6];
 

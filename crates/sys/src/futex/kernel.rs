@@ -28,7 +28,7 @@ pub(super) fn wake(word: &AtomicU32, count: u32) -> u32 {
     u32::try_from(woken).unwrap_or(0)
 }
 
-/// `None`: the kernel cannot wait for several words.
+/// `None`: the kernel cannot wait for several words, or not for so many.
 pub(super) fn wait_together(words: &[(&AtomicU32, u32)], deadline: Option<Instant>) -> Option<Wait> {
     let waiters: Vec<Waiter> = words.iter().map(|(word, expected)| waiter(word, *expected)).collect();
     let until = deadline.map(absolute);
