@@ -149,7 +149,13 @@ impl Allocation {
         let changed = attachment.heap.change_block(self.reference, change);
         changed.map_err(|error| explain(error, self.reference, "publishing it"))?;
         let attachment = self.attachment.take().ok_or(Error::Forked)?;
-        Ok(Published::original(attachment, self.reference, self.bytes, state == BlockState::Frozen, self.cooperative))
+        Ok(Published::original(
+            attachment,
+            self.reference,
+            self.bytes,
+            state == BlockState::Frozen,
+            self.cooperative,
+        ))
     }
 
     /// Forgets it without freeing, for who has changed its word.

@@ -69,7 +69,6 @@ impl Attachment {
         self.sessions.current(|| Session::join(&self.heap, &self.object))
     }
 
-
     /// Allocates a block of at least `bytes` bytes.
     #[inline]
     pub(crate) fn alloc(self: &Arc<Self>, bytes: u64) -> Result<(BlockReference, Arc<Attachment>), Error> {
@@ -187,7 +186,11 @@ impl Attachment {
         let owned = |word: BlockWord| word.state() == BlockState::Alloc && word.actor() == process;
         // Nobody else can free it, so only spoilt shared memory refuses; then it stays as it is, for `verify` to see.
         if self.heap.free(lane, reference, true, owned).is_err() {
-            tracing::error!(pool = self.name, ?reference, "an owned block could not be freed; verify the pool");
+            tracing::error!(
+                pool = self.name,
+                ?reference,
+                "an owned block could not be freed; verify the pool"
+            );
         }
     }
 
@@ -368,11 +371,14 @@ impl Thread {
 
     /// Adds this thread's part in a pool, and closes those of pools that are gone.
     fn join(&mut self, attachment: &Arc<Attachment>, session: &Session) -> Result<&mut Entry, Error> {
-        let known = self.entries.iter().position(|entry| entry.id == attachment.id && entry.nonce == session.nonce);
+        let known =
+            self.entries.iter().position(|entry| entry.id == attachment.id && entry.nonce == session.nonce);
         let index = match known {
             Some(index) => index,
             None => {
-                self.close_where(|entry| entry.nonce != session.nonce || entry.attachment.strong_count() == 0);
+                self.close_where(|entry| {
+                    entry.nonce != session.nonce || entry.attachment.strong_count() == 0
+                });
                 let lane = acquire_lane(&attachment.heap, session.actor.process)?;
                 let entry = Entry {
                     id: attachment.id,

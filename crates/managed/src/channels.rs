@@ -129,10 +129,18 @@ impl Attachment {
 }
 
 impl Channels for PoolChannels<'_> {
-    fn repair(&self, actor: Actor, still_dead: &dyn Fn() -> bool, in_flight: &dyn Fn(BlockReference) -> bool) {
+    fn repair(
+        &self,
+        actor: Actor,
+        still_dead: &dyn Fn() -> bool,
+        in_flight: &dyn Fn(BlockReference) -> bool,
+    ) {
         for block in self.0.channel_blocks() {
             let Ok(ring) = self.0.ring(block) else {
-                tracing::warn!(offset = block.reference.offset, "a channel that cannot be opened is not repaired");
+                tracing::warn!(
+                    offset = block.reference.offset,
+                    "a channel that cannot be opened is not repaired"
+                );
                 continue;
             };
             // Attached, so that nobody frees the channel while it is repaired; who finds it freed has nothing to do.

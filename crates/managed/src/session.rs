@@ -127,7 +127,9 @@ fn take_slot(heap: &Heap, object: &Object) -> Result<(Actor, Presence), Error> {
             continue;
         }
         let start = heap.geometry.offsets.processes + u64::from(index) * ProcessSlot::SIZE as u64;
-        heap.backing.metadata(start, ProcessSlot::SIZE as u64).map_err(Error::os("backing a process slot"))?;
+        heap.backing
+            .metadata(start, ProcessSlot::SIZE as u64)
+            .map_err(Error::os("backing a process slot"))?;
         // Held by somebody who is just joining, or by a child that was forked in the middle of it.
         let lock = presence::acquire(object, LOCK_BASE + u64::from(index));
         let Some(presence) = lock.map_err(Error::os("locking a process slot"))? else { continue };

@@ -118,7 +118,8 @@ impl Heap {
             _ => return Recovered::default(),
         };
         let word = &self.processes[process as usize].word;
-        if seen != dead && word.compare_exchange(seen.0, dead.0, Ordering::AcqRel, Ordering::Acquire).is_err() {
+        if seen != dead && word.compare_exchange(seen.0, dead.0, Ordering::AcqRel, Ordering::Acquire).is_err()
+        {
             return Recovered::default();
         }
         tracing::info!(process, pid = dead.pid(), "recovering a dead process");

@@ -3,7 +3,7 @@
 //! A slab belongs to one lane, its owner, which allocates from it with a plain store of the block word and takes its
 //! own blocks back the same way. Everybody else frees by compare-exchange of the block word (the loser of two frees
 //! learns it), then tells the owner through hints: a bit in the slab's remote row, the page's pending bit, the owner's
-//! inbox. A hint that was lost in a death costs nothing for good: [`Heap::rebuild`] and adoption read the words.
+//! inbox. A hint that was lost in a death costs nothing for good: `rebuild` and adoption read the words.
 
 use weyr_atomic::{AtomicU64, Ordering};
 use weyr_shared::BlockReference;
@@ -88,7 +88,11 @@ impl Heap {
     ///
     /// # Errors
     /// The kernel's, when pages could not be backed.
-    pub(crate) fn alloc_block(&self, own: &mut LaneHeap, class: usize) -> Result<Option<BlockReference>, Errno> {
+    pub(crate) fn alloc_block(
+        &self,
+        own: &mut LaneHeap,
+        class: usize,
+    ) -> Result<Option<BlockReference>, Errno> {
         self.enter(own);
         let mut result = Ok(None);
         loop {
@@ -118,7 +122,8 @@ impl Heap {
             return Ok(true);
         }
         self.harvest(own);
-        if self.refill_from_own(own, class) || self.adopt_one(own, class) && self.refill_from_own(own, class) {
+        if self.refill_from_own(own, class) || self.adopt_one(own, class) && self.refill_from_own(own, class)
+        {
             return Ok(true);
         }
         Ok(self.claim_slab(own, class)? && self.refill_from_own(own, class))
@@ -167,7 +172,10 @@ impl Heap {
         // The lowest block is taken first.
         cache.magazine[before..cache.filled].reverse();
         let count = &self.descriptor(head).local_count;
-        count.store(count.load(Ordering::Relaxed).saturating_sub((cache.filled - before) as u64), Ordering::Relaxed);
+        count.store(
+            count.load(Ordering::Relaxed).saturating_sub((cache.filled - before) as u64),
+            Ordering::Relaxed,
+        );
         cache.filled > before
     }
 
@@ -309,7 +317,9 @@ impl Heap {
     fn claim_slab(&self, own: &mut LaneHeap, class: usize) -> Result<bool, Errno> {
         let geometry = self.geometry.classes[class];
         let pages = u64::from(geometry.pages);
-        let Some((head, claim)) = self.claim_pages(own.lane, &mut own.cursor, pages)? else { return Ok(false) };
+        let Some((head, claim)) = self.claim_pages(own.lane, &mut own.cursor, pages)? else {
+            return Ok(false);
+        };
         let backed = self.back_slab(head, &geometry).and_then(|()| self.back_data(head, pages));
         if let Err(errno) = backed {
             self.give_back(head, own.lane);
