@@ -68,9 +68,21 @@ pub(crate) fn table(headings: &[&str]) -> Table {
     table
 }
 
-/// Writes a table indented by what its cells are padded with.
-pub(crate) fn write_table(to: &mut dyn Write, table: &Table) -> io::Result<()> {
-    table.lines().try_for_each(|line| writeln!(to, "{}", line.trim_end()))
+/// Writes a table, each line behind `indent`.
+pub(crate) fn write_table(to: &mut dyn Write, mut table: Table, indent: &str) -> io::Result<()> {
+    table.column_iter_mut().for_each(|column| {
+        column.set_padding((0, 2));
+    });
+    table.lines().try_for_each(|line| writeln!(to, "{indent}{}", without_last_spaces(&line)))
+}
+
+/// A line without the spaces at its end, also where a colour ends behind them.
+fn without_last_spaces(line: &str) -> String {
+    let styled = line.ends_with('m').then(|| line.rfind('\x1b')).flatten();
+    match styled {
+        Some(escape) => without_last_spaces(&line[..escape]) + &line[escape..],
+        None => line.trim_end().to_owned(),
+    }
 }
 
 /// A number's cell.
@@ -123,6 +135,13 @@ mod tests {
         assert_eq!(shown(1_234), "1.23 us");
         assert_eq!(shown(12_345_678), "12.3 ms");
         assert_eq!(shown(123_456_789_000), "123 s");
+    }
+
+    #[test]
+    fn no_line_ends_in_spaces() {
+        assert_eq!(without_last_spaces("a  "), "a");
+        assert_eq!(without_last_spaces("a \x1b[31mred  \x1b[39m"), "a \x1b[31mred\x1b[39m");
+        assert_eq!(without_last_spaces("a \x1b[31mfrom"), "a \x1b[31mfrom");
     }
 
     #[test]

@@ -5,6 +5,7 @@ use std::marker::PhantomData;
 
 use weyr_channel::{SendError, Sender};
 use weyr_managed::Allocation;
+use zerocopy::IntoBytes as _;
 
 use crate::plain::{self, Fit, Plain};
 use crate::{Error, Frozen, Shared};

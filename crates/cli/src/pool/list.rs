@@ -85,9 +85,9 @@ fn write(to: &mut dyn Write, pools: &Pools) -> io::Result<()> {
     for entry in &pools.pools {
         table.add_row(row(entry));
     }
-    output::write_table(to, &table)?;
+    output::write_table(to, table, "")?;
     let number = output::counted(pools.pools.len() as u64, "pool", "pools");
-    writeln!(to, "{DIM} {number} in {}{DIM:#}", pools.directory)
+    writeln!(to, "{DIM}{number} in {}{DIM:#}", pools.directory)
 }
 
 fn row(entry: &Entry) -> Vec<Cell> {

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::io::{self, Write};
 use std::path::Path;
 
-use comfy_table::{Cell, Color};
+use comfy_table::{Cell, Color, Table};
 use serde::Serialize;
 use weyr::managed::{Amount, Inspection, Member};
 use weyr::{Pool, Usage};
@@ -129,18 +129,18 @@ fn by_state(usage: &Usage) -> Vec<State> {
 
 fn write(to: &mut dyn Write, report: &Report) -> io::Result<()> {
     writeln!(to, "{HEADING}{}{HEADING:#} {DIM}{}{DIM:#}", report.name, report.path)?;
-    output::write_table(to, &facts(report))?;
-    section(to, "Processes", &processes(&report.processes), report.processes.is_empty())?;
-    section(to, "Blocks by size", &classes(&report.by_class), report.by_class.is_empty())?;
-    section(to, "Blocks by state", &states(&report.by_state), report.by_state.is_empty())
+    output::write_table(to, facts(report), "  ")?;
+    section(to, "Processes", processes(&report.processes), report.processes.is_empty())?;
+    section(to, "Blocks by size", classes(&report.by_class), report.by_class.is_empty())?;
+    section(to, "Blocks by state", states(&report.by_state), report.by_state.is_empty())
 }
 
-fn section(to: &mut dyn Write, title: &str, table: &comfy_table::Table, empty: bool) -> io::Result<()> {
+fn section(to: &mut dyn Write, title: &str, table: Table, empty: bool) -> io::Result<()> {
     writeln!(to, "\n{HEADING}{title}{HEADING:#}")?;
-    if empty { writeln!(to, " {DIM}none{DIM:#}") } else { output::write_table(to, table) }
+    if empty { writeln!(to, "  {DIM}none{DIM:#}") } else { output::write_table(to, table, "  ") }
 }
 
-fn facts(report: &Report) -> comfy_table::Table {
+fn facts(report: &Report) -> Table {
     let mut table = output::table(&[]);
     let size = match report.maximum_bytes {
         maximum if maximum > report.size_bytes => {
@@ -166,7 +166,7 @@ fn facts(report: &Report) -> comfy_table::Table {
     table
 }
 
-fn processes(processes: &[Process]) -> comfy_table::Table {
+fn processes(processes: &[Process]) -> Table {
     let mut table = output::table(&["PID", "COMMAND", "STATE", "LANES", "BLOCKS", "OWNED"]);
     for process in processes {
         let (state, color) = if process.alive { ("alive", Color::Green) } else { ("dead", Color::Yellow) };
@@ -182,7 +182,7 @@ fn processes(processes: &[Process]) -> comfy_table::Table {
     table
 }
 
-fn classes(classes: &[Class]) -> comfy_table::Table {
+fn classes(classes: &[Class]) -> Table {
     let mut table = output::table(&["SIZE", "BLOCKS", "BYTES"]);
     for class in classes {
         let size = right(output::bytes(class.block_bytes));
@@ -191,7 +191,7 @@ fn classes(classes: &[Class]) -> comfy_table::Table {
     table
 }
 
-fn states(states: &[State]) -> comfy_table::Table {
+fn states(states: &[State]) -> Table {
     let mut table = output::table(&["STATE", "BLOCKS", "BYTES"]);
     for state in states {
         let name = Cell::new(state.state);
