@@ -55,12 +55,12 @@ pub(crate) struct DemoArguments {
     /// Directory of the pool [default: $WEYR_DIR, else /dev/shm]
     #[arg(long, value_name = "DIR")]
     pub(crate) directory: Option<PathBuf>,
-    /// Let a process die that nobody expects to, to see the demo notice
+    /// Let something go wrong, to see the demo notice
     #[arg(long, hide = true, value_enum)]
     pub(crate) fault: Option<Fault>,
 }
 
-/// Who dies unexpectedly.
+/// What goes wrong.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 pub(crate) enum Fault {
     /// The reader, in the middle of the file.
@@ -69,6 +69,8 @@ pub(crate) enum Fault {
     Worker,
     /// All workers, each while it holds a lease.
     Workers,
+    /// Nobody, but all workers stop, each while it holds a lease.
+    Stall,
 }
 
 /// What all processes of a demo share.

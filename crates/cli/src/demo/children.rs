@@ -40,9 +40,13 @@ impl Process {
         self.child.id()
     }
 
-    /// Kills it with SIGKILL and waits until it is no more.
+    /// Kills it with SIGKILL.
     pub(crate) fn kill(&mut self) -> Result<(), Failure> {
-        self.child.kill().map_err(Failure::system("killing a process"))?;
+        self.child.kill().map_err(Failure::system("killing a process"))
+    }
+
+    /// Waits until it is no more.
+    pub(crate) fn reap(&mut self) -> Result<(), Failure> {
         self.ended = Some(self.child.wait().map_err(Failure::system("reaping a process"))?);
         Ok(())
     }

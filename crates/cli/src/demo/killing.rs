@@ -68,6 +68,7 @@ impl Killed {
         };
         let before = Holdings::of(pool, pid);
         victim.kill()?;
+        victim.reap()?;
         let died_at = Instant::now();
         pool.recover();
         let recovery_ns = died_at.elapsed().as_nanos() as u64;

@@ -144,13 +144,11 @@ impl Parent {
     /// Kills whoever waits for it: as the demo shows, or unexpectedly for itself.
     fn kill(&mut self, holding: &Holding) -> Result<(), Failure> {
         let Some(victim) = self.children.find(holding.pid) else { return Ok(()) };
-        if self.fault.is_some() {
-            let (part, pid) = (victim.part, victim.pid());
-            victim.kill()?;
-            let status = victim.ended.unwrap_or_default();
-            return self.lost(part, pid, status);
+        match self.fault {
+            None => self.killed = Some(Killed::kill(&self.pool, victim, holding)?),
+            Some(Fault::Stall) => {}
+            Some(Fault::Reader | Fault::Worker | Fault::Workers) => victim.kill()?,
         }
-        self.killed = Some(Killed::kill(&self.pool, victim, holding)?);
         Ok(())
     }
 
@@ -260,10 +258,11 @@ impl Commands<'_> {
     fn worker(&self, worker: u32) -> Vec<OsString> {
         let mut words = self.channels("demo-worker");
         words.extend(["--worker".into(), worker.to_string().into()]);
-        if self.arguments.kill || matches!(self.arguments.fault, Some(Fault::Worker | Fault::Workers)) {
+        let every = matches!(self.arguments.fault, Some(Fault::Workers | Fault::Stall));
+        if every || self.arguments.kill || self.arguments.fault == Some(Fault::Worker) {
             words.extend(["--pause-at".into(), (self.chunks / 2).to_string().into()]);
         }
-        words.extend((self.arguments.fault == Some(Fault::Workers)).then(|| "--pause-always".into()));
+        words.extend(every.then(|| "--pause-always".into()));
         words
     }
 }
