@@ -143,7 +143,7 @@ impl Allocation {
 
     fn become_shared(mut self, state: BlockState) -> Result<Published, Error> {
         let attachment = self.attachment()?;
-        let process = attachment.session()?.actor.process;
+        let process = attachment.membership()?.actor.process;
         let owned = |word: BlockWord| word.state() == BlockState::Alloc && word.actor() == process;
         let change = |word: BlockWord| owned(word).then_some(word.with(state, 0));
         let changed = attachment.heap.change_block(self.reference, change);

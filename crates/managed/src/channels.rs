@@ -32,7 +32,7 @@ impl Attachment {
 
     /// Attaches this process to a channel; then makes sure that it is still one.
     fn attach_to(&self, ring: &Ring, block: ChannelBlock) -> Result<Actor, Error> {
-        let me = self.session()?.actor;
+        let me = self.membership()?.actor;
         let gone = Error::NotABlock { offset: block.reference.offset };
         ring.attach(me).map_err(|_| gone.clone())?;
         let found = self.heap.locate(block.reference);
