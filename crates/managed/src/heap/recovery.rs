@@ -119,7 +119,9 @@ impl Heap {
             _ => return Recovered::default(),
         };
         let word = &self.processes[process as usize].word;
-        if seen != dead && word.compare_exchange(seen.0, dead.0, Ordering::AcqRel, Ordering::Acquire).is_err() {
+        let marked = word.compare_exchange(seen.0, dead.0, Ordering::AcqRel, Ordering::Acquire);
+        // Who is second to mark it helps all the same: the first may be dead by now.
+        if marked.is_err_and(|now| now != dead.0) {
             return Recovered::default();
         }
         tracing::info!(process, pid = dead.pid(), "recovering a dead process");
