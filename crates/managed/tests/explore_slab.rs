@@ -3,10 +3,9 @@
 
 mod model;
 
-use model::{THREE, TWO, World, bound, fails, holds, model};
+use model::{THREE, TWO, World, bound, fails, freer, helper, holds, model};
 use weyr_atomic::explore::{Model, is_dead, wait_until};
 use weyr_managed::heap::model::{Fault, without};
-use weyr_managed::heap::recovery::NoChannels;
 use weyr_managed::heap::word::PageState;
 
 /// Allocates twice, gives the second away, frees the first, gives the page back if it is empty, allocates again.
@@ -24,15 +23,6 @@ fn owner(world: &World) {
     world.finish(0);
 }
 
-/// Frees what the owner gave away.
-fn freer(world: &World, process: usize) {
-    let mut own = world.lane(process);
-    if let Some(block) = world.receive(0, |world| world.is_over(0)) {
-        world.free_shared(&mut own, block);
-    }
-    world.finish(process);
-}
-
 /// Takes whatever page it can get for another class.
 fn taker(world: &World, process: usize) {
     let mut own = world.lane(process);
@@ -42,19 +32,12 @@ fn taker(world: &World, process: usize) {
     world.finish(process);
 }
 
-/// Recovers process `helped` once it is dead.
-fn helper(world: &World, process: usize, helped: usize) {
-    let mut own = world.lane(process);
-    world.help(&mut own, helped, &NoChannels);
-    world.finish(process);
-}
-
 fn recycled(name: &str, freers: usize) -> Model<World> {
     let mut model = model(name, &[], move || World::new(1, 2 + freers as u32))
         .process(|world, _| owner(world))
         .process(|world, _| taker(world, 1));
     for process in 2..2 + freers {
-        model = model.process(move |world, _| freer(world, process));
+        model = model.process(move |world, _| freer(world, process, 0));
     }
     model.at_end(|world, outcome| world.settles(outcome))
 }
@@ -126,7 +109,7 @@ fn adopter(world: &World, process: usize, others: &[usize]) {
 fn bereaved(name: &str, processes: u32, mortal: &[usize], others: &'static [usize]) -> Model<World> {
     model(name, mortal, move || full_page(processes))
         .process(|world, _| bereft(world))
-        .process(|world, _| freer(world, 1))
+        .process(|world, _| freer(world, 1, 0))
         .process(|world, _| adopter(world, 2, others))
         .process(|world, _| helper(world, 3, 0))
         .at_end(|world, outcome| world.settles(outcome))

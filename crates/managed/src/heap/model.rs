@@ -20,15 +20,15 @@ use crate::layout::FLAG_MEMBARRIER;
 pub struct Steps<'h>(pub &'h Heap);
 
 impl Steps<'_> {
-    /// Puts process `process` in its slot, as joining does.
-    pub fn join(&self, process: u16) {
+    /// Puts the process of that pid in slot `process`, as joining does.
+    pub fn join(&self, process: u16, pid: u32) {
         let slot = &self.0.processes[process as usize];
         slot.flags.store(FLAG_MEMBARRIER, Ordering::Relaxed);
         let epoch = self.0.process_word(process).epoch();
-        slot.word.store(ProcessWord::active(epoch, u32::from(process) + 1).0, Ordering::Release);
+        slot.word.store(ProcessWord::active(epoch, pid).0, Ordering::Release);
     }
 
-    /// Joins as `process`, if its slot is free, and takes a lane.
+    /// Takes a lane for `process`.
     pub fn lane(&self, process: u16) -> LaneHeap {
         self.0.acquire_lane(process, 0, 0).expect("present").expect("a free lane")
     }
@@ -100,8 +100,13 @@ impl Steps<'_> {
 
     /// Allocates whole pages, looking from `page` on.
     pub fn alloc_span_from(&self, own: &mut LaneHeap, page: u64, count: u64) -> Option<BlockReference> {
-        own.cursor = page;
+        self.look_from(own, page);
         self.0.alloc_span(own, count).expect("present")
+    }
+
+    /// The next search for pages begins at `page`.
+    pub fn look_from(&self, own: &mut LaneHeap, page: u64) {
+        own.cursor = page;
     }
 
     /// Allocates, looking at the truth before it gives up. The pool does not grow.

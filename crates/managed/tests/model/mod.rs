@@ -115,7 +115,7 @@ impl World {
         let heap = heap(pages, processes + 1);
         let steps = Steps(&heap);
         let join = |process: u16| {
-            steps.join(process);
+            steps.join(process, u32::from(process) + 1);
             steps.lane(process)
         };
         let lanes = (0..=processes as u16).map(join).collect();
@@ -141,10 +141,15 @@ impl World {
         block
     }
 
-    /// Notes what process slot n, which is the model's process n, got.
+    /// Notes what the lane of process slot n, which is the model's process n, got.
     pub fn note(&self, own: &LaneHeap, block: Option<BlockReference>, bytes: u64) {
+        self.note_as(own.lane().into(), block, bytes);
+    }
+
+    /// Notes what a process of the model got.
+    pub fn note_as(&self, process: usize, block: Option<BlockReference>, bytes: u64) {
         if let Some(block) = block {
-            self.issued.update(|issued| issued.issue(block, bytes, own.lane().into()));
+            self.issued.update(|issued| issued.issue(block, bytes, process));
         }
     }
 
@@ -163,6 +168,13 @@ impl World {
             self.issued.update(|issued| issued.end_free(block));
         }
         freed
+    }
+
+    /// Allocates whole pages, looking from `page` on, and notes them.
+    pub fn alloc_span(&self, own: &mut LaneHeap, page: u64, count: u64) -> Option<BlockReference> {
+        let block = self.steps().alloc_span_from(own, page, count);
+        self.note(own, block, count << 12);
+        block
     }
 
     pub fn post(&self, place: usize, block: BlockReference) {
@@ -226,6 +238,9 @@ impl World {
         if !verification.holds() {
             return Err(format!("{:?}", verification.findings));
         }
+        if !deaths && verification.hidden_pages > 0 {
+            return Err(format!("{} free pages are hidden", verification.hidden_pages));
+        }
         for (block, word) in steps.blocks() {
             let owner = usize::from(word.actor());
             if word.state() == BlockState::Alloc && owner < outsider && outcome.dead(owner) {
@@ -266,6 +281,22 @@ pub fn model(name: &str, mortal: &[usize], build: impl FnOnce() -> World + 'stat
 pub fn named(name: &str, parts: Parts, build: impl FnOnce() -> World + 'static) -> Model<World> {
     let names = move |world: &World, regions: &mut explore::Regions| world.steps().name(regions, &parts);
     Model::new(name).memory(build).regions(names).private_elsewhere()
+}
+
+/// Waits until process `helped` is dead, recovers it, and is through.
+pub fn helper(world: &World, process: usize, helped: usize) {
+    let mut own = world.lane(process);
+    world.help(&mut own, helped, &NoChannels);
+    world.finish(process);
+}
+
+/// Frees what was posted at place 0, if `giver` posts it, and is through.
+pub fn freer(world: &World, process: usize, giver: usize) {
+    let mut own = world.lane(process);
+    if let Some(block) = world.receive(0, |world| world.is_over(giver)) {
+        world.free_shared(&mut own, block);
+    }
+    world.finish(process);
 }
 
 /// Runs a model that must hold, and says how far.
