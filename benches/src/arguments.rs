@@ -10,9 +10,9 @@ use crate::row::Effort;
 #[derive(Debug, Parser)]
 #[command(version)]
 pub(crate) struct Arguments {
-    /// Only rows that have PATTERN in their name; several patterns are separated by commas
-    #[arg(long, value_name = "PATTERN", default_value = "")]
-    pub(crate) only: String,
+    /// Only rows that have PATTERN in their name; may be given several times
+    #[arg(long, value_name = "PATTERN")]
+    pub(crate) only: Vec<String>,
     /// Rounds a row; each gives one ratio
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     rounds: Option<u32>,
@@ -35,6 +35,6 @@ impl Arguments {
 
     pub(crate) fn selects(&self, title: &str) -> bool {
         let title = title.to_lowercase();
-        self.only.split(',').any(|pattern| title.contains(&pattern.trim().to_lowercase()))
+        self.only.is_empty() || self.only.iter().any(|pattern| title.contains(&pattern.to_lowercase()))
     }
 }
