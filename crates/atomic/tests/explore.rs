@@ -162,6 +162,11 @@ fn small_atomics_wrap_at_their_width() {
             assert_eq!(world.1.fetch_or(1, RELAXED), 6);
             assert_eq!(world.1.swap(9, RELAXED), 7);
             assert_eq!(world.1.compare_exchange(8, 1, RELAXED, RELAXED), Err(9));
+            assert_eq!(world.0.compare_exchange(1, 3, RELAXED, RELAXED), Ok(1));
+            assert_eq!(world.0.load(RELAXED), 3);
+            assert_eq!(world.1.fetch_add(u32::MAX, RELAXED), 9);
+            assert_eq!(world.1.compare_exchange(8, 1, RELAXED, RELAXED), Ok(8));
+            assert_eq!(world.1.load(RELAXED), 1);
         })
         .run();
     report.assert_holds();
@@ -255,11 +260,13 @@ fn deaths_are_limited_in_number() {
 }
 
 #[test]
-fn the_destructors_of_the_dead_change_nothing() {
+fn the_destructors_of_a_process_that_does_not_go_on_change_nothing() {
     struct Clears<'a>(&'a AtomicU64);
     impl Drop for Clears<'_> {
         fn drop(&mut self) {
             while self.0.compare_exchange(1, 0, RELAXED, RELAXED).is_err() {}
+            hint::spin_loop();
+            fence(Ordering::SeqCst);
         }
     }
     let report = Model::new("destructors")
@@ -267,16 +274,55 @@ fn the_destructors_of_the_dead_change_nothing() {
         .process(|word, _| {
             let _clears = Clears(word);
             word.store(1, RELAXED);
-            word.load(RELAXED);
+            wait_until("never", || word.load(RELAXED) == 2);
         })
         .may_die([0])
-        .at_end(|word, outcome| match (outcome.dead(0), word.load(RELAXED)) {
-            (false, 1) => Err("the living did not clear".into()),
+        .at_end(|word, outcome| match (outcome.anybody_blocked(), word.load(RELAXED)) {
+            (true, 0) => Err("cleared by who still waits".into()),
             _ => Ok(()),
         })
-        .invariant(|word| if word.load(RELAXED) > 1 { Err("not a value".into()) } else { Ok(()) })
         .run();
     report.assert_holds();
+}
+
+#[test]
+fn a_process_that_catches_its_own_end_changes_nothing_either() {
+    let report = Model::new("catches everything")
+        .memory(AtomicU64::zeroed)
+        .process(|word, _| {
+            for _ in 0..3 {
+                let _ = std::panic::catch_unwind(|| word.fetch_add(1, RELAXED));
+            }
+            let _ = std::panic::catch_unwind(|| wait_until("never", || word.load(RELAXED) == 4));
+            while word.load(RELAXED) < 5 {
+                hint::spin_loop();
+            }
+        })
+        .process(|word, _| {
+            if is_dead(0) {
+                assert_eq!(word.load(RELAXED), word.load(RELAXED), "a dead process wrote");
+            }
+        })
+        .may_die([0])
+        .run();
+    report.assert_holds();
+}
+
+#[test]
+fn what_the_finished_have_buffered_tells_states_apart() {
+    let ends = Rc::new(RefCell::new(BTreeSet::new()));
+    let found = ends.clone();
+    let report = Model::new("buffers of the finished")
+        .memory(AtomicU32::zeroed)
+        .process(|word, _| word.store(5 + choose(2), RELAXED))
+        .tso(true)
+        .at_end(move |word, _| {
+            found.borrow_mut().insert(word.load(RELAXED));
+            Ok(())
+        })
+        .run();
+    report.assert_holds();
+    assert_eq!(*ends.borrow(), BTreeSet::from([5, 6]));
 }
 
 #[test]
@@ -424,6 +470,47 @@ fn spinning_ends_when_memory_changes_and_is_blocked_when_it_does_not() {
 }
 
 #[test]
+fn own_writes_do_not_let_a_process_spin_on() {
+    let report = Model::new("busy waiter")
+        .memory(<[AtomicU64; 2]>::zeroed)
+        .process(|words, _| {
+            while words[0].load(RELAXED) == 0 {
+                words[1].fetch_add(1, RELAXED);
+                hint::spin_loop();
+            }
+        })
+        .max_states(1000)
+        .at_end(|_, outcome| outcome.nobody_blocked())
+        .run();
+    report.assert_violated("P0 blocked in spin");
+}
+
+#[test]
+fn what_a_process_may_still_spin_tells_states_apart() {
+    let fates = Rc::new(RefCell::new(BTreeSet::new()));
+    let found = fates.clone();
+    let report = Model::new("patience")
+        .memory(AtomicU64::zeroed)
+        .process(|_, _| {
+            hint::spin_loop();
+            hint::spin_loop();
+        })
+        .process(|word, _| {
+            if choose(2) == 1 {
+                word.store(1, RELAXED);
+                word.store(0, RELAXED);
+            }
+        })
+        .at_end(move |_, outcome| {
+            found.borrow_mut().insert(outcome.finished(0));
+            Ok(())
+        })
+        .run();
+    report.assert_holds();
+    assert_eq!(*fates.borrow(), BTreeSet::from([false, true]));
+}
+
+#[test]
 fn a_bounded_spin_runs_out_when_patience_allows_it() {
     let bounded = |patience: u32| {
         Model::new("bounded spin")
@@ -448,7 +535,7 @@ fn a_bounded_spin_runs_out_when_patience_allows_it() {
 fn a_poller_of_a_death_goes_on_when_it_happens() {
     let report = Model::new("poll death")
         .memory(AtomicU64::zeroed)
-        .process(|word, _| word.store(1, RELAXED))
+        .process(|word, _| word.store(0, RELAXED))
         .process(|_, _| {
             while !is_dead(0) {
                 hint::spin_loop();
@@ -494,6 +581,17 @@ fn waiting_for_what_never_comes_is_reported_with_its_label() {
         .at_end(|_, outcome| outcome.nobody_blocked())
         .run();
     report.assert_violated("P0 blocked in wait_until \"two\", P1 finished");
+}
+
+#[test]
+fn who_waits_for_ever_is_blocked_though_it_may_die() {
+    let report = Model::new("mortal waiter")
+        .memory(AtomicU64::zeroed)
+        .process(|word, _| wait_until("one", || word.load(RELAXED) == 1))
+        .may_die([0])
+        .at_end(|_, outcome| outcome.nobody_blocked())
+        .run();
+    report.assert_violated("P0 blocked in wait_until");
 }
 
 #[test]
@@ -649,15 +747,20 @@ fn rules_may_change_memory_without_effect_on_the_model() {
     let report = Model::new("rules write")
         .memory(<[AtomicU64; 2]>::zeroed)
         .process(|words, _| words[0].store(1, RELAXED))
+        .process(|words, _| wait_until("nobody wrote", || words[1].load(RELAXED) == 0))
         .invariant(|words| {
-            let local = AtomicU64::new(3);
+            let local = AtomicU64::new(words[0].load(RELAXED));
             local.fetch_add(1, RELAXED);
             words[0].fetch_add(5, RELAXED);
             words[1].fetch_add(1, RELAXED);
-            let expected =
-                [words[0].load(RELAXED) < 7, words[1].load(RELAXED) == 1, local.load(RELAXED) == 4];
-            if expected == [true; 3] { Ok(()) } else { Err("a rule saw what another wrote".into()) }
+            let sums_up = local.load(RELAXED) + 4 == words[0].load(RELAXED);
+            if sums_up && words[1].load(RELAXED) == 1 {
+                Ok(())
+            } else {
+                Err("saw another rule's write".into())
+            }
         })
+        .at_end(|_, outcome| outcome.nobody_blocked())
         .run();
     report.assert_holds();
 }

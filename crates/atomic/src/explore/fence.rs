@@ -12,7 +12,7 @@ use super::operation::Operation;
 /// For `Relaxed`, as the one of `core` does.
 pub fn fence(order: Ordering) {
     assert!(order != Ordering::Relaxed, "there is no such thing as a relaxed fence");
-    match machine::with(|machine| machine.mode) {
+    match machine::mode() {
         Mode::Process(_) if order == Ordering::SeqCst => drop_answer(machine::ask(Operation::Fence)),
         Mode::Outside | Mode::Building => atomic::fence(order),
         _ => {}
@@ -43,7 +43,7 @@ pub mod thread {
 fn drop_answer(_answer: u64) {}
 
 fn spin(outside: fn()) {
-    match machine::with(|machine| machine.mode) {
+    match machine::mode() {
         Mode::Process(_) => drop_answer(machine::ask(Operation::Spin)),
         Mode::Outside | Mode::Building => outside(),
         Mode::Unwinding => {}

@@ -35,7 +35,7 @@ pub fn futex_wait_timed(word: &AtomicU32, expected: u32) -> Woken {
 }
 
 fn sleep(word: &AtomicU32, expected: u32, may_time_out: bool) -> Woken {
-    match machine::with(|machine| machine.mode) {
+    match machine::mode() {
         Mode::Process(_) => {}
         Mode::Unwinding => return Woken::ValueDiffered,
         _ => panic!("only a process can sleep"),
@@ -55,7 +55,7 @@ fn sleep(word: &AtomicU32, expected: u32, may_time_out: bool) -> Woken {
 ///
 /// Outside a model.
 pub fn futex_wake(word: &AtomicU32, count: u32) -> u32 {
-    match machine::with(|machine| machine.mode) {
+    match machine::mode() {
         Mode::Process(_) => {
             let cell = machine::cell(word.address(), 4, || word.initial());
             machine::ask(Operation::Wake { cell, count }) as u32

@@ -31,7 +31,7 @@ pub(crate) enum Mode {
     Condition(usize),
     /// `invariant` or `at_end`: may change memory, on a copy that is thrown away.
     Oracle,
-    /// A process that is being taken away: its destructors change nothing.
+    /// A process that is being taken away.
     Unwinding,
 }
 
@@ -55,6 +55,9 @@ pub(crate) enum Said {
     Diverged(String),
 }
 
+/// Accesses after which the destructors of a process are taken to loop.
+const SWALLOWED_MAX: u32 = 1_000_000;
+
 /// The payload with which an abandoned process unwinds.
 pub(crate) struct Abandoned;
 /// The payload with which a process unwinds that did not repeat itself.
@@ -74,6 +77,8 @@ pub(crate) struct Machine {
     pub(crate) segment: Segment,
     pub(crate) order: Order,
     pub(crate) said: Said,
+    /// Accesses of destructors since the last coroutine was resumed.
+    pub(crate) swallowed: u32,
     /// What the condition that is being evaluated has looked at.
     pub(crate) reads: Vec<(Read, u128)>,
 }
@@ -90,6 +95,7 @@ impl Machine {
             segment: Segment::new(0, Fingerprint::START),
             order: Order::Abandon,
             said: Said::Nothing,
+            swallowed: 0,
             reads: Vec::new(),
         }
     }
@@ -120,7 +126,6 @@ impl Machine {
         match self.mode {
             Mode::Outside | Mode::Building => return Turn::Real,
             _ if self.stack.contains(&address) => return Turn::Real,
-            Mode::Unwinding => return Turn::Answered(swallowed(access)),
             _ => {}
         }
         let cell = match self.cells.index(address, size_bytes, initial) {
@@ -178,14 +183,6 @@ enum Next {
     End,
 }
 
-/// What an access of a process that is being taken away answers: nothing changes, and loops end.
-fn swallowed(access: Access) -> u64 {
-    match access {
-        Access::Change(Change::Exchange { current, .. }) => current,
-        _ => 0,
-    }
-}
-
 thread_local! {
     static MACHINE: RefCell<Machine> = RefCell::new(Machine::new());
 }
@@ -208,8 +205,38 @@ pub(crate) fn in_mode<R>(mode: Mode, f: impl FnOnce() -> R) -> R {
     result
 }
 
+/// Who is calling. `Unwinding` is a destructor that runs while its process is taken away or panics; a process that
+/// has caught its own end does not come back from here.
+pub(crate) fn mode() -> Mode {
+    let mode = with(|machine| machine.mode);
+    if matches!(mode, Mode::Outside | Mode::Building) {
+        return mode;
+    }
+    if std::thread::panicking() {
+        count_swallowed();
+        return Mode::Unwinding;
+    }
+    if mode == Mode::Unwinding { abandon() } else { mode }
+}
+
+fn count_swallowed() {
+    let count = with(|machine| {
+        machine.swallowed += 1;
+        machine.swallowed
+    });
+    assert!(count < SWALLOWED_MAX, "a destructor loops while its process is taken away");
+}
+
+/// What an access of such a destructor answers: nothing changes, and exchanges succeed.
+fn swallowed(access: Access) -> u64 {
+    match access {
+        Access::Change(Change::Exchange { current, .. }) => current,
+        _ => 0,
+    }
+}
+
 pub(crate) fn is_process() -> bool {
-    with(|machine| matches!(machine.mode, Mode::Process(_)))
+    matches!(mode(), Mode::Process(_))
 }
 
 /// One access of an atomic; `None`: it is the real one's.
@@ -219,8 +246,8 @@ pub(crate) fn access(
     initial: impl FnOnce() -> u64,
     access: Access,
 ) -> Option<u64> {
-    if std::thread::panicking() {
-        return with(|machine| (machine.mode != Mode::Outside).then(|| swallowed(access)));
+    if mode() == Mode::Unwinding {
+        return Some(swallowed(access));
     }
     match with(|machine| machine.turn(address, size_bytes, initial, access)) {
         Turn::Real => None,
@@ -290,7 +317,7 @@ fn diverge(what: String) -> ! {
 
 /// Runs `f` once, without a scheduling point, and records what it returns.
 pub(crate) fn ghost<R: Recorded>(f: impl FnOnce() -> R) -> R {
-    let process = match with(|machine| machine.mode) {
+    let process = match mode() {
         Mode::Process(process) => process,
         Mode::Unwinding => return R::from_word(0),
         _ => return f(),
@@ -313,8 +340,8 @@ pub(crate) fn ghost<R: Recorded>(f: impl FnOnce() -> R) -> R {
 
 /// Names the local state of the running process by a number.
 pub(crate) fn checkpoint(number: u64) {
+    let Mode::Process(process) = mode() else { return };
     with(|machine| {
-        let Mode::Process(process) = machine.mode else { return };
         machine.segment.fingerprint = Fingerprint::START.with(!0).with(process as u64).with(number);
         machine.segment.checkpoint = Some(number);
     });

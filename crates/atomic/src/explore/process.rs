@@ -17,7 +17,7 @@ pub fn is_modelled() -> bool {
 /// Outside a model, and when there is no such process.
 #[must_use]
 pub fn is_dead(process: usize) -> bool {
-    let (mode, count) = machine::with(|machine| (machine.mode, machine.state.processes.len()));
+    let (mode, count) = (machine::mode(), machine::with(|machine| machine.state.processes.len()));
     assert!(process < count, "is_dead({process}) in a model of {count} processes");
     match mode {
         Mode::Process(_) => machine::ask(Operation::IsDead(process as u32)) == 1,
@@ -34,7 +34,7 @@ pub fn is_dead(process: usize) -> bool {
 /// Outside a model, and in a rule when it does not hold.
 pub fn wait_until(label: &'static str, condition: impl FnMut() -> bool) {
     let mut condition = condition;
-    match machine::with(|machine| machine.mode) {
+    match machine::mode() {
         Mode::Process(_) => machine::wait(label, condition),
         Mode::Unwinding => {}
         Mode::Outside | Mode::Building => panic!("wait_until outside a model"),
@@ -50,7 +50,7 @@ pub fn wait_until(label: &'static str, condition: impl FnMut() -> bool) {
 #[must_use]
 pub fn choose(alternatives: u32) -> u32 {
     assert!(alternatives > 0, "nothing to choose from");
-    match machine::with(|machine| machine.mode) {
+    match machine::mode() {
         Mode::Process(_) => machine::ask(Operation::Choose(alternatives)) as u32,
         Mode::Unwinding => 0,
         _ => panic!("only a process can choose"),

@@ -58,9 +58,14 @@ impl Worker {
         self.go(Mode::Condition(index))
     }
 
+    /// Whether it stands in the middle of a process.
+    pub(crate) fn is_busy(&self) -> bool {
+        self.busy
+    }
+
     /// Takes the process away; the coroutine is idle afterwards.
     pub(crate) fn abandon(&mut self) {
-        if self.busy {
+        while self.busy {
             machine::with(|machine| machine.order = Order::Abandon);
             self.go(Mode::Unwinding);
         }
@@ -70,6 +75,7 @@ impl Worker {
         machine::with(|machine| {
             machine.mode = mode;
             machine.stack = self.stack.clone();
+            machine.swallowed = 0;
         });
         self.coroutine.resume();
         let said = machine::with(|machine| {
