@@ -3,8 +3,7 @@
 use std::ffi::c_void;
 use std::ptr::NonNull;
 
-use super::allocator::Allocator;
-use crate::Result;
+use super::allocator::{Allocator, NoMemory};
 
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Glibc;
@@ -18,12 +17,13 @@ unsafe impl Send for GlibcBlock {}
 
 impl Allocator for Glibc {
     type Block = GlibcBlock;
+    type Error = NoMemory;
 
     #[inline]
-    fn alloc(&self, bytes: usize) -> Result<GlibcBlock> {
+    fn alloc(&self, bytes: usize) -> Result<GlibcBlock, NoMemory> {
         // SAFETY: malloc takes any size.
         let block = unsafe { libc::malloc(bytes) };
-        NonNull::new(block).map(GlibcBlock).ok_or_else(|| "malloc has no memory".into())
+        NonNull::new(block).map(GlibcBlock).ok_or(NoMemory)
     }
 
     #[inline]

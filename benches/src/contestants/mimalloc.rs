@@ -3,8 +3,7 @@
 use std::ffi::c_void;
 use std::ptr::NonNull;
 
-use super::allocator::Allocator;
-use crate::Result;
+use super::allocator::{Allocator, NoMemory};
 
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Mimalloc;
@@ -18,12 +17,13 @@ unsafe impl Send for MimallocBlock {}
 
 impl Allocator for Mimalloc {
     type Block = MimallocBlock;
+    type Error = NoMemory;
 
     #[inline]
-    fn alloc(&self, bytes: usize) -> Result<MimallocBlock> {
+    fn alloc(&self, bytes: usize) -> Result<MimallocBlock, NoMemory> {
         // SAFETY: mi_malloc takes any size.
         let block = unsafe { libmimalloc_sys::mi_malloc(bytes) };
-        NonNull::new(block).map(MimallocBlock).ok_or_else(|| "mi_malloc has no memory".into())
+        NonNull::new(block).map(MimallocBlock).ok_or(NoMemory)
     }
 
     #[inline]

@@ -1,6 +1,6 @@
 //! Our managed pool, through its public calls: memory that is freed by dropping it.
 
-use weyr_managed::{Allocation, Mode, Pool};
+use weyr_managed::{Allocation, Error, Mode, Pool};
 
 use super::allocator::Allocator;
 use crate::Result;
@@ -10,10 +10,11 @@ pub(crate) struct WeyrPool(pub(crate) Pool);
 
 impl Allocator for WeyrPool {
     type Block = Allocation;
+    type Error = Error;
 
     #[inline]
-    fn alloc(&self, bytes: usize) -> Result<Allocation> {
-        Ok(self.0.alloc(bytes as u64)?)
+    fn alloc(&self, bytes: usize) -> std::result::Result<Allocation, Error> {
+        self.0.alloc(bytes as u64)
     }
 
     #[inline]

@@ -25,9 +25,6 @@ const SAMPLES: u64 = 7;
 const LIVE: usize = 1000;
 /// Blocks handed over at once.
 const BATCH: usize = 256;
-/// Size of the pool; it is sparse.
-const POOL_BYTES: u64 = 1 << 30;
-
 const KIB: usize = 1024;
 
 /// One way of allocating and freeing `bytes`, so many times for each sample.
@@ -86,7 +83,7 @@ fn compared(name: &str, load: Load, processors: Processors) -> Row {
 
 fn measure_weyr(load: Load, other: usize, effort: &Effort) -> Result<Samples> {
     let scratch = Scratch::new()?;
-    let pool = weyr_managed::Pool::create(&scratch.pool("allocate", POOL_BYTES))?;
+    let pool = weyr_managed::Pool::create(&scratch.pool("allocate", rows::POOL_BYTES))?;
     measure(&WeyrPool(pool), load, other, effort)
 }
 
@@ -103,24 +100,25 @@ fn measure<A: Allocator + Sync>(allocator: &A, load: Load, other: usize, effort:
 }
 
 fn pairs<A: Allocator>(allocator: &A, bytes: usize, operations: u64) -> Result<Samples> {
-    let pair = || {
-        let block = allocator.alloc(bytes)?;
-        // Only its address is made opaque: a handle is as large as it is.
-        black_box(&block);
-        allocator.free(block);
+    let pairs = |count: u64| {
+        for _ in 0..count {
+            let block = allocator.alloc(bytes).map_err(Into::into)?;
+            // Only its address is made opaque: a handle is as large as it is.
+            black_box(&block);
+            allocator.free(block);
+        }
         Ok(())
     };
-    let pairs = |count| (0..count).try_for_each(|_| pair());
     pairs(operations / 10)?;
     (0..SAMPLES).map(|_| processor_time(operations, || pairs(operations))).collect()
 }
 
 fn churn<A: Allocator>(allocator: &A, bytes: usize, operations: u64) -> Result<Samples> {
-    let mut live = (0..LIVE).map(|_| allocator.alloc(bytes)).collect::<Result<Vec<_>>>()?;
+    let mut live = (0..LIVE).map(|_| allocator.alloc(bytes).map_err(Into::into)).collect::<Result<Vec<_>>>()?;
     let order = random_indices();
     let mut replace = |count: u64| {
         for index in order.iter().cycle().take(count as usize) {
-            let block = allocator.alloc(bytes)?;
+            let block = allocator.alloc(bytes).map_err(Into::into)?;
             allocator.free(std::mem::replace(&mut live[usize::from(*index)], block));
         }
         Ok(())
@@ -179,7 +177,7 @@ fn alloc_batches<A: Allocator>(
         let mut batch = emptied.recv().map_err(|_| "the freeing thread has ended")?;
         let start = thread_time();
         for _ in 0..BATCH {
-            batch.push(allocator.alloc(bytes)?);
+            batch.push(allocator.alloc(bytes).map_err(Into::into)?);
         }
         let time = thread_time() - start;
         full.send(batch).map_err(|_| "the freeing thread has ended")?;
@@ -232,8 +230,8 @@ fn two_processes(name: &str, load: Load, processors: Processors) -> Row {
 
 fn both(load: Load, processors: Processors, effort: &Effort) -> Result<Samples> {
     let (scratch, page) = (Scratch::new()?, SharedPage::new()?);
-    let path = rows::make_pool(&scratch, processors[0], "both", POOL_BYTES)?;
-    let work = |processor, other| {
+    let path = rows::make_pool(&scratch, processors[0], "both", rows::POOL_BYTES)?;
+    let work = |processor| {
         let (path, page) = (&path, &page);
         Work::new(processor, move || {
             let pool = weyr_managed::Pool::attach_path(path)?;
@@ -241,11 +239,10 @@ fn both(load: Load, processors: Processors, effort: &Effort) -> Result<Samples> 
             let samples = measure_shared(&WeyrPool(pool), load, effort)?;
             // Neither leaves before both have measured.
             page.meet(1, 1);
-            let _ = other;
             Ok(samples)
         })
     };
-    let [one, two] = together([work(processors[0], processors[1]), work(processors[1], processors[0])])?;
+    let [one, two] = together(processors.map(work))?;
     Ok(one.iter().zip(two).map(|(one, two)| one.max(two)).collect())
 }
 
