@@ -94,6 +94,12 @@ fn a_file_smaller_than_a_chunk_is_one_chunk() {
 }
 
 #[test]
+fn workers_that_come_when_all_is_done_are_no_problem() {
+    let report = demo_in_chunks("4M", &["--workers", "16"]);
+    assert_eq!((report["chunks"].as_u64(), report["workers"].as_u64()), (Some(1), Some(16)));
+}
+
+#[test]
 fn people_read_a_table() {
     let pools = Pools::new();
     let output = pools.run(&["demo", file(&pools).to_str().unwrap(), "--chunk", "64K", "--kill"]);
