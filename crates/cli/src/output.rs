@@ -78,7 +78,9 @@ pub(crate) fn write_table(to: &mut dyn Write, mut table: Table, indent: &str) ->
 
 /// A line without the spaces at its end, also where a colour ends behind them.
 fn without_last_spaces(line: &str) -> String {
-    let styled = line.ends_with('m').then(|| line.rfind('\x1b')).flatten();
+    let is_style =
+        |at: &usize| line[at + 1..line.len() - 1].chars().all(|c| matches!(c, '[' | ';' | '0'..='9'));
+    let styled = line.ends_with('m').then(|| line.rfind('\x1b')).flatten().filter(is_style);
     match styled {
         Some(escape) => without_last_spaces(&line[..escape]) + &line[escape..],
         None => line.trim_end().to_owned(),

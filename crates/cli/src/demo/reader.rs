@@ -14,7 +14,7 @@ use crate::arguments::ReaderArguments;
 use crate::failure::Failure;
 
 pub(crate) fn run(arguments: &ReaderArguments) -> Result<(), Failure> {
-    let role = Role::attach(&arguments.channels)?;
+    let Some(role) = Role::attach(&arguments.channels)? else { return Ok(()) };
     let reading = || format!("reading {}", arguments.file.display());
     let mut file = File::open(&arguments.file).map_err(Failure::system(reading()))?;
     let bytes = file.metadata().map_err(Failure::system(reading()))?.len();

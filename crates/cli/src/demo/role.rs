@@ -2,6 +2,7 @@
 
 use std::io::{self, Read};
 
+use weyr::channel::Error;
 use weyr::managed::PoolDescriptor;
 use weyr::{Channel, ChannelDescriptor, Pool};
 use zerocopy::IntoBytes as _;
@@ -22,17 +23,18 @@ pub(crate) struct Role {
 }
 
 impl Role {
-    /// Attaches what the parent has made.
-    pub(crate) fn attach(channels: &Channels) -> Result<Self, Failure> {
+    /// Attaches what the parent has made; none when the others have done all the work meanwhile.
+    pub(crate) fn attach(channels: &Channels) -> Result<Option<Self>, Failure> {
         end_with_parent();
         let work: ChannelDescriptor = channels.work.parse()?;
         let replies: ChannelDescriptor = channels.replies.parse()?;
         let pool = cooperative(Pool::attach_descriptor(&PoolDescriptor::from_bytes(work.pool())?)?);
-        Ok(Self {
-            work: Channel::attach_in(&pool, &work)?,
-            replies: Channel::attach_in(&pool, &replies)?,
-            pool,
-        })
+        let replies = Channel::attach_in(&pool, &replies)?;
+        match Channel::attach_in(&pool, &work) {
+            Ok(work) => Ok(Some(Self { pool, work, replies })),
+            Err(Error::Destroyed | Error::Stale) => Ok(None),
+            Err(error) => Err(error.into()),
+        }
     }
 
     /// Says that this process is in the middle of `chunk`, and waits to be killed.

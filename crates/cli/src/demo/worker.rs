@@ -14,7 +14,7 @@ use crate::arguments::WorkerArguments;
 use crate::failure::Failure;
 
 pub(crate) fn run(arguments: &WorkerArguments) -> Result<(), Failure> {
-    let role = Role::attach(&arguments.channels)?;
+    let Some(role) = Role::attach(&arguments.channels)? else { return Ok(()) };
     let receiver = role.work.receiver();
     // In the pool too: what a killed worker leaves behind is freed by the others.
     let mut histogram: Owned<Histogram> =
