@@ -12,6 +12,7 @@ use weyr_sys::{Errno, fork};
 
 use crate::Error;
 use crate::allocation::explain;
+use crate::geometry::METADATA_CHUNK;
 use crate::heap::lane::LaneHeap;
 use crate::heap::word::{BlockState, BlockWord, SlotState};
 use crate::heap::{Heap, Liveness};
@@ -67,7 +68,13 @@ impl Attachment {
     /// This process's membership; a forked child joins here.
     pub(crate) fn membership(&self) -> Result<&Membership, Error> {
         let join = || Membership::join(&self.heap, &self.object, &self.channels());
-        self.memberships.current(join, |membership| membership.leave(&self.heap))
+        self.memberships.current(join, |membership| membership.leave(&self.heap)).map_err(|error| match error
+        {
+            Error::Os { errno: errno @ (Errno::NOSPC | Errno::DQUOT), .. } => {
+                self.backing_error(errno, METADATA_CHUNK)
+            }
+            error => error,
+        })
     }
 
     /// Allocates a block of at least `bytes` bytes; `nonce` is this life's.
@@ -386,7 +393,9 @@ impl Thread {
                 self.close_where(|entry| {
                     entry.nonce != membership.nonce || entry.attachment.strong_count() == 0
                 });
-                let lane = acquire_lane(&attachment.heap, membership.actor.process)?;
+                // Where no lane can be backed the process's is shared, as where all are in use: so a full
+                // filesystem keeps nobody from freeing.
+                let lane = acquire_lane(&attachment.heap, membership.actor.process).unwrap_or_default();
                 let entry = Entry {
                     id: attachment.id,
                     nonce: membership.nonce,
