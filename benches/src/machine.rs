@@ -4,7 +4,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use serde::Serialize;
 
-use crate::contestants::open_mpi;
+use crate::contestants::{boost, open_mpi};
 use crate::processor::Processors;
 
 #[derive(Debug, Serialize)]
@@ -26,7 +26,8 @@ pub(crate) fn facts(processors: Processors) -> Machine {
     let unix_time = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |time| time.as_secs());
     Machine {
         kernel: format!("{} {}", name.sysname().to_string_lossy(), name.release().to_string_lossy()),
-        processor: field("/proc/cpuinfo", "model name").unwrap_or_else(|| name.machine().to_string_lossy().into()),
+        processor: field("/proc/cpuinfo", "model name")
+            .unwrap_or_else(|| name.machine().to_string_lossy().into()),
         processors_online: std::thread::available_parallelism().map_or(0, usize::from),
         processors_used: processors,
         load: first_word("/proc/loadavg"),
@@ -52,6 +53,7 @@ fn peers() -> Vec<(String, String)> {
         ("mimalloc".into(), mimalloc_version()),
         ("glibc".into(), glibc_version()),
         ("crossbeam-channel".into(), locked_version("crossbeam-channel")),
+        ("boost".into(), boost::version().unwrap_or_else(|why| why)),
         ("Open MPI".into(), open_mpi::version().unwrap_or_else(|why| why)),
     ]
 }

@@ -48,7 +48,9 @@ pub(crate) fn alone<T: Serialize + DeserializeOwned>(
 }
 
 /// Runs each in a process of its own, at once. The first that fails ends the others.
-pub(crate) fn together<T: Serialize + DeserializeOwned, const N: usize>(works: [Work<'_, T>; N]) -> Result<[T; N]> {
+pub(crate) fn together<T: Serialize + DeserializeOwned, const N: usize>(
+    works: [Work<'_, T>; N],
+) -> Result<[T; N]> {
     let results = all_together(works.into())?;
     results.try_into().map_err(|_| "a process is missing".into())
 }
@@ -124,7 +126,8 @@ fn be_child<T: Serialize>(work: Work<'_, T>, write: OwnedFd) -> ! {
         processor::stay_on(work.processor)?;
         (work.act)()
     };
-    let outcome = catch_unwind(AssertUnwindSafe(act)).unwrap_or_else(|_| Err("the measurement panicked".into()));
+    let outcome =
+        catch_unwind(AssertUnwindSafe(act)).unwrap_or_else(|_| Err("the measurement panicked".into()));
     let text = serde_json::to_string(&outcome.map_err(|error| error.to_string()));
     let written = text.map(|text| File::from(write).write_all(text.as_bytes()));
     let status = i32::from(!matches!(written, Ok(Ok(()))));

@@ -14,7 +14,9 @@ const HEAD: [&str; 7] = ["what", "ours", "beside", "theirs", "ratio (least - mos
 pub(crate) fn table(results: &[RowResult]) -> Table {
     let mut table = Table::new();
     // Colours and bold appear only on a terminal.
-    table.load_style(presets::UTF8_BORDERS_ONLY).set_header(HEAD.map(|head| Cell::new(head).add_attribute(Attribute::Bold)));
+    table
+        .load_style(presets::UTF8_BORDERS_ONLY)
+        .set_header(HEAD.map(|head| Cell::new(head).add_attribute(Attribute::Bold)));
     let mut group = "";
     for row in results {
         if row.group != group {
@@ -36,7 +38,8 @@ pub(crate) fn table(results: &[RowResult]) -> Table {
 /// A line for each target that names no peer, and one for each peer.
 fn lines(row: &RowResult) -> Vec<Vec<Cell>> {
     let own_target = |target: &&Target| matches!(target, Target::AtMost(_) | Target::BestPeer { .. });
-    let mut lines: Vec<_> = row.targets.iter().filter(own_target).map(|target| own_line(row, target)).collect();
+    let mut lines: Vec<_> =
+        row.targets.iter().filter(own_target).map(|target| own_line(row, target)).collect();
     lines.extend((1..row.contestants.len()).map(|peer| peer_line(row, peer)));
     if lines.is_empty() {
         lines.push(vec![Cell::new(""), figure(row, 0)]);
@@ -56,7 +59,15 @@ fn own_line(row: &RowResult, target: &Target) -> Vec<Cell> {
         _ => ("", String::new()),
     };
     let must = Cell::new(describe(target, row.unit));
-    vec![Cell::new(""), figure(row, 0), Cell::new(beside), Cell::new(""), Cell::new(ratio), must, verdict(row, target)]
+    vec![
+        Cell::new(""),
+        figure(row, 0),
+        Cell::new(beside),
+        Cell::new(""),
+        Cell::new(ratio),
+        must,
+        verdict(row, target),
+    ]
 }
 
 fn peer_line(row: &RowResult, peer: usize) -> Vec<Cell> {
@@ -124,7 +135,8 @@ fn digits(figure: f64) -> String {
 
 pub(crate) fn footnotes(machine: &Machine, effort: &Effort) -> String {
     let mut text = String::new();
-    let peers: Vec<String> = machine.peers.iter().map(|(name, version)| format!("{name} {version}")).collect();
+    let peers: Vec<String> =
+        machine.peers.iter().map(|(name, version)| format!("{name} {version}")).collect();
     let [first, second] = machine.processors_used;
     // Writing to a string does not fail.
     let _ = writeln!(text, "medians of {} rounds, all contestants of a row in each round", effort.rounds);
@@ -145,11 +157,14 @@ pub(crate) fn json(results: &[RowResult], machine: &Machine, effort: &Effort) ->
 
 fn row_value(row: &RowResult) -> Value {
     let target = |target: &Target| json!({ "must": describe(target, row.unit), "peer": peer_name(target), "holds": row.holds(target) });
-    let spread = |spread: Spread| json!({ "median": spread.median, "least": spread.least, "most": spread.most });
+    let spread =
+        |spread: Spread| json!({ "median": spread.median, "least": spread.least, "most": spread.most });
     let contestant = |(index, contestant): (usize, &ContestantResult)| {
         let ratio = row.ratios(index).and_then(|ratios| Spread::of(&ratios)).map(spread);
         match &contestant.outcome {
-            Outcome::Figures(figures) => json!({ "name": contestant.name, "figures": figures, "ratio": ratio }),
+            Outcome::Figures(figures) => {
+                json!({ "name": contestant.name, "figures": figures, "ratio": ratio })
+            }
             Outcome::Absent(why) => json!({ "name": contestant.name, "absent": why }),
             Outcome::Failed(why) => json!({ "name": contestant.name, "failed": why }),
         }

@@ -43,7 +43,8 @@ impl Spread {
         sorted.sort_by(f64::total_cmp);
         let (least, most) = (*sorted.first()?, *sorted.last()?);
         let middle = sorted.len() / 2;
-        let median = if sorted.len() % 2 == 1 { sorted[middle] } else { (sorted[middle - 1] + sorted[middle]) / 2.0 };
+        let median =
+            if sorted.len() % 2 == 1 { sorted[middle] } else { (sorted[middle - 1] + sorted[middle]) / 2.0 };
         Some(Self { median, least, most })
     }
 }
@@ -124,7 +125,9 @@ impl RowResult {
     pub(crate) fn holds(&self, target: &Target) -> Option<bool> {
         match target {
             Target::Times(times, peer) => Some(Spread::of(&self.ratios(self.peer(peer)?)?)?.median <= *times),
-            Target::Faster(times, peer) => Some(Spread::of(&self.ratios(self.peer(peer)?)?)?.median <= 1.0 / times),
+            Target::Faster(times, peer) => {
+                Some(Spread::of(&self.ratios(self.peer(peer)?)?)?.median <= 1.0 / times)
+            }
             Target::AtMost(figure) => Some(Spread::of(self.figures(0)?)?.median <= *figure),
             Target::BestPeer { times, share } => Some(self.share_within(*times)? >= *share),
         }
@@ -133,9 +136,14 @@ impl RowResult {
     /// Part of the rounds in which ours was within `times` of the best peer.
     pub(crate) fn share_within(&self, times: f64) -> Option<f64> {
         let ours = self.figures(0)?;
-        let peers: Vec<&[f64]> = (1..self.contestants.len()).filter_map(|index| self.figures(index)).collect();
-        let best = |round: usize| peers.iter().filter_map(|figures| figures.get(round)).copied().reduce(f64::min);
-        let within = ours.iter().enumerate().filter(|(round, ours)| best(*round).is_some_and(|best| **ours <= best * times));
+        let peers: Vec<&[f64]> =
+            (1..self.contestants.len()).filter_map(|index| self.figures(index)).collect();
+        let best =
+            |round: usize| peers.iter().filter_map(|figures| figures.get(round)).copied().reduce(f64::min);
+        let within = ours
+            .iter()
+            .enumerate()
+            .filter(|(round, ours)| best(*round).is_some_and(|best| **ours <= best * times));
         (!ours.is_empty() && !peers.is_empty()).then(|| within.count() as f64 / ours.len() as f64)
     }
 }

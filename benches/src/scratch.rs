@@ -39,7 +39,9 @@ pub(crate) fn remove_abandoned() {
     for entry in entries.flatten() {
         let name = entry.file_name();
         let pid = name.to_str().and_then(|name| name.strip_prefix(PREFIX)?.split('.').next()?.parse().ok());
-        let dead = pid.and_then(Pid::from_raw).is_some_and(|pid| test_kill_process(pid) == Err(rustix::io::Errno::SRCH));
+        let dead = pid
+            .and_then(Pid::from_raw)
+            .is_some_and(|pid| test_kill_process(pid) == Err(rustix::io::Errno::SRCH));
         if dead {
             // Another run may be removing it as well.
             let _ = std::fs::remove_dir_all(entry.path());

@@ -1,7 +1,9 @@
 //! Who takes part, one file each.
 
 pub(crate) mod allocator;
+pub(crate) mod boost;
 pub(crate) mod crossbeam;
+pub(crate) mod foreign;
 pub(crate) mod glibc;
 pub(crate) mod mimalloc;
 pub(crate) mod open_mpi;

@@ -78,7 +78,10 @@ impl Ends {
     }
 
     pub(crate) fn receive_allocation(&mut self) -> Result<Allocation> {
-        self.receiver.receive()?.into_allocation().ok_or_else(|| "a message without an allocation arrived".into())
+        self.receiver
+            .receive()?
+            .into_allocation()
+            .ok_or_else(|| "a message without an allocation arrived".into())
     }
 }
 
@@ -91,7 +94,11 @@ fn mark(message: &mut [u8], number: u64) {
 fn marked(message: &[u8]) -> Result<u64> {
     let number = |bytes: &[u8]| bytes.try_into().map(u64::from_ne_bytes);
     let (first, last) = (number(&message[..8])?, number(&message[message.len() - 8..])?);
-    if first == last { Ok(first) } else { Err(format!("a message begins with {first} and ends with {last}").into()) }
+    if first == last {
+        Ok(first)
+    } else {
+        Err(format!("a message begins with {first} and ends with {last}").into())
+    }
 }
 
 /// The same as a queue of numbers among threads; a clone is a thread's own handle.

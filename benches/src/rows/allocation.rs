@@ -8,12 +8,13 @@ use std::thread;
 
 use crate::clock::{processor_time, thread_time};
 use crate::contestants::allocator::Allocator;
+use crate::contestants::boost;
 use crate::contestants::glibc::Glibc;
 use crate::contestants::mimalloc::Mimalloc;
 use crate::contestants::weyr_pool::WeyrPool;
 use crate::process::{Work, alone, together};
 use crate::processor::{Processors, stay_on};
-use crate::row::{Effort, Row, Samples};
+use crate::row::{Effort, Row, Samples, Target};
 use crate::scratch::Scratch;
 use crate::shared_page::SharedPage;
 use crate::{Result, rows};
@@ -25,6 +26,7 @@ const SAMPLES: u64 = 7;
 const LIVE: usize = 1000;
 /// Blocks handed over at once.
 const BATCH: usize = 256;
+const BOOST: &str = "boost.interprocess";
 const KIB: usize = 1024;
 
 /// One way of allocating and freeing `bytes`, so many times for each sample.
@@ -52,16 +54,26 @@ pub(crate) fn rows(processors: Processors) -> Vec<Row> {
     };
     vec![
         row("64 B, one thread", Pair, 64, 500_000)
-            .must_times(2.5, "mimalloc"),
+            .with_if(BOOST, boost::there(), move |effort| {
+                boost::pairs(64, effort.operations(100_000), SAMPLES, processors)
+            })
+            .must_times(2.5, "mimalloc")
+            .must(Target::Faster(8.0, BOOST.into())),
         row("256 B, one thread", Pair, 256, 500_000),
         row("4 KiB, one thread", Pair, 4 * KIB, 300_000).must_times(1.0, "mimalloc"),
         row("64 KiB, one thread", Pair, 64 * KIB, 200_000).must_times(2.0, "mimalloc"),
-        row("1 MiB, one thread", Pair, KIB * KIB, 20_000).must_times(0.35, "mimalloc").must_times(5.0, "glibc"),
+        row("1 MiB, one thread", Pair, KIB * KIB, 20_000)
+            .must_times(0.35, "mimalloc")
+            .must_times(5.0, "glibc"),
         row("64 B, random order over 1000", Churn, 64, 500_000).must_times(1.5, "mimalloc"),
         row("4 KiB, random order over 1000", Churn, 4 * KIB, 100_000),
         row("64 B, freed on another core", HandOff, 64, 500_000).must_times(1.0, "mimalloc"),
         row("4 KiB, freed on another core", HandOff, 4 * KIB, 50_000),
-        two_processes("64 B, two processes on one pool", Load { pattern: Pair, bytes: 64, operations: 500_000 }, processors),
+        two_processes(
+            "64 B, two processes on one pool",
+            Load { pattern: Pair, bytes: 64, operations: 500_000 },
+            processors,
+        ),
         two_processes(
             "64 B, random order, two processes on one pool",
             Load { pattern: Churn, bytes: 64, operations: 500_000 },
@@ -114,7 +126,8 @@ fn pairs<A: Allocator>(allocator: &A, bytes: usize, operations: u64) -> Result<S
 }
 
 fn churn<A: Allocator>(allocator: &A, bytes: usize, operations: u64) -> Result<Samples> {
-    let mut live = (0..LIVE).map(|_| allocator.alloc(bytes).map_err(Into::into)).collect::<Result<Vec<_>>>()?;
+    let mut live =
+        (0..LIVE).map(|_| allocator.alloc(bytes).map_err(Into::into)).collect::<Result<Vec<_>>>()?;
     let order = random_indices();
     let mut replace = |count: u64| {
         for index in order.iter().cycle().take(count as usize) {
@@ -151,7 +164,12 @@ fn check_apart<A: Allocator>(live: &[A::Block]) -> Result<()> {
 }
 
 /// Processor time of allocating here plus that of freeing there; that of handing over is in neither.
-fn hand_offs<A: Allocator + Sync>(allocator: &A, bytes: usize, operations: u64, other: usize) -> Result<Samples> {
+fn hand_offs<A: Allocator + Sync>(
+    allocator: &A,
+    bytes: usize,
+    operations: u64,
+    other: usize,
+) -> Result<Samples> {
     let batches = (operations / BATCH as u64).max(1);
     let (full, filled) = sync_channel::<Vec<A::Block>>(4);
     let (empty, emptied) = sync_channel::<Vec<A::Block>>(8);

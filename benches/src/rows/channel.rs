@@ -5,6 +5,7 @@ use std::time::Instant;
 use weyr_channel::{Channel, ChannelAttributes};
 use weyr_managed::Pool;
 
+use crate::Result;
 use crate::contestants::weyr_channel::Channels;
 use crate::contestants::weyr_pool::sound;
 use crate::process::alone;
@@ -12,7 +13,6 @@ use crate::processor::Processors;
 use crate::row::{Effort, Row, Samples, Unit};
 use crate::rows::POOL_BYTES;
 use crate::scratch::Scratch;
-use crate::Result;
 
 const GROUP: &str = "channel";
 const MICROSECOND: f64 = 1e3;

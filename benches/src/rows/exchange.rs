@@ -2,6 +2,7 @@
 
 use weyr_channel::{ChannelAttributes, WaitMode};
 
+use crate::Result;
 use crate::clock::elapsed_time;
 use crate::contestants::open_mpi::{self, Exchange};
 use crate::contestants::sleeper::Descriptors;
@@ -11,7 +12,6 @@ use crate::process::{Work, all_together, together};
 use crate::processor::Processors;
 use crate::row::{Effort, Row, Samples};
 use crate::shared_page::SharedPage;
-use crate::Result;
 
 const GROUP: &str = "two processes";
 const MIB: usize = 1 << 20;
@@ -30,7 +30,9 @@ pub(crate) fn rows(processors: Processors) -> Vec<Row> {
         trip(256, processors),
         Row::new(GROUP, "round trip of 1 MiB by ownership")
             .with("weyr", move |effort| owned_trips(processors, effort))
-            .with("weyr, 8 B", move |effort| weyr_trips(8, WaitMode::Spin, SAMPLES, TRIPS, processors, effort))
+            .with("weyr, 8 B", move |effort| {
+                weyr_trips(8, WaitMode::Spin, SAMPLES, TRIPS, processors, effort)
+            })
             .with_if("Open MPI", open_mpi::there(), mpi(Exchange::Trip, MIB, 100, processors))
             .must_times(1.5, "weyr, 8 B"),
     ];

@@ -7,6 +7,7 @@ use std::time::Instant;
 
 use weyr_managed::{AllocationDescriptor, Error, Pool, Published};
 
+use crate::Result;
 use crate::clock::{elapsed_time, processor_time};
 use crate::contestants::weyr_pool::sound;
 use crate::process::{Work, alone, together};
@@ -15,7 +16,6 @@ use crate::row::{Effort, Row, Samples, Unit};
 use crate::rows::{POOL_BYTES, make_pool};
 use crate::scratch::Scratch;
 use crate::shared_page::SharedPage;
-use crate::Result;
 
 const GROUP: &str = "pool";
 const MICROSECOND: f64 = 1e3;
@@ -37,7 +37,9 @@ pub(crate) fn rows(processors: Processors) -> Vec<Row> {
             .must_at_most(15.0 * MICROSECOND),
         Row::new(GROUP, "attach, first of a process").with("weyr", move |_| attached_first(processors)),
         Row::new(GROUP, "open a descriptor and let go")
-            .with("weyr", move |effort| alone(here, || opened(effort, |pool, descriptor, _| pool.open(descriptor))))
+            .with("weyr", move |effort| {
+                alone(here, || opened(effort, |pool, descriptor, _| pool.open(descriptor)))
+            })
             .must_at_most(50.0),
         Row::new(GROUP, "the same from the descriptor's bytes").with("weyr", move |effort| {
             alone(here, || {

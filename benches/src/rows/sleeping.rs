@@ -2,12 +2,12 @@
 
 use weyr_channel::WaitMode;
 
+use crate::Result;
 use crate::contestants::sleeper::{Descriptors, on_futex};
 use crate::processor::Processors;
 use crate::row::{Effort, Row, Samples, Target};
 use crate::rows::exchange::{Trips, round_trips, weyr_trips};
 use crate::shared_page::SharedPage;
-use crate::Result;
 
 const SAMPLES: u64 = 15;
 const TRIPS: u64 = 200;

@@ -7,6 +7,7 @@ use std::time::Instant;
 use weyr_channel::{Channel, ChannelAttributes};
 use weyr_managed::Pool;
 
+use crate::Result;
 use crate::contestants::crossbeam::Crossbeam;
 use crate::contestants::weyr_channel::{Queue, WeyrQueue};
 use crate::process::alone;
@@ -14,7 +15,6 @@ use crate::processor::{Processors, stay_on};
 use crate::row::{Effort, Row, Samples};
 use crate::rows::POOL_BYTES;
 use crate::scratch::Scratch;
-use crate::Result;
 
 const CAPACITY: usize = 128;
 const MESSAGES: u64 = 200_000;
@@ -40,13 +40,23 @@ fn weyr(pairs: u64, processors: Processors, effort: &Effort) -> Result<Samples> 
     samples(&WeyrQueue::new(&channel), pairs, processors, effort)
 }
 
-fn samples<Q: Queue + Clone>(queue: &Q, pairs: u64, processors: Processors, effort: &Effort) -> Result<Samples> {
+fn samples<Q: Queue + Clone>(
+    queue: &Q,
+    pairs: u64,
+    processors: Processors,
+    effort: &Effort,
+) -> Result<Samples> {
     let each = effort.operations(MESSAGES) / pairs;
     (0..SAMPLES).map(|_| time_of_message(queue, pairs, each, processors)).collect()
 }
 
 /// Sends `each` messages from each of `pairs` threads to as many. Each thread has a handle of its own.
-fn time_of_message<Q: Queue + Clone>(queue: &Q, pairs: u64, each: u64, processors: Processors) -> Result<f64> {
+fn time_of_message<Q: Queue + Clone>(
+    queue: &Q,
+    pairs: u64,
+    each: u64,
+    processors: Processors,
+) -> Result<f64> {
     let barrier = Barrier::new(pairs as usize * 2 + 1);
     let barrier = &barrier;
     thread::scope(|scope| {
@@ -68,7 +78,9 @@ fn time_of_message<Q: Queue + Clone>(queue: &Q, pairs: u64, each: u64, processor
         let received = sums.sum::<Result<u64>>()?;
         let time = start.elapsed().as_nanos() as f64;
         if sent != received {
-            return Err(format!("messages that add up to {sent} were sent, and to {received} received").into());
+            return Err(
+                format!("messages that add up to {sent} were sent, and to {received} received").into()
+            );
         }
         Ok(time / (each * pairs) as f64)
     })
