@@ -105,8 +105,10 @@ impl Channel {
         }
         let reference = allocation.reference();
         let ring = Ring::format(&host.block(reference, geometry.bytes())?, &geometry, reference)?;
-        host.make_channel(allocation)?;
-        Ok(Self::over(Shared::attach(pool, ring, reference)?))
+        // Attached first: whatever happens behind the commit point, the channel has a user whose end is noticed.
+        let shared = Shared { attached: Attached::new(ring, host)?, reference };
+        shared.attached.host().make_channel(allocation)?;
+        Ok(Self::over(Arc::new(shared)))
     }
 
     /// Attaches this process to the channel that `descriptor` names, and to its pool.

@@ -32,7 +32,7 @@ impl Attachment {
 
     /// Attaches this process to a channel; then makes sure that it is still one.
     fn attach_to(&self, ring: &Ring, block: ChannelBlock) -> Result<Actor, Error> {
-        let me = self.session()?.actor;
+        let me = self.membership()?.actor;
         let gone = Error::NotABlock { offset: block.reference.offset };
         ring.attach(me).map_err(|_| gone.clone())?;
         let found = self.heap.locate(block.reference);
@@ -65,7 +65,7 @@ impl Attachment {
     fn free_message(self: &Arc<Self>, reference: BlockReference, process: u16) {
         let taken = self.heap.change_block(reference, |word| landed(word, process));
         if taken.is_ok_and(|was| was.state() == BlockState::InFlightAlloc) {
-            Arc::clone(self).free_own(reference);
+            Arc::clone(self).free_own(reference, weyr_sys::fork::nonce());
         }
     }
 

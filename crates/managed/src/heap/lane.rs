@@ -9,13 +9,14 @@
 //! The private lists (magazines, pages with free blocks) are in private memory: only the owner reads them, they die
 //! with it, and a peer cannot corrupt them.
 
-use std::collections::HashSet;
+use std::collections::BTreeSet;
 
 use weyr_atomic::{Ordering, light_barrier};
 use weyr_shared::Layout as _;
 use weyr_sys::Errno;
 
 use super::class::CLASS_LIMIT;
+use super::fault::{Fault, leaves_out};
 use super::page::set_hint;
 use super::word::{LaneWord, PageState, PageWord, SlotState};
 use super::{Heap, Liveness};
@@ -26,6 +27,7 @@ pub(crate) const MAGAZINE: usize = 32;
 
 /// Free blocks of one class that this lane probably can take.
 #[derive(Debug)]
+#[cfg_attr(any(weyr_face = "explore", weyr_face = "loom"), derive(Clone))]
 pub(crate) struct ClassCache {
     /// Data offsets of free blocks; the last is taken first, being the one freed last.
     pub(crate) magazine: [u64; MAGAZINE],
@@ -43,6 +45,7 @@ impl ClassCache {
 
 /// A lane in use by one thread, with its private lists.
 #[derive(Debug)]
+#[cfg_attr(any(weyr_face = "explore", weyr_face = "loom"), derive(Clone))]
 pub struct LaneHeap {
     /// Index of the lane.
     pub(crate) lane: u16,
@@ -52,7 +55,7 @@ pub struct LaneHeap {
     pub(crate) cursor: u64,
     pub(crate) classes: Box<[ClassCache; CLASS_LIMIT]>,
     /// Heads of the slabs that this lane owns, as far as it knows.
-    pub(crate) slabs: HashSet<u64>,
+    pub(crate) slabs: BTreeSet<u64>,
     /// Sequence for revocations by this lane.
     revocations: u64,
 }
@@ -64,7 +67,7 @@ impl LaneHeap {
             process,
             cursor,
             classes: Box::new([const { ClassCache::new() }; CLASS_LIMIT]),
-            slabs: HashSet::new(),
+            slabs: BTreeSet::new(),
             revocations: 0,
         }
     }
@@ -206,7 +209,7 @@ impl Heap {
     pub(crate) fn enter(&self, own: &mut LaneHeap) {
         loop {
             let lane = self.lane_state(own.lane);
-            lane.operation.store(1, Ordering::Relaxed);
+            lane.operation.store(u64::from(!leaves_out(Fault::OperationWord)), Ordering::Relaxed);
             // Orders the store before the load below; pairs with the barrier in `revoke_idle_lanes`.
             light_barrier();
             // Acquire: what a revoker did before it set the flag is seen.
@@ -298,7 +301,8 @@ impl Heap {
                 continue;
             }
             // Between the load and the change: the owner may have answered and gone on.
-            if self.lane_state(seen.lane()).revoke.load(Ordering::Acquire) == flag {
+            let stands = self.lane_state(seen.lane()).revoke.load(Ordering::Acquire) == flag;
+            if stands || leaves_out(Fault::FlagStillStands) {
                 orphaned += u64::from(self.orphan_slab(page, seen));
             }
         }

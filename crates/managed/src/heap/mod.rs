@@ -14,7 +14,10 @@
 
 pub mod backing;
 pub mod class;
+pub(crate) mod fault;
 pub mod lane;
+#[cfg(any(weyr_face = "explore", weyr_face = "loom"))]
+pub mod model;
 pub mod page;
 pub mod pressure;
 pub mod recovery;

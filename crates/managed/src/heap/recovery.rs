@@ -14,6 +14,7 @@ use std::collections::HashSet;
 use weyr_atomic::Ordering;
 use weyr_shared::{Actor, BlockReference, Layout as _};
 
+use super::fault::{Fault, leaves_out};
 use super::lane::LaneHeap;
 use super::page::{Authority, Superseded};
 use super::word::{BlockState, BlockWord, LaneWord, PageState, ProcessWord, SlotState};
@@ -162,8 +163,9 @@ impl Heap {
             _ => return Help::default(),
         };
         let word = &self.processes[process as usize].word;
-        if seen != dead && word.compare_exchange(seen.0, dead.0, Ordering::AcqRel, Ordering::Acquire).is_err()
-        {
+        let marked = word.compare_exchange(seen.0, dead.0, Ordering::AcqRel, Ordering::Acquire);
+        // Who is second to mark it helps all the same: the first may be dead by now.
+        if marked.is_err_and(|now| now != dead.0) {
             return Help::default();
         }
         tracing::info!(process, pid = dead.pid(), "recovering a dead process");
@@ -218,7 +220,7 @@ impl Heap {
                 dead.extend(self.mark_recovering(lane, seen));
             }
         }
-        self.recover_pages(&dead)?;
+        self.recover_pages(&dead);
         Ok(self.free_lanes(&dead))
     }
 
@@ -252,21 +254,23 @@ impl Heap {
                 dead.extend(self.mark_recovering(lane, seen));
             }
         }
-        match self.recover_pages(&dead) {
-            Ok(()) => Recovered { lanes: self.free_lanes(&dead), ..Recovered::default() },
-            Err(Superseded) => Recovered::default(),
-        }
+        self.recover_pages(&dead);
+        Recovered { lanes: self.free_lanes(&dead), ..Recovered::default() }
     }
 
-    /// One pass over the page words for all of `dead`.
-    fn recover_pages(&self, dead: &[DeadLane]) -> Result<(), Superseded> {
-        if dead.is_empty() {
-            return Ok(());
-        }
+    /// One pass over the page words for all of `dead`. A lane that another helper has freed needs no more of it; the
+    /// other lanes, and what comes behind the lanes, still do, for that helper may be dead by now.
+    fn recover_pages(&self, dead: &[DeadLane]) {
+        let mut left = dead.to_vec();
         for page in self.known_pages() {
-            while !self.recover_page(page, dead)? {}
+            while !left.is_empty() {
+                match self.recover_page(page, &left) {
+                    Ok(true) => break,
+                    Ok(false) => {}
+                    Err(Superseded) => left.retain(|dead| self.authority_over(dead).holds()),
+                }
+            }
         }
-        Ok(())
     }
 
     /// One look at a page; true when it was seen without anything of the dead.
@@ -291,7 +295,9 @@ impl Heap {
             PageState::Head => {
                 let word = BlockWord(self.span_word(page).load(Ordering::Acquire));
                 let freer = find(word.actor()).filter(|_| word.state() == BlockState::Freeing);
-                let Some(dead) = freer else { return Ok(self.page(page) == seen) };
+                let Some(dead) = freer else {
+                    return Ok(leaves_out(Fault::PageSeenClean) || self.page(page) == seen);
+                };
                 let freed = self.finish_free(page, word, dead.lane, self.authority_over(dead))?;
                 self.count_used(-(freed as i64));
                 Ok(false)

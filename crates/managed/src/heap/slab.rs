@@ -9,7 +9,8 @@ use weyr_atomic::{AtomicU64, Ordering};
 use weyr_shared::BlockReference;
 use weyr_sys::Errno;
 
-use super::class::{CLASS_LIMIT, Class, LARGEST_BLOCK, class_of};
+use super::class::{Class, LARGEST_BLOCK, class_of};
+use super::fault::{Fault, leaves_out};
 use super::lane::{LaneHeap, MAGAZINE};
 use super::page::{clear_hint, set_hint};
 use super::word::{BlockState, BlockWord, PageState, PageWord};
@@ -69,7 +70,7 @@ impl Heap {
         let Some(word) = self.pages.get(page as usize) else { return false };
         let seen = PageWord(word.load(Ordering::Relaxed));
         let Some(class) = self.class(seen).filter(|_| seen.is_slab_of(own.lane)) else { return false };
-        let cache = &mut own.classes[seen.class() as usize % CLASS_LIMIT];
+        let Some(cache) = own.classes.get_mut(seen.class() as usize) else { return false };
         if class.index(reference.offset - self.page_offset(page)).is_none() || cache.filled >= MAGAZINE {
             return false;
         }
@@ -350,7 +351,7 @@ impl Heap {
         let base = (head..head + pages).map(base_of).max().unwrap_or(0);
         // Blocks begin inside tail pages too, so every page begins at the largest base of all.
         (head + 1..head + pages).for_each(|page| self.raise_base(page, base));
-        if base > 0 {
+        if base > 0 && !leaves_out(Fault::GenerationBase) {
             let start = self.page_offset(head);
             for block in 0..u64::from(class.blocks) {
                 let word = self.block_word(class, start + block * u64::from(class.size));
@@ -485,7 +486,8 @@ impl Heap {
             highest = highest.max(word.generation());
         }
         own.forget_slab(seen.class().into(), head, start, start + self.page_offset(class.pages.into()));
-        (head..head + u64::from(class.pages)).for_each(|page| self.raise_base(page, highest));
+        let raised = if leaves_out(Fault::BaseOfEveryPage) { 1 } else { u64::from(class.pages) };
+        (head..head + raised).for_each(|page| self.raise_base(page, highest));
         if self.change_page(head, seen, PageWord::claim(own.lane, seen.epoch())) {
             self.give_back(head, own.lane);
         }
@@ -506,7 +508,7 @@ impl Heap {
             raise(&self.descriptor(block.head).remote_rows, 1 << row);
         }
         weyr_atomic::look_after_write();
-        let now = self.page(block.head);
+        let now = if leaves_out(Fault::PageWordAgain) { block.page } else { self.page(block.head) };
         if now.state() == PageState::Slab {
             set_hint(&self.pending, block.head);
             if let Some(lane) = self.lanes.get(now.lane() as usize) {

@@ -24,7 +24,7 @@ const LOCK_BASE: u64 = 1 << 62;
 
 /// A membership.
 #[derive(Debug)]
-pub(crate) struct Session {
+pub(crate) struct Membership {
     /// Which life of which process this is.
     pub(crate) nonce: u64,
     /// The process slot and its epoch.
@@ -39,51 +39,51 @@ pub(crate) struct Session {
 ///
 /// Append-only, so that a child never waits for a lock that a thread of its parent held.
 #[derive(Debug, Default)]
-pub(crate) struct Sessions {
+pub(crate) struct Memberships {
     first: OnceLock<Box<Link>>,
 }
 
 #[derive(Debug)]
 struct Link {
-    session: Session,
+    membership: Membership,
     next: OnceLock<Box<Link>>,
 }
 
-impl Sessions {
+impl Memberships {
     /// The membership of this life, made by `join` if there is none yet.
     ///
     /// Of threads that come at once one is first; what the others joined is given to `leave`, for a process is one
     /// member.
     pub(crate) fn current(
         &self,
-        join: impl Fn() -> Result<Session, Error>,
-        leave: impl Fn(&Session),
-    ) -> Result<&Session, Error> {
+        join: impl Fn() -> Result<Membership, Error>,
+        leave: impl Fn(&Membership),
+    ) -> Result<&Membership, Error> {
         loop {
             // The place is looked for before joining: whoever was first meanwhile has taken it.
             let place = match self.find() {
-                Ok(session) => return Ok(session),
+                Ok(membership) => return Ok(membership),
                 Err(place) => place,
             };
-            let link = Box::new(Link { session: join()?, next: OnceLock::new() });
+            let link = Box::new(Link { membership: join()?, next: OnceLock::new() });
             if let Err(second) = place.set(link) {
-                leave(&second.session);
+                leave(&second.membership);
             }
         }
     }
 
     /// The membership of this life, if there is one.
-    pub(crate) fn existing(&self) -> Option<&Session> {
+    pub(crate) fn existing(&self) -> Option<&Membership> {
         self.find().ok()
     }
 
     /// The membership of this life, or else the place for it.
-    fn find(&self) -> Result<&Session, &OnceLock<Box<Link>>> {
+    fn find(&self) -> Result<&Membership, &OnceLock<Box<Link>>> {
         let nonce = fork::nonce();
         let mut place = &self.first;
         while let Some(link) = place.get() {
-            if link.session.nonce == nonce {
-                return Ok(&link.session);
+            if link.membership.nonce == nonce {
+                return Ok(&link.membership);
             }
             place = &link.next;
         }
@@ -91,12 +91,12 @@ impl Sessions {
     }
 }
 
-impl Session {
+impl Membership {
     /// Joins the pool: a process slot, its lock, a lane. Where the tables are full it recovers the dead first.
     ///
     /// Crash argument: the lock is taken first, then the slot's fields, and the slot's word last; a death before that
     /// leaves a free (or dead) slot, a death behind it an ordinary dead process.
-    pub(crate) fn join(heap: &Heap, object: &Object, channels: &dyn Channels) -> Result<Session, Error> {
+    pub(crate) fn join(heap: &Heap, object: &Object, channels: &dyn Channels) -> Result<Membership, Error> {
         let recover = || heap.recover_dead_without_lane(&KernelLiveness { heap, object }, channels);
         let Seat { actor, presence, inherited } = take_seat(heap, object, recover)?;
         let lane = acquire_lane_or(heap, actor.process, || drop(recover()));
@@ -106,7 +106,12 @@ impl Session {
         }
         heap.share_lane(&lane);
         heap.header().attaches.fetch_add(1, Ordering::Relaxed);
-        Ok(Session { nonce: fork::nonce(), actor, _presence: presence, shared_lane: Mutex::new(Some(lane)) })
+        Ok(Membership {
+            nonce: fork::nonce(),
+            actor,
+            _presence: presence,
+            shared_lane: Mutex::new(Some(lane)),
+        })
     }
 
     /// Leaves the pool: lanes back, then the slot. No thread of this process is inside an operation.

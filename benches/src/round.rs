@@ -1,0 +1,149 @@
+//! Running a row: rounds in which every contestant runs once, in an order that rotates.
+
+use std::io::{IsTerminal, Write};
+
+use crate::row::{Contestant, Effort, Part, Row, Target, Unit};
+
+/// What one contestant did.
+#[derive(Debug)]
+pub(crate) struct ContestantResult {
+    pub(crate) name: String,
+    /// A figure a round, in the row's unit; or why there is none.
+    pub(crate) outcome: Outcome,
+}
+
+#[derive(Debug)]
+pub(crate) enum Outcome {
+    Figures(Vec<f64>),
+    Absent(String),
+    Failed(String),
+}
+
+#[derive(Debug)]
+pub(crate) struct RowResult {
+    pub(crate) group: &'static str,
+    pub(crate) name: String,
+    pub(crate) unit: Unit,
+    /// Ours first.
+    pub(crate) contestants: Vec<ContestantResult>,
+    pub(crate) targets: Vec<Target>,
+}
+
+/// Median, smallest and largest of some figures.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Spread {
+    pub(crate) median: f64,
+    pub(crate) least: f64,
+    pub(crate) most: f64,
+}
+
+impl Spread {
+    pub(crate) fn of(figures: &[f64]) -> Option<Self> {
+        let mut sorted = figures.to_vec();
+        sorted.sort_by(f64::total_cmp);
+        let (least, most) = (*sorted.first()?, *sorted.last()?);
+        let middle = sorted.len() / 2;
+        let median =
+            if sorted.len() % 2 == 1 { sorted[middle] } else { (sorted[middle - 1] + sorted[middle]) / 2.0 };
+        Some(Self { median, least, most })
+    }
+}
+
+/// Runs all rounds of `row`.
+pub(crate) fn run(row: &Row, effort: &Effort) -> RowResult {
+    let mut outcomes: Vec<Outcome> = row.contestants.iter().map(first_outcome).collect();
+    for round in 0..effort.rounds.min(row.most_rounds) as usize {
+        show_progress(row, round);
+        for turn in 0..outcomes.len() {
+            let index = (round + turn) % outcomes.len();
+            run_once(&row.contestants[index], &mut outcomes[index], effort);
+        }
+    }
+    let contestants = row.contestants.iter().zip(outcomes);
+    RowResult {
+        group: row.group,
+        name: row.name.clone(),
+        unit: row.unit,
+        contestants: contestants
+            .map(|(contestant, outcome)| ContestantResult { name: contestant.name.clone(), outcome })
+            .collect(),
+        targets: row.targets.clone(),
+    }
+}
+
+fn first_outcome(contestant: &Contestant) -> Outcome {
+    match &contestant.part {
+        Part::Runs(_) => Outcome::Figures(vec![]),
+        Part::Absent(why) => Outcome::Absent(why.clone()),
+    }
+}
+
+fn run_once(contestant: &Contestant, outcome: &mut Outcome, effort: &Effort) {
+    let (Part::Runs(measure), Outcome::Figures(figures)) = (&contestant.part, &mut *outcome) else { return };
+    let figure = measure(effort).and_then(|samples| {
+        let spread = Spread::of(&samples).ok_or("it gave no samples")?;
+        Ok(spread.median)
+    });
+    match figure {
+        Ok(figure) => figures.push(figure),
+        Err(error) => *outcome = Outcome::Failed(error.to_string()),
+    }
+}
+
+fn show_progress(row: &Row, round: usize) {
+    if std::io::stderr().is_terminal() {
+        eprint!("\r\x1b[K{} (round {})", row.title(), round + 1);
+        // Progress that cannot be shown is no reason to stop.
+        let _ = std::io::stderr().flush();
+    }
+}
+
+impl RowResult {
+    /// Whether all that took part came to an end.
+    pub(crate) fn is_sound(&self) -> bool {
+        !self.contestants.iter().any(|contestant| matches!(contestant.outcome, Outcome::Failed(_)))
+    }
+
+    pub(crate) fn figures(&self, index: usize) -> Option<&[f64]> {
+        match &self.contestants.get(index)?.outcome {
+            Outcome::Figures(figures) => Some(figures),
+            Outcome::Absent(_) | Outcome::Failed(_) => None,
+        }
+    }
+
+    /// Ours over the peer's, a round each.
+    pub(crate) fn ratios(&self, peer: usize) -> Option<Vec<f64>> {
+        let (ours, theirs) = (self.figures(0)?, self.figures(peer)?);
+        Some(ours.iter().zip(theirs).map(|(ours, theirs)| ours / theirs).collect())
+    }
+
+    pub(crate) fn peer(&self, name: &str) -> Option<usize> {
+        self.contestants.iter().position(|contestant| contestant.name == name)
+    }
+
+    /// Whether `target` holds; none when that cannot be said.
+    pub(crate) fn holds(&self, target: &Target) -> Option<bool> {
+        match target {
+            Target::Times(times, peer) => Some(Spread::of(&self.ratios(self.peer(peer)?)?)?.median <= *times),
+            Target::Faster(times, peer) => {
+                Some(Spread::of(&self.ratios(self.peer(peer)?)?)?.median <= 1.0 / times)
+            }
+            Target::AtMost(figure) => Some(Spread::of(self.figures(0)?)?.median <= *figure),
+            Target::BestPeer { times, share } => Some(self.share_within(*times)? >= *share),
+        }
+    }
+
+    /// Part of the rounds in which ours was within `times` of the best peer.
+    pub(crate) fn share_within(&self, times: f64) -> Option<f64> {
+        let ours = self.figures(0)?;
+        let peers: Vec<&[f64]> =
+            (1..self.contestants.len()).filter_map(|index| self.figures(index)).collect();
+        let best =
+            |round: usize| peers.iter().filter_map(|figures| figures.get(round)).copied().reduce(f64::min);
+        let within = ours
+            .iter()
+            .enumerate()
+            .filter(|(round, ours)| best(*round).is_some_and(|best| **ours <= best * times));
+        (!ours.is_empty() && !peers.is_empty()).then(|| within.count() as f64 / ours.len() as f64)
+    }
+}
