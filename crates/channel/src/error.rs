@@ -36,6 +36,9 @@ pub enum Error {
         "this belongs to the parent process; after fork only channels, senders and receivers can be used"
     )]
     Forked,
+    /// The message lies in the channel itself: there is no allocation to look at in place.
+    #[error("the message has no allocation; copy its bytes")]
+    NoAllocation,
     /// What was to be attached to is no channel.
     #[error("there is no channel at this place; pass the descriptor of a channel")]
     NotAChannel,
@@ -72,6 +75,12 @@ pub enum Error {
         /// Asked for.
         levels: u32,
     },
+    /// The allocation or descriptor is of another pool than the channel.
+    #[error("this belongs to another pool; allocate from the channel's own, `channel.pool()`")]
+    OtherPool,
+    /// The pool refused.
+    #[error(transparent)]
+    Pool(Box<weyr_managed::Error>),
     /// The descriptor's bytes do not make sense.
     #[error("the channel descriptor is damaged: {reason}")]
     DamagedDescriptor {
@@ -81,6 +90,35 @@ pub enum Error {
     /// This process has 65,535 handles on the channel.
     #[error("this process has too many handles on the channel; clone one instead of attaching again")]
     TooManyHandles,
+}
+
+impl From<weyr_managed::Error> for Error {
+    fn from(error: weyr_managed::Error) -> Self {
+        use weyr_managed::Error as Pool;
+        match error {
+            Pool::Stale { .. } | Pool::NotABlock { .. } | Pool::DoubleFree { .. } => Self::Stale,
+            Pool::Forked => Self::Forked,
+            Pool::Corrupt(corrupt) => Self::Corrupt(corrupt),
+            error => Self::Pool(Box::new(error)),
+        }
+    }
+}
+
+/// A send that failed, with what was to be sent.
+#[derive(Debug, thiserror::Error)]
+#[error("{error}")]
+pub struct SendError<T> {
+    /// Why.
+    #[source]
+    pub error: Error,
+    /// What was not sent.
+    pub payload: T,
+}
+
+impl<T> From<SendError<T>> for Error {
+    fn from(failed: SendError<T>) -> Self {
+        failed.error
+    }
 }
 
 impl From<AttachError> for Error {

@@ -6,11 +6,12 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use weyr_atomic::AtomicU32;
-use weyr_shared::{Actor, Awake, BlockReference, Futex, Geometry, Holder, Ring};
+use weyr_shared::{Actor, Awake, BlockReference, Futex, Geometry, Holder, MessageReference, Ring};
 
 use crate::Error;
 use crate::attached::Attached;
 use crate::host::Host;
+use crate::send::Transfer;
 
 /// Who has a block.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -88,9 +89,11 @@ impl FakePool {
         self.clock.set(self.clock.get() + time);
     }
 
-    pub(crate) fn block(&self, offset: u64, process: u16) -> FakeBlock {
+    /// A message with a block of `process`.
+    pub(crate) fn message(&self, offset: u64, process: u16) -> Transfer {
         self.shared.borrow_mut().blocks.insert(offset, (1, Owner::Process(process)));
-        FakeBlock(BlockReference { offset, generation: 1 })
+        let block = BlockReference { offset, generation: 1 };
+        Transfer(MessageReference { block, view_offset: 3, view_len: 8 })
     }
 
     pub(crate) fn owner(&self, offset: u64) -> Owner {
@@ -169,23 +172,18 @@ impl Host for FakeHost {
         self.pool.in_flight(reference).is_some()
     }
 
-    fn reference(&self, block: &FakeBlock) -> BlockReference {
-        block.0
-    }
-
-    fn begin_transfer(&self, block: &FakeBlock) -> Result<(), Error> {
+    fn begin_transfer(&self, reference: BlockReference) -> Result<(), Error> {
         let me = self.actor.process;
-        self.pool.change(block.0, Owner::Process(me), Owner::InFlight(me))
+        self.pool.change(reference, Owner::Process(me), Owner::InFlight(me))
     }
 
-    fn revert_transfer(&self, block: &FakeBlock) -> Result<(), Error> {
+    fn revert_transfer(&self, reference: BlockReference) -> Result<(), Error> {
         let me = self.actor.process;
-        self.pool.change(block.0, Owner::InFlight(me), Owner::Process(me))
+        self.pool.change(reference, Owner::InFlight(me), Owner::Process(me))
     }
 
-    fn end_transfer(&self, _block: FakeBlock) {}
-
-    fn take_transfer(&self, reference: BlockReference) -> Result<FakeBlock, Error> {
+    fn take_transfer(&self, message: &MessageReference) -> Result<FakeBlock, Error> {
+        let reference = message.block;
         let owner = self.pool.in_flight(reference).ok_or(Error::Stale)?;
         self.pool.change(reference, owner, Owner::Process(self.actor.process))?;
         Ok(FakeBlock(reference))

@@ -5,13 +5,13 @@
 
 use std::time::Duration;
 
-use weyr_shared::{Actor, BlockReference, Futex, Holder};
+use weyr_shared::{Actor, BlockReference, Futex, Holder, MessageReference};
 
 use crate::Error;
 
 /// The pool under a channel, as the protocol sees it.
 pub trait Host {
-    /// A block that this process owns; dropping it frees it.
+    /// A block that was taken from a message; dropping it frees it.
     type Block;
     /// How this process sleeps.
     type Futex: Futex;
@@ -40,27 +40,21 @@ pub trait Host {
     /// Whether the block is on its way by exactly this reference.
     fn in_flight(&self, reference: BlockReference) -> bool;
 
-    /// The reference of a block.
-    fn reference(&self, block: &Self::Block) -> BlockReference;
-
     /// Gives a block to the channel. From now on, when this process dies, it is freed if no message refers to it.
     ///
     /// # Errors
     /// The pool's, when the block is not this process's to give.
-    fn begin_transfer(&self, block: &Self::Block) -> Result<(), Error>;
+    fn begin_transfer(&self, reference: BlockReference) -> Result<(), Error>;
 
     /// Takes a block back that `begin_transfer` gave and no message was published for.
     ///
     /// # Errors
     /// The pool's, when the block is not on its way.
-    fn revert_transfer(&self, block: &Self::Block) -> Result<(), Error>;
-
-    /// Forgets a block whose message was published.
-    fn end_transfer(&self, block: Self::Block);
+    fn revert_transfer(&self, reference: BlockReference) -> Result<(), Error>;
 
     /// Makes the block of a message this process's: the instant of taking.
     ///
     /// # Errors
-    /// The pool's, when the block is not on its way by this reference.
-    fn take_transfer(&self, reference: BlockReference) -> Result<Self::Block, Error>;
+    /// The pool's, when the block is not on its way by this reference, or is shorter than the message.
+    fn take_transfer(&self, message: &MessageReference) -> Result<Self::Block, Error>;
 }

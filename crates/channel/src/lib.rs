@@ -8,6 +8,8 @@
 //! | module | concept |
 //! | --- | --- |
 //! | `host` | what a channel asks of the pool in which it lies |
+//! | `channel`, `sender`, `receiver`, `lease`, `message` | what users hold |
+//! | `pool_host` | the managed pool as that host |
 //! | `attached` | a channel as one process has it |
 //! | `walk` | how a handle finds the tail and the head |
 //! | `send`, `receive` | the steps of a message |
@@ -18,21 +20,34 @@
 
 mod attached;
 mod attributes;
+mod channel;
 mod descriptor;
 mod error;
 #[cfg(all(test, not(any(weyr_face = "loom", weyr_face = "explore"))))]
 mod fake_pool;
 mod hindrance;
 mod host;
+mod lease;
+mod message;
+mod pool_host;
 mod receive;
+mod receiver;
 mod send;
+mod sender;
+mod statistics;
 mod tally;
 mod wait;
 mod walk;
 
 pub use attributes::ChannelAttributes;
+pub use channel::Channel;
 pub use descriptor::ChannelDescriptor;
-pub use error::Error;
+pub use error::{Error, SendError};
+pub use lease::Lease;
+pub use message::{Content, Message};
+pub use receiver::Receiver;
+pub use sender::Sender;
+pub use statistics::Statistics;
 pub use wait::WaitMode;
 
 /// The protocol over any host, for models and tests; no part of the stable interface.

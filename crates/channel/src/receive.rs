@@ -318,7 +318,7 @@ impl<H: Host> Attached<H> {
     /// [`Error::Corrupt`], or the pool's: it is not on its way by this reference.
     pub fn take_block(&self, taken: &Taken) -> Result<(H::Block, MessageReference), Error> {
         let message = self.ring.reference(taken.index)?;
-        Ok((self.host.take_transfer(message.block)?, message))
+        Ok((self.host.take_transfer(&message)?, message))
     }
 
     /// Step 3: the message is done with.
@@ -352,7 +352,7 @@ mod tests {
 
     use super::*;
     use crate::fake_pool::{FakeHost, FakePool, Owner};
-    use crate::send::{Bytes, SendSide, Transfer};
+    use crate::send::{Bytes, SendSide};
 
     type Process = Attached<FakeHost>;
 
@@ -375,8 +375,7 @@ mod tests {
     }
 
     fn send_block(pool: &FakePool, process: &Process, side: &SendSide, offset: u64) {
-        let block = pool.block(offset, process.me().unwrap().process);
-        let message = Transfer { block: &block, view_offset: 3, view_len: 8 };
+        let message = pool.message(offset, process.me().unwrap().process);
         assert!(matches!(process.try_send(side, &message, Attempt::AT_ONCE), Ok(Tried::Done(()))));
     }
 

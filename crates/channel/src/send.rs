@@ -83,27 +83,18 @@ impl<H: Host> Outgoing<H> for Bytes<'_> {
     }
 }
 
-/// A block, whose ownership goes with the message.
-#[derive(Debug)]
-pub struct Transfer<'a, B> {
-    /// The block; the caller forgets it once the message is sent.
-    pub block: &'a B,
-    /// First byte that belongs to the message.
-    pub view_offset: u64,
-    /// Bytes that belong to the message.
-    pub view_len: u64,
-}
+/// A block, whose ownership goes with the message; the caller forgets it once the message is sent.
+#[derive(Debug, Clone, Copy)]
+pub struct Transfer(pub MessageReference);
 
-impl<H: Host> Outgoing<H> for Transfer<'_, H::Block> {
+impl<H: Host> Outgoing<H> for Transfer {
     fn fill(&self, host: &H, ring: &Ring, index: u32) -> Result<(), Error> {
-        let block = host.reference(self.block);
-        let message = MessageReference { block, view_offset: self.view_offset, view_len: self.view_len };
-        ring.write_reference(index, &message)?;
-        host.begin_transfer(self.block)
+        ring.write_reference(index, &self.0)?;
+        host.begin_transfer(self.0.block)
     }
 
     fn take_back(&self, host: &H) -> Result<(), Error> {
-        host.revert_transfer(self.block)
+        host.revert_transfer(self.0.block)
     }
 
     fn bytes_copied(&self) -> u64 {
@@ -390,10 +381,6 @@ mod tests {
         }
     }
 
-    fn transfer<B>(block: &B) -> Transfer<'_, B> {
-        Transfer { block, view_offset: 0, view_len: 8 }
-    }
-
     #[test]
     fn messages_arrive_in_order_at_every_capacity() {
         for capacity in 1..5 {
@@ -489,15 +476,15 @@ mod tests {
         let pool = FakePool::new(2);
         let (slow, receiver) = (pool.process(1), pool.process(2));
         let (from, to) = (SendSide::default(), ReceiveSide::default());
-        let block = pool.block(64, 1);
+        let message = pool.message(64, 1);
         let lost = claim(&slow, &from);
-        slow.fill(lost, &transfer(&block)).unwrap();
+        slow.fill(lost, &message).unwrap();
         assert_eq!(pool.owner(64), Owner::InFlight(1));
         assert_eq!(receive(&receiver, &to), None);
         pool.pass(POLLING_PATIENCE);
         assert_eq!(receive(&receiver, &to), None);
         assert!(!slow.publish(lost).unwrap());
-        slow.lose_turn(&from, lost, &transfer(&block)).unwrap();
+        slow.lose_turn(&from, lost, &message).unwrap();
         assert_eq!(pool.owner(64), Owner::Process(1));
         assert_eq!(slow.ring.references().count(), 0);
     }
@@ -506,8 +493,8 @@ mod tests {
     fn a_block_that_is_not_the_senders_to_give_costs_only_a_position() {
         let pool = FakePool::new(2);
         let (process, from, to) = (pool.process(1), SendSide::default(), ReceiveSide::default());
-        let block = pool.block(64, 5);
-        let tried = process.try_send(&from, &transfer(&block), Attempt::AT_ONCE);
+        let message = pool.message(64, 5);
+        let tried = process.try_send(&from, &message, Attempt::AT_ONCE);
         assert_eq!(tried.err(), Some(Error::Stale));
         assert!(send(&process, &from, 1) && send(&process, &from, 2));
         assert_eq!(receive(&process, &to), Some((1, false)));
@@ -518,9 +505,9 @@ mod tests {
         let pool = FakePool::new(2);
         let (dying, other) = (pool.process(1), pool.process(2));
         let (from, to) = (SendSide::default(), ReceiveSide::default());
-        let block = pool.block(64, 1);
+        let message = pool.message(64, 1);
         let claimed = claim(&dying, &SendSide::default());
-        dying.fill(claimed, &transfer(&block)).unwrap();
+        dying.fill(claimed, &message).unwrap();
         pool.kill(1);
         assert!(send(&other, &from, 2));
         assert_eq!(receive(&other, &to), None);

@@ -15,7 +15,7 @@ const STOP: u64 = u64::MAX;
 fn send_numbers(ring: &Ring, sender: u16, count: u64, mode: WaitMode) {
     let (channel, side) = (plain::attached(ring, sender), SendSide::default());
     for number in 0..count {
-        let message = (u64::from(sender) << 32 | number).to_ne_bytes();
+        let message = (u64::from(sender) << 32 | number).to_le_bytes();
         channel.send_until(&side, &Bytes(&message), mode, None).unwrap();
     }
 }
@@ -28,7 +28,7 @@ fn receive_until_stopped(ring: &Ring, receiver: u16, mode: WaitMode, state: Slot
         let mut message = [0; 8];
         channel.read_bytes(&taken, &mut message).unwrap();
         channel.release(taken).unwrap();
-        match u64::from_ne_bytes(message) {
+        match u64::from_le_bytes(message) {
             STOP => return received,
             number => received.push(number),
         }
@@ -38,7 +38,7 @@ fn receive_until_stopped(ring: &Ring, receiver: u16, mode: WaitMode, state: Slot
 fn stop(ring: &Ring, receivers: u16) {
     let (channel, side) = (plain::attached(ring, 0), SendSide::default());
     for _ in 0..receivers {
-        channel.send_until(&side, &Bytes(&STOP.to_ne_bytes()), WaitMode::Adaptive, None).unwrap();
+        channel.send_until(&side, &Bytes(&STOP.to_le_bytes()), WaitMode::Adaptive, None).unwrap();
     }
 }
 
@@ -95,7 +95,7 @@ fn leases_that_are_kept_do_not_stop_the_others() {
     let (channel, side, kept) = (plain::attached(&ring, 15), SendSide::default(), ReceiveSide::default());
     let leases: Vec<_> = (0..3_u64)
         .map(|number| {
-            channel.send_until(&side, &Bytes(&number.to_ne_bytes()), WaitMode::Spin, None).unwrap();
+            channel.send_until(&side, &Bytes(&number.to_le_bytes()), WaitMode::Spin, None).unwrap();
             channel.take_until(&kept, SlotState::Leased, WaitMode::Spin, None).unwrap()
         })
         .collect();
@@ -109,7 +109,7 @@ fn leases_that_are_kept_do_not_stop_the_others() {
     for (number, lease) in leases.into_iter().enumerate() {
         let mut message = [0; 8];
         channel.read_bytes(&lease, &mut message).unwrap();
-        assert_eq!(u64::from_ne_bytes(message), number as u64);
+        assert_eq!(u64::from_le_bytes(message), number as u64);
         channel.release(lease).unwrap();
     }
 }

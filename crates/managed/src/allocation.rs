@@ -58,7 +58,7 @@ impl Allocation {
     }
 
     #[inline]
-    fn attachment(&self) -> Result<&Arc<Attachment>, Error> {
+    pub(crate) fn attachment(&self) -> Result<&Arc<Attachment>, Error> {
         match &self.attachment {
             Some(attachment) if self.nonce == fork::nonce() => Ok(attachment),
             _ => Err(Error::Forked),
@@ -143,13 +143,19 @@ impl Allocation {
 
     fn become_shared(mut self, state: BlockState) -> Result<Published, Error> {
         let attachment = self.attachment()?;
-        let process = attachment.session()?.actor.process;
+        let process = attachment.membership()?.actor.process;
         let owned = |word: BlockWord| word.state() == BlockState::Alloc && word.actor() == process;
         let change = |word: BlockWord| owned(word).then_some(word.with(state, 0));
         let changed = attachment.heap.change_block(self.reference, change);
         changed.map_err(|error| explain(error, self.reference, "publishing it"))?;
         let attachment = self.attachment.take().ok_or(Error::Forked)?;
-        Ok(Published::original(attachment, self.reference, self.bytes, state == BlockState::Frozen, self.cooperative))
+        Ok(Published::original(
+            attachment,
+            self.reference,
+            self.bytes,
+            state == BlockState::Frozen,
+            self.cooperative,
+        ))
     }
 
     /// Forgets it without freeing, for who has changed its word.

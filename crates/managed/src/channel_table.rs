@@ -4,6 +4,8 @@
 //! before the block becomes a channel. An entry whose block is no channel (any more) is a leftover of a death and is
 //! taken by whoever needs it; so no step needs a log.
 
+use std::sync::Arc;
+
 use weyr_atomic::Ordering;
 use weyr_shared::BlockReference;
 
@@ -57,7 +59,10 @@ impl Attachment {
     fn enter(&self, reference: BlockReference) -> Result<(), Error> {
         let start = self.heap.geometry.offsets.channels;
         for index in 0..self.heap.channels.len() as u64 {
-            self.heap.backing.metadata(start + index * 8, 8).map_err(Error::os("backing the channel table"))?;
+            self.heap
+                .backing
+                .metadata(start + index * 8, 8)
+                .map_err(Error::os("backing the channel table"))?;
             let word = &self.heap.channels[index as usize];
             let seen = word.load(Ordering::Acquire);
             let taken = seen != 0 && self.entry_block(seen).is_some_and(|(block, _)| is_becoming(block.seen));
@@ -67,6 +72,14 @@ impl Attachment {
             }
         }
         Err(Error::TableFull { table: "channel entries", limit: self.heap.geometry.shape.channel_limit })
+    }
+
+    /// Frees the memory of a channel. Commit point: the block's word.
+    pub(crate) fn free_channel(self: &Arc<Self>, reference: BlockReference) -> Result<(), Error> {
+        let allowed = |word: BlockWord| word.state() == BlockState::Channel;
+        self.free_shared(reference, allowed, "freeing the channel")?;
+        self.erase(reference);
+        Ok(())
     }
 
     /// Empties the entry of a block that is no channel any more.
@@ -94,7 +107,7 @@ impl Pool {
     /// # Errors
     /// [`Error::TableFull`], [`Error::Forked`], [`Error::WrongState`] for one that is not this process's; the
     /// allocation comes back.
-    pub fn make_channel(&self, allocation: Allocation) -> Result<ChannelBlock, (Error, Allocation)> {
+    pub fn make_channel(&self, allocation: Allocation) -> Result<ChannelBlock, Box<(Error, Allocation)>> {
         let reference = allocation.reference();
         let made = self.actor().and_then(|actor| {
             self.attachment().enter(reference)?;
@@ -109,7 +122,7 @@ impl Pool {
                 let _forked_in_between = self.end_transfer(allocation);
                 Ok(block)
             }
-            Err(error) => Err((error, allocation)),
+            Err(error) => Err(Box::new((error, allocation))),
         }
     }
 
@@ -137,9 +150,6 @@ impl Pool {
     /// # Errors
     /// As [`channel_block`](Self::channel_block).
     pub fn free_channel(&self, reference: BlockReference) -> Result<(), Error> {
-        let allowed = |word: BlockWord| word.state() == BlockState::Channel;
-        self.attachment().free_shared(reference, allowed, "freeing the channel")?;
-        self.attachment().erase(reference);
-        Ok(())
+        self.attachment().free_channel(reference)
     }
 }

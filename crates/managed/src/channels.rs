@@ -4,13 +4,17 @@
 //! here.
 
 use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
 
 use weyr_shared::{Actor, BlockReference, Corrupt, KernelFutex, Ring, RingOpenError};
 
+use crate::Error;
 use crate::attachment::Attachment;
 use crate::channel_table::ChannelBlock;
 use crate::heap::recovery::Channels;
 use crate::heap::verify::{Finding, Mode, Verification};
+use crate::heap::word::BlockState;
+use crate::transfer::landed;
 
 /// Every channel of an attached pool.
 #[derive(Debug, Clone, Copy)]
@@ -24,6 +28,45 @@ impl Attachment {
     fn ring(&self, block: ChannelBlock) -> Result<Ring, RingOpenError> {
         let region = self.data.part(block.reference.offset, block.bytes)?;
         Ring::open(&region, block.reference)
+    }
+
+    /// Attaches this process to a channel; then makes sure that it is still one.
+    fn attach_to(&self, ring: &Ring, block: ChannelBlock) -> Result<Actor, Error> {
+        let me = self.membership()?.actor;
+        let gone = Error::NotABlock { offset: block.reference.offset };
+        ring.attach(me).map_err(|_| gone.clone())?;
+        let found = self.heap.locate(block.reference);
+        if found.is_ok_and(|found| found.seen.state() == BlockState::Channel) {
+            return Ok(me);
+        }
+        let _changes_nothing_where_the_channel_was_replaced = ring.detach(me);
+        Err(gone)
+    }
+
+    /// Empties channels that were destroyed, and frees those to which nobody is attached: what users do when they
+    /// detach, for those that died before.
+    pub(crate) fn free_destroyed_channels(self: &Arc<Self>) {
+        for block in self.channel_blocks() {
+            let Ok(ring) = self.ring(block) else { continue };
+            if !ring.is_destroyed() {
+                continue;
+            }
+            let Ok(me) = self.attach_to(&ring, block) else { continue };
+            let drained = ring.drain(me.into(), |reference| self.free_message(reference, me.process));
+            if let Err(corrupt) = drained {
+                tracing::warn!(%corrupt, "a damaged channel was emptied as far as it could be");
+            }
+            if ring.detach(me) == Ok(true) {
+                let _another_was_first = self.free_channel(block.reference);
+            }
+        }
+    }
+
+    fn free_message(self: &Arc<Self>, reference: BlockReference, process: u16) {
+        let taken = self.heap.change_block(reference, |word| landed(word, process));
+        if taken.is_ok_and(|was| was.state() == BlockState::InFlightAlloc) {
+            Arc::clone(self).free_own(reference);
+        }
     }
 
     /// The heap's invariants, and those between channels and blocks.
@@ -86,15 +129,26 @@ impl Attachment {
 }
 
 impl Channels for PoolChannels<'_> {
-    fn repair(&self, actor: Actor, still_dead: &dyn Fn() -> bool, in_flight: &dyn Fn(BlockReference) -> bool) {
+    fn repair(
+        &self,
+        actor: Actor,
+        still_dead: &dyn Fn() -> bool,
+        in_flight: &dyn Fn(BlockReference) -> bool,
+    ) {
         for block in self.0.channel_blocks() {
             let Ok(ring) = self.0.ring(block) else {
-                tracing::warn!(offset = block.reference.offset, "a channel that cannot be opened is not repaired");
+                tracing::warn!(
+                    offset = block.reference.offset,
+                    "a channel that cannot be opened is not repaired"
+                );
                 continue;
             };
+            // Attached, so that nobody frees the channel while it is repaired; who finds it freed has nothing to do.
+            let Ok(me) = self.0.attach_to(&ring, block) else { continue };
             if let Err(corrupt) = ring.repair(actor, still_dead, in_flight, &KernelFutex) {
                 tracing::warn!(%corrupt, "a damaged channel was repaired as far as it could be");
             }
+            let _freed_by_the_next_step_of_recovery = ring.detach(me);
         }
     }
 

@@ -59,12 +59,12 @@ pub(crate) fn create(attributes: &PoolAttributes) -> Result<Attachment, Error> {
     heap.backing.note_metadata(first);
     let data = data_of(&region, &heap.geometry)?;
     let attachment = Attachment::new(heap, data, object, attributes.name.clone(), path);
-    if attributes.commit || attributes.prefault {
-        if let Err(error) = commit(&attachment, attributes.prefault) {
-            // Nobody has it yet, so nothing of it is kept.
-            attachment.unlink()?;
-            return Err(error);
-        }
+    if (attributes.commit || attributes.prefault)
+        && let Err(error) = commit(&attachment, attributes.prefault)
+    {
+        // Nobody has it yet, so nothing of it is kept.
+        attachment.unlink()?;
+        return Err(error);
     }
     Ok(attachment)
 }

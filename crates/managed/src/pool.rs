@@ -67,7 +67,7 @@ impl Pool {
     /// Source: Dragon managed memory, `dragon_memory_pool_create`.
     pub fn create(attributes: &PoolAttributes) -> Result<Pool, Error> {
         let attachment = creation::create(attributes)?;
-        attachment.session()?;
+        attachment.membership()?;
         Ok(Pool::register(attachment))
     }
 
@@ -93,7 +93,7 @@ impl Pool {
             return Ok(pool);
         }
         let attachment = creation::attach(object, path, Access::ReadWrite)?;
-        attachment.session()?;
+        attachment.membership()?;
         let pool = Pool::register(attachment);
         pool.reap_unlocked();
         Ok(pool)
@@ -228,7 +228,7 @@ impl Pool {
     /// # Errors
     /// What joining gives, [`Error::TableFull`] above all.
     pub fn actor(&self) -> Result<Actor, Error> {
-        Ok(self.attachment().session()?.actor)
+        Ok(self.attachment().membership()?.actor)
     }
 
     /// Process slots that it has.
@@ -258,6 +258,7 @@ impl Pool {
         let recovered = attachment.with_lane(|own, _| {
             attachment.heap.recover_dead(own, &attachment.liveness(), &attachment.channels())
         });
+        attachment.free_destroyed_channels();
         recovered.unwrap_or_default()
     }
 

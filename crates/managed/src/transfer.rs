@@ -41,7 +41,9 @@ impl Pool {
     /// [`Error::WrongState`] when it is not in flight from this process.
     pub fn revert_transfer(&self, reference: BlockReference) -> Result<(), Error> {
         let process = self.actor()?.process;
-        self.change(reference, "taking it back", |word| landed(word, process).filter(|_| word.actor() == process))
+        self.change(reference, "taking it back", |word| {
+            landed(word, process).filter(|_| word.actor() == process)
+        })
     }
 
     /// Takes the block of a message of `bytes` bytes. Commit point: its word, the instant of taking.
@@ -93,7 +95,7 @@ impl Pool {
 }
 
 /// What a word in flight becomes when `process` takes it.
-fn landed(word: BlockWord, process: u16) -> Option<BlockWord> {
+pub(crate) fn landed(word: BlockWord, process: u16) -> Option<BlockWord> {
     let state = word.state().landed()?;
     Some(word.with(state, if state == BlockState::Alloc { process } else { 0 }))
 }

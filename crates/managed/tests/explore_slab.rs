@@ -97,10 +97,13 @@ fn bereft(world: &World) {
 /// Allocates what the dead left, and once `others` are through one block more: it is told of every free.
 fn adopter(world: &World, process: usize, others: &[usize]) {
     let mut own = world.lane(process);
-    wait_until("a page without owner", || world.steps().page(0).state() == PageState::Orphan || world.is_over(0));
+    wait_until("a page without owner", || {
+        world.steps().page(0).state() == PageState::Orphan || world.is_over(0)
+    });
     world.alloc(&mut own, TWO);
     wait_until("the others are through", || others.iter().all(|&other| world.is_over(other)));
-    let told = world.steps().page(0).is_slab_of(process as u16) && !others[1..].iter().any(|&other| is_dead(other));
+    let told =
+        world.steps().page(0).is_slab_of(process as u16) && !others[1..].iter().any(|&other| is_dead(other));
     assert!(world.alloc(&mut own, TWO).is_some() || !told, "the adopter was not told of a free");
     world.finish(process);
 }

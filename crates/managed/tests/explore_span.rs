@@ -63,7 +63,8 @@ fn a_claim_or_free_that_dies_is_finished_by_any_number() {
     for (tso, buffers) in [(false, ""), (true, "; TSO")] {
         let name = format!("span: claim or free dies, a helper, a second claimer{buffers}");
         holds(dying(&name, &[0], &[0]).tso(tso).max_states(most));
-        let name = format!("span: claim or free dies, two helpers of which one dies, a second claimer{buffers}");
+        let name =
+            format!("span: claim or free dies, two helpers of which one dies, a second claimer{buffers}");
         holds(dying(&name, &[0, 2], &[0, 0]).tso(tso).max_states(most));
     }
 }
@@ -79,9 +80,15 @@ fn alone(name: &str) -> Model<World> {
 
 #[test]
 fn a_page_left_after_one_look_stays_claimed() {
-    holds(alone("span: claim or free dies, two helpers of which one dies").max_states(bound(300_000, 20_000_000)));
+    holds(
+        alone("span: claim or free dies, two helpers of which one dies")
+            .max_states(bound(300_000, 20_000_000)),
+    );
     without(Fault::PageSeenClean, || {
-        fails(alone("span: a page is left after one look"), &["nothing is left half done", "actors are lanes in use"]);
+        fails(
+            alone("span: a page is left after one look"),
+            &["nothing is left half done", "actors are lanes in use"],
+        );
     });
 }
 
@@ -184,6 +191,8 @@ fn no_reference_is_issued_twice_over_the_lives_of_a_page() {
     };
     holds(lives("generations: slabs of one and of four pages, and spans"));
     for step in [Fault::GenerationBase, Fault::BaseOfEveryPage] {
-        without(step, || fails(lives(&format!("generations: without {step:?}")), &["issued twice", "never return"]));
+        without(step, || {
+            fails(lives(&format!("generations: without {step:?}")), &["issued twice", "never return"])
+        });
     }
 }

@@ -31,15 +31,22 @@ pub enum Wait {
     Interrupted,
 }
 
-/// The most words for one call of futex_waitv(2).
-const MOST_WORDS: usize = 128;
-
 /// How long one word is slept on where only one at a time can be.
 const SLICE: Duration = Duration::from_millis(1);
 
 /// Sleeps while `word` holds `expected`, until woken or until `deadline` (without one: for as long as it takes).
 ///
 /// A deadline in the past gives [`Wait::TimedOut`], or [`Wait::Changed`] if that is so.
+///
+/// ```
+/// use weyr_atomic::{AtomicU32, Ordering};
+/// use weyr_sys::futex::{Wait, wait, wake};
+///
+/// let word = AtomicU32::new(0);
+/// word.store(1, Ordering::Release);
+/// assert_eq!(wake(&word, 1), 0);
+/// assert_eq!(wait(&word, 0, None), Wait::Changed);
+/// ```
 pub fn wait(word: &AtomicU32, expected: u32, deadline: Option<Instant>) -> Wait {
     face::wait(word, expected, deadline)
 }
@@ -60,8 +67,7 @@ pub fn wait_any(words: &[(&AtomicU32, u32)], deadline: Option<Instant>) -> Wait 
     if words.is_empty() {
         return Wait::Changed;
     }
-    let together = if words.len() <= MOST_WORDS { face::wait_together(words, deadline) } else { None };
-    together.unwrap_or_else(|| wait_in_turns(words, deadline))
+    face::wait_together(words, deadline).unwrap_or_else(|| wait_in_turns(words, deadline))
 }
 
 /// The fallback of [`wait_any`]: one word at a time, round robin.
@@ -78,4 +84,44 @@ fn wait_in_turns(words: &[(&AtomicU32, u32)], deadline: Option<Instant>) -> Wait
         }
     }
     Wait::Changed
+}
+
+#[cfg(all(test, not(any(weyr_face = "loom", weyr_face = "explore"))))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn in_turns_a_change_of_any_word_is_seen() {
+        let words: [AtomicU32; 3] = Default::default();
+        for (chosen, word) in words.iter().enumerate() {
+            std::thread::scope(|scope| {
+                scope.spawn(|| {
+                    let pairs: Vec<_> = words.iter().map(|word| (word, 0)).collect();
+                    while words[chosen].load(Ordering::Acquire) == 0 {
+                        assert!(matches!(wait_in_turns(&pairs, None), Wait::Woken | Wait::Changed));
+                    }
+                });
+                // A slice or more goes by: the words have turns.
+                while wake(word, 1) == 0 {
+                    std::thread::yield_now();
+                }
+                word.store(1, Ordering::Release);
+                wake(word, 1);
+            });
+            word.store(0, Ordering::Release);
+        }
+    }
+
+    #[test]
+    fn in_turns_a_deadline_ends_the_wait_and_a_change_prevents_it() {
+        let words: [AtomicU32; 2] = Default::default();
+        let pairs = [(&words[0], 0), (&words[1], 0)];
+        assert_eq!(wait_in_turns(&pairs, Some(Instant::now())), Wait::TimedOut);
+        let later = Instant::now() + 5 * SLICE;
+        assert_eq!(wait_in_turns(&pairs, Some(later)), Wait::TimedOut);
+        assert!(Instant::now() >= later);
+        words[1].store(1, Ordering::Release);
+        assert_eq!(wait_in_turns(&pairs, None), Wait::Changed);
+        assert_eq!(wait_in_turns(&pairs, Some(Instant::now())), Wait::Changed);
+    }
 }

@@ -109,3 +109,57 @@ pub(crate) fn free_bytes_of(status: &rustix::fs::StatVfs) -> u64 {
 pub fn online_cpus() -> usize {
     std::thread::available_parallelism().map_or(1, usize::from)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::process::Command;
+
+    #[test]
+    fn the_hash_is_the_published_one() {
+        // Test vectors of FNV-1a, 64 bits.
+        assert_eq!(hash_of(b""), 0xcbf2_9ce4_8422_2325);
+        assert_eq!(hash_of(b"a"), 0xaf63_dc4c_8601_ec8c);
+        assert_eq!(hash_of(b"foobar"), 0x8594_4171_f739_67e8);
+    }
+
+    #[test]
+    fn the_host_is_the_boot_unless_the_environment_names_it() {
+        match std::env::var(HOST_ID_VARIABLE) {
+            Ok(name) => assert_eq!(id(), hash_of(name.as_bytes())),
+            Err(_) => {
+                let boot = std::fs::read(IDENTITY_FILES[0]).expect("Linux draws a boot id");
+                assert_eq!((id(), id()), (hash_of(&boot), hash_of(&boot)));
+                assert!(again_under_the_name("elsewhere"));
+            }
+        }
+    }
+
+    fn again_under_the_name(name: &str) -> bool {
+        let test = "host::tests::the_host_is_the_boot_unless_the_environment_names_it";
+        let program = std::env::current_exe().expect("this program has a path");
+        let run = Command::new(program).args(["--exact", test]).env(HOST_ID_VARIABLE, name).output();
+        run.expect("it runs").status.success()
+    }
+
+    #[test]
+    fn every_source_of_randomness_differs_each_time() {
+        for source in [random_from_kernel, random_from_device, || Some(random_from_circumstances())] {
+            let drawn = [source(), source()];
+            assert!(drawn[0].is_some() && drawn[0] != drawn[1], "{drawn:?}");
+            assert!(drawn.iter().flatten().all(|bits| bits >> 64 != bits & u128::from(u64::MAX)));
+        }
+    }
+
+    #[test]
+    fn a_directory_that_is_not_there_has_no_room() {
+        assert_eq!(free_bytes(Path::new("/nowhere/at/all")), Err(Errno::NOENT));
+        assert!(free_bytes(Path::new("/dev/shm")).is_ok_and(|free| free > 0));
+    }
+
+    #[test]
+    fn there_is_a_processor_and_a_user() {
+        assert!(online_cpus() >= 1);
+        assert_eq!(user_id(), rustix::process::geteuid().as_raw());
+    }
+}

@@ -54,6 +54,16 @@ impl Mapping {
     /// `INVAL`: `len` is 0 or more than the address space. `ACCESS`: the object was not opened for `access`, or is
     /// sealed against writing. `NOMEM`: no address range of that size is left, `RLIMIT_AS` included
     /// (see [`largest_window`](crate::address_space::largest_window)). `NODEV`: the file system cannot map.
+    ///
+    /// ```
+    /// use weyr_sys::{address_space::largest_window, mapping::Mapping, object::{Access, Object}};
+    ///
+    /// let pool = Object::memory("pool")?;
+    /// pool.set_len(1 << 20)?;
+    /// let window = Mapping::shared(&pool, largest_window(1 << 40) as usize, Access::ReadWrite)?;
+    /// assert!(window.len() > 1 << 20);
+    /// # Ok::<(), weyr_sys::Errno>(())
+    /// ```
     pub fn shared(object: &Object, len: usize, access: Access) -> Result<Mapping, Errno> {
         let protection = match access {
             Access::ReadOnly => ProtFlags::READ,
@@ -200,4 +210,24 @@ fn mappable(len: usize) -> Result<usize, Errno> {
 /// The range is ours and aligned, so a kernel that calls the request invalid does not know the advice.
 fn populate_error(error: Errno) -> Errno {
     if matches!(error, Errno::INVAL | Errno::NOSYS) { Errno::OPNOTSUPP } else { error }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_kernel_that_cannot_populate_is_told_from_a_full_file_system() {
+        assert_eq!(populate_error(Errno::INVAL), Errno::OPNOTSUPP);
+        assert_eq!(populate_error(Errno::NOSYS), Errno::OPNOTSUPP);
+        assert_eq!(populate_error(Errno::FAULT), Errno::FAULT);
+    }
+
+    #[test]
+    fn a_range_is_widened_to_whole_pages() {
+        let mapping = Mapping::anonymous(4 * page_size()).expect("mapped");
+        let (address, len) = mapping.whole_pages(&(page_size() + 1..page_size() + 2));
+        assert_eq!(address as usize, mapping.as_ptr() as usize + page_size());
+        assert_eq!(len, 2);
+    }
 }

@@ -10,12 +10,17 @@
 //! make the fork of the C library wait for a lock that is being taken, and in the child close and unmap what is left
 //! of one (a fork inside a signal handler that interrupted the taking).
 //!
+//! A stacked file system (overlayfs) maps another description than the one that was opened, and the lock would be
+//! lost with the descriptor; that is found out by trying, and there the descriptor is kept open. Then closing all
+//! descriptors drops the lock, and a forked child keeps it for as long as it lives and does not exec.
+//!
 //! What it does not do: a child made by clone(2) directly, at that instant, can keep the lock for its own lifetime; so
 //! a held lock is a hint, to be judged together with [`process::standing`](crate::process::standing). A network file
 //! system may give up locks.
 
 use crate::at_fork;
 use crate::fork;
+use crate::host;
 use crate::mapping::{Mapping, page_size};
 use crate::object::{Access, Object};
 use crate::private_word::PrivateWord;
@@ -30,6 +35,8 @@ use std::os::fd::{AsFd, AsRawFd};
 #[derive(Debug)]
 pub struct Presence {
     _page: Mapping,
+    /// Present only where a mapping does not keep the lock.
+    _descriptor: Option<Object>,
     byte: u64,
 }
 
@@ -47,18 +54,30 @@ impl Presence {
 /// `NOENT`: `/proc` is not mounted. `ACCESS`: this user may not write to the object. `OVERFLOW`: no file has that
 /// byte. `NOMEM`: no memory for the handlers, or no address range for a page. `NOLCK`: the file system has no locks.
 /// Nothing is held after an error.
+///
+/// ```
+/// use weyr_sys::{object::Object, presence};
+///
+/// let pool = Object::memory("pool")?;
+/// let slot = presence::acquire(&pool, 3)?.expect("nobody has taken slot 3");
+/// assert!(presence::acquire(&pool, 3)?.is_none());
+/// drop(slot);
+/// assert!(!presence::is_held(&pool, 3)?);
+/// # Ok::<(), weyr_sys::Errno>(())
+/// ```
 pub fn acquire(object: &Object, byte: u64) -> Result<Option<Presence>, Errno> {
     if !at_fork::register() {
         return Err(Errno::NOMEM);
     }
     let _taking = Taking::begin();
     let own = object.reopen(Access::ReadWrite)?;
-    IN_HAND_DESCRIPTOR.store(in_hand_descriptor(&own));
-    let presence = lock_and_map(&own, byte);
-    IN_HAND_PAGE.store(0);
-    IN_HAND_DESCRIPTOR.store(0);
-    drop(own);
-    presence
+    let _in_hand = InHand::take(&own);
+    if !try_lock(&own, byte)? {
+        return Ok(None);
+    }
+    let page = map_in_hand(&own)?;
+    let descriptor = if mapping_keeps_locks(object)? { None } else { Some(own) };
+    Ok(Some(Presence { _page: page, _descriptor: descriptor, byte }))
 }
 
 /// Whether anybody, this process included, holds the byte `byte` of `object`. Does not block.
@@ -71,15 +90,43 @@ pub fn is_held(object: &Object, byte: u64) -> Result<bool, Errno> {
     Ok(i32::from(lock.l_type) != libc::F_UNLCK)
 }
 
-fn lock_and_map(own: &Object, byte: u64) -> Result<Option<Presence>, Errno> {
-    if !try_lock(own, byte)? {
-        return Ok(None);
-    }
+fn map_in_hand(own: &Object) -> Result<Mapping, Errno> {
     let page = Mapping::untouchable(own, page_size())?;
     IN_HAND_PAGE.store(page.as_ptr() as usize as u64);
     page.dont_fork()?;
-    Ok(Some(Presence { _page: page, byte }))
+    IN_HAND_PAGE.store(0);
+    Ok(page)
 }
+
+/// The last file system of which [`try_mapping_keeps_locks`] was true: its number plus 1; 0: none yet.
+static KEEPS_LOCKS: PrivateWord = PrivateWord::new(0);
+
+fn mapping_keeps_locks(object: &Object) -> Result<bool, Errno> {
+    let file_system = object.identity()?.device.wrapping_add(1);
+    if KEEPS_LOCKS.load() == file_system {
+        return Ok(true);
+    }
+    let keeps = try_mapping_keeps_locks(object)?;
+    if keeps {
+        KEEPS_LOCKS.store(file_system);
+    }
+    Ok(keeps)
+}
+
+/// Locks a byte that nobody else uses, maps, closes, and looks whether the lock is still there.
+fn try_mapping_keeps_locks(object: &Object) -> Result<bool, Errno> {
+    let trial = object.reopen(Access::ReadWrite)?;
+    let byte = TRIAL_BYTES | (host::random_u128() as u64 >> 2 & !1);
+    if !try_lock(&trial, byte)? {
+        return Ok(false);
+    }
+    let _page = Mapping::untouchable(&trial, page_size())?;
+    drop(trial);
+    is_held(object, byte)
+}
+
+/// Where the bytes for trials begin: the upper half of all offsets, of which each trial draws one at random.
+const TRIAL_BYTES: u64 = 1 << 62;
 
 fn try_lock(own: &Object, byte: u64) -> Result<bool, Errno> {
     match ask(own, libc::F_OFD_SETLK, &mut write_lock_on(byte)?) {
@@ -127,8 +174,21 @@ static IN_HAND_PAGE: PrivateWord = PrivateWord::new(0);
 
 const FORKS: u64 = 1 << 31;
 
-fn in_hand_descriptor(own: &Object) -> u64 {
-    u64::from(own.as_fd().as_raw_fd().unsigned_abs()) + 1
+/// The description that is being locked, as a forked child must find it; let go when dropped.
+struct InHand;
+
+impl InHand {
+    fn take(own: &Object) -> InHand {
+        IN_HAND_DESCRIPTOR.store(u64::from(own.as_fd().as_raw_fd().unsigned_abs()) + 1);
+        InHand
+    }
+}
+
+impl Drop for InHand {
+    fn drop(&mut self) {
+        IN_HAND_PAGE.store(0);
+        IN_HAND_DESCRIPTOR.store(0);
+    }
 }
 
 /// The turn of this thread to take a lock; it ends when dropped.

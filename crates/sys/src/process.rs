@@ -43,15 +43,17 @@ thread_local! {
 
 /// This process. After the first call in a thread it costs three loads; a forked child finds its own identity.
 ///
-/// Where `/proc` is missing or belongs to another pid namespace, `start_time` and `pid_namespace` are 0, and others
-/// cannot judge this process by them.
+/// Where `/proc` is missing or belongs to another pid namespace, or no descriptor is left to read it, `start_time` and
+/// `pid_namespace` are 0, others cannot judge this process by them, and the next call asks again.
 pub fn current() -> Identity {
     let nonce = fork::nonce();
     match CURRENT.get() {
         Some((known, identity)) if known == nonce => identity,
         _ => {
             let identity = read_current();
-            CURRENT.set(Some((nonce, identity)));
+            if identity.pid_namespace != 0 {
+                CURRENT.set(Some((nonce, identity)));
+            }
             identity
         }
     }
@@ -63,9 +65,9 @@ fn read_current() -> Identity {
     if !procfs_is_of_this_namespace(pid) {
         return nobody;
     }
-    match Stat::read("/proc/self/stat") {
-        Ok(stat) => Identity { pid, start_time: stat.start_time, pid_namespace: namespaces() },
-        Err(_) => nobody,
+    match (Stat::read("/proc/self/stat"), namespaces()) {
+        (Err(_), _) | (_, 0) => nobody,
+        (Ok(stat), pid_namespace) => Identity { pid, start_time: stat.start_time, pid_namespace },
     }
 }
 
@@ -99,6 +101,15 @@ fn namespace_inode(kind: &str) -> u64 {
 ///   no other thread of it is left. A zombie first thread alone is no proof.
 /// - `Alive` otherwise, also when all we know is that the pid exists: kill(2) answers `PERM`, and `/proc` hides it.
 /// - A process that is known without a start time is `Gone` when its pid is, and `Unknown` otherwise.
+///
+/// ```
+/// use weyr_sys::process::{Identity, Standing, current, standing};
+///
+/// let me = current();
+/// assert_eq!(standing(&me), Standing::Alive);
+/// let earlier = Identity { start_time: me.start_time - 1, ..me };
+/// assert_eq!(standing(&earlier), Standing::Gone);
+/// ```
 pub fn standing(identity: &Identity) -> Standing {
     let me = current();
     if me.pid_namespace == 0 || identity.pid_namespace != me.pid_namespace {
@@ -122,11 +133,15 @@ fn judge(identity: &Identity, stat: Result<Stat, Errno>, exists: impl FnOnce() -
     }
 }
 
-/// A process of that pid exists; one of another user counts (`PERM`). Nothing else than `SRCH` is proof of absence,
-/// except a number that no process can have.
+/// A process of that pid exists; no process has a number that does not fit.
 fn exists(pid: u32) -> bool {
     let pid = i32::try_from(pid).ok().and_then(Pid::from_raw);
-    pid.is_some_and(|pid| test_kill_process(pid) != Err(Errno::SRCH))
+    pid.is_some_and(|pid| shows_existence(test_kill_process(pid)))
+}
+
+/// What kill(2) answers for a process of another user (`PERM`) shows that there is one; only `SRCH` shows absence.
+fn shows_existence(answer: Result<(), Errno>) -> bool {
+    answer != Err(Errno::SRCH)
 }
 
 /// The short name of a process of this pid namespace (15 bytes at most); `None` when there is none to be seen.
@@ -190,6 +205,13 @@ mod tests {
         for pid in [0, u32::MAX, 1 << 31] {
             assert_eq!(standing(&Identity { pid, ..me }), Standing::Gone);
         }
+    }
+
+    #[test]
+    fn a_process_that_may_not_be_signalled_exists() {
+        assert!(shows_existence(Ok(())));
+        assert!(shows_existence(Err(Errno::PERM)));
+        assert!(!shows_existence(Err(Errno::SRCH)));
     }
 
     #[test]

@@ -21,11 +21,11 @@
 //! # What is explored
 //!
 //! Each access to an atomic in a process is one step, and all orders of steps of all processes are tried. A process
-//! that may die can do so before each of its steps and before it returns; it is then never resumed, its destructors
-//! change nothing, and its buffered stores still land. With [`Model::tso`] a store goes into the process's own buffer
-//! (first in, first out), which its own loads see; entries land one by one at any time; a read-modify-write, a
-//! `SeqCst` store, `fence(SeqCst)` and the futex calls need the own buffer empty. [`is_dead`] answers `true` only
-//! after the dead process's last store has landed. Other orderings than these make no difference: this is x86, and
+//! that may die can do so before each of its steps and before it returns; it is then never resumed, and its destructors
+//! change nothing. With [`Model::tso`] a store goes into the process's own buffer (first in, first out), which its own
+//! loads see; entries land one by one at any time, also those of a process that will not move again; a death is seen
+//! by [`is_dead`] only after the last store of the dead has landed. A read-modify-write, a
+//! `SeqCst` store, `fence(SeqCst)` and the futex calls need the own buffer empty. Other orderings than these make no difference: this is x86, and
 //! without `tso` it is sequential consistency. What holds here is not proven for aarch64; that is the loom face's
 //! question.
 //!
@@ -56,6 +56,7 @@
 
 mod atomic;
 mod cells;
+mod crew;
 mod fence;
 mod fingerprint;
 mod futex;
@@ -69,6 +70,7 @@ mod report;
 mod search;
 mod state;
 mod step;
+mod trace;
 mod worker;
 
 pub use atomic::{AtomicU8, AtomicU32, AtomicU64};

@@ -39,7 +39,7 @@ impl ProcessState {
         matches!(self.status, Status::Running | Status::Sleeping(_))
     }
 
-    /// Ends the process: its local state is gone, its buffered stores still land.
+    /// Ends the process: its local state is gone.
     pub(crate) fn end(&mut self, status: Status) {
         self.status = status;
         self.local = LocalIndex::NONE;
@@ -119,14 +119,11 @@ impl State {
     pub(crate) fn drain_one(&mut self, process: usize, patience: u32) {
         let (cell, value) = self.processes[process].buffer.remove(0);
         self.write(process, cell, value, patience);
-        if self.is_dead(process) {
-            self.refresh_others(process, patience);
-        }
     }
 
-    /// Dead as others may know it: the last store has landed.
+    /// Whether `process` was killed; its last store has landed by then.
     pub(crate) fn is_dead(&self, process: usize) -> bool {
-        self.processes[process].status == Status::Dead && self.processes[process].buffer.is_empty()
+        self.processes[process].status == Status::Dead
     }
 
     /// Processes that were killed.

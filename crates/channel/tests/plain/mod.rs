@@ -4,11 +4,11 @@ use std::time::{Duration, Instant};
 
 use weyr_channel::Error;
 use weyr_channel::protocol::{Attached, Host};
-use weyr_shared::{Actor, BlockReference, Geometry, Holder, KernelFutex, Ring};
+use weyr_shared::{Actor, BlockReference, Geometry, Holder, KernelFutex, MessageReference, Ring};
 
 /// The pool as one of the threads sees it.
 #[derive(Debug)]
-pub struct PlainHost {
+pub(crate) struct PlainHost {
     futex: KernelFutex,
     actor: Actor,
     born: Instant,
@@ -44,32 +44,26 @@ impl Host for PlainHost {
         true
     }
 
-    fn reference(&self, block: &BlockReference) -> BlockReference {
-        *block
-    }
-
-    fn begin_transfer(&self, _block: &BlockReference) -> Result<(), Error> {
+    fn begin_transfer(&self, _reference: BlockReference) -> Result<(), Error> {
         Ok(())
     }
 
-    fn revert_transfer(&self, _block: &BlockReference) -> Result<(), Error> {
+    fn revert_transfer(&self, _reference: BlockReference) -> Result<(), Error> {
         Ok(())
     }
 
-    fn end_transfer(&self, _block: BlockReference) {}
-
-    fn take_transfer(&self, reference: BlockReference) -> Result<BlockReference, Error> {
-        Ok(reference)
+    fn take_transfer(&self, message: &MessageReference) -> Result<BlockReference, Error> {
+        Ok(message.block)
     }
 }
 
 /// A new channel.
-pub fn ring(capacity: u32) -> Ring {
+pub(crate) fn ring(capacity: u32) -> Ring {
     Ring::private(&Geometry { block_size: 48, capacity, attributes: false, processes: 16 }).unwrap()
 }
 
 /// The channel as one thread has it, which acts as process `process`.
-pub fn attached(ring: &Ring, process: u16) -> Attached<PlainHost> {
+pub(crate) fn attached(ring: &Ring, process: u16) -> Attached<PlainHost> {
     let host = PlainHost { futex: KernelFutex, actor: Actor { process, epoch: 1 }, born: Instant::now() };
     Attached::new(ring.clone(), host).unwrap()
 }

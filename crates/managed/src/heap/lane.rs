@@ -133,7 +133,10 @@ impl Heap {
             if seen.state() != SlotState::Free {
                 continue;
             }
-            self.backing.metadata(self.geometry.offsets.lanes + u64::from(index) * Lane::SIZE as u64, Lane::SIZE as u64)?;
+            self.backing.metadata(
+                self.geometry.offsets.lanes + u64::from(index) * Lane::SIZE as u64,
+                Lane::SIZE as u64,
+            )?;
             let lane = self.lane_state(index);
             let active = LaneWord::active(process, seen.epoch());
             if lane.word.compare_exchange(seen.0, active.0, Ordering::AcqRel, Ordering::Acquire).is_ok() {
@@ -196,7 +199,8 @@ impl Heap {
         if seen.state() == SlotState::Active && seen.process() == process {
             let free = LaneWord::free(seen.epoch() + 1);
             let word = &self.lane_state(lane).word;
-            let _already_recovered = word.compare_exchange(seen.0, free.0, Ordering::AcqRel, Ordering::Acquire);
+            let _already_recovered =
+                word.compare_exchange(seen.0, free.0, Ordering::AcqRel, Ordering::Acquire);
         }
     }
 

@@ -60,6 +60,9 @@ impl Steps<'_> {
 
     /// What a free by handle does: nobody else can free the block.
     pub fn free_own(&self, own: &mut LaneHeap, block: BlockReference) -> bool {
+        if self.0.free_at_hand(own, block) {
+            return true;
+        }
         let process = own.process;
         let owned = |word: BlockWord| word.state() == BlockState::Alloc && word.actor() == process;
         self.0.free(own, block, true, owned).is_ok()

@@ -2,7 +2,7 @@
 //!
 //! A claim takes the head first, then the tails upwards, one compare-exchange a page; each tail names its distance
 //! from the head. Giving back frees the tails downwards and the head last. So whatever a death leaves is a head in
-//! CLAIM{dead} with the tails that name it, and [`Heap::release`] is at once the roll-back of a claim, the end of a
+//! CLAIM{dead} with the tails that name it, and `release` is at once the roll-back of a claim, the end of a
 //! free, and what a helper does for either.
 //!
 //! Hints are inverted (bit = probably used), so that fresh memory is all free. A bit wrongly clear costs a failed

@@ -8,7 +8,7 @@ use weyr_atomic::Ordering;
 use weyr_shared::BlockReference;
 use weyr_sys::Errno;
 
-use super::class::class_of;
+use super::class::{LARGEST_BLOCK, class_of};
 use super::lane::LaneHeap;
 use super::page::clear_hint;
 use super::recovery::Channels;
@@ -25,9 +25,9 @@ impl Heap {
     /// The kernel's, when pages could not be backed.
     #[inline]
     pub fn alloc(&self, own: &mut LaneHeap, bytes: u64) -> Result<Option<BlockReference>, Errno> {
-        let class = class_of(bytes.min(1 << 17));
+        let class = class_of(bytes.min(LARGEST_BLOCK));
         let pages = self.geometry.classes[class].pages;
-        if pages == 0 || bytes > 1 << 17 {
+        if pages == 0 || bytes > LARGEST_BLOCK {
             return self.alloc_pages(own, bytes);
         }
         match self.alloc_block(own, class)? {

@@ -3,13 +3,13 @@
 //! A slab belongs to one lane, its owner, which allocates from it with a plain store of the block word and takes its
 //! own blocks back the same way. Everybody else frees by compare-exchange of the block word (the loser of two frees
 //! learns it), then tells the owner through hints: a bit in the slab's remote row, the page's pending bit, the owner's
-//! inbox. A hint that was lost in a death costs nothing for good: [`Heap::rebuild`] and adoption read the words.
+//! inbox. A hint that was lost in a death costs nothing for good: `rebuild` and adoption read the words.
 
 use weyr_atomic::{AtomicU64, Ordering};
 use weyr_shared::BlockReference;
 use weyr_sys::Errno;
 
-use super::class::Class;
+use super::class::{CLASS_LIMIT, Class, LARGEST_BLOCK, class_of};
 use super::fault::{Fault, leaves_out};
 use super::lane::{LaneHeap, MAGAZINE};
 use super::page::{clear_hint, set_hint};
@@ -17,16 +17,16 @@ use super::word::{BlockState, BlockWord, PageState, PageWord};
 use super::{ChangeError, Heap, Located, Missing};
 
 impl Heap {
-    /// Allocates a block of class `class` from what the lane has at hand, owned by its process. No page is claimed.
+    /// Allocates a block of class `class` from the lane's magazine, owned by its process; generation 0 is none.
     ///
     /// Commit point: the store of the block word. Before it nothing happened; behind it the block is the process's,
     /// and freed with it.
     #[inline]
-    pub(crate) fn alloc_at_hand(&self, own: &mut LaneHeap, class: usize) -> Option<BlockReference> {
+    fn pop(&self, own: &mut LaneHeap, class: usize) -> BlockReference {
         let geometry = &self.geometry.classes[class];
         let process = own.process;
         let cache = &mut own.classes[class];
-        while cache.filled > 0 {
+        while cache.filled > 0 && cache.filled <= MAGAZINE {
             cache.filled -= 1;
             let offset = cache.magazine[cache.filled];
             let word = self.block_word(geometry, offset);
@@ -35,21 +35,70 @@ impl Heap {
             if seen.is_free() {
                 let generation = seen.generation() + 1;
                 word.store(BlockWord::new(BlockState::Alloc, process, generation).0, Ordering::Release);
-                return Some(BlockReference { offset, generation });
+                return BlockReference { offset, generation };
             }
         }
-        None
+        BlockReference { offset: 0, generation: 0 }
+    }
+
+    /// The fast path of an allocation of `bytes` bytes: a block that the lane has at hand. Generation 0 is none.
+    #[inline]
+    pub(crate) fn alloc_at_hand(&self, own: &mut LaneHeap, bytes: u64) -> BlockReference {
+        if bytes > LARGEST_BLOCK {
+            return BlockReference { offset: 0, generation: 0 };
+        }
+        self.enter(own);
+        let block = self.pop(own, class_of(bytes));
+        self.leave(own);
+        block
+    }
+
+    /// The fast path of a free: a block of an own slab that nobody else can free, with room in the magazine. False
+    /// when it is anything else, and then nothing has changed.
+    #[inline]
+    pub(crate) fn free_at_hand(&self, own: &mut LaneHeap, reference: BlockReference) -> bool {
+        self.enter(own);
+        let freed = self.push(own, reference);
+        self.leave(own);
+        freed
+    }
+
+    /// Commit point: the store of the block word.
+    #[inline]
+    fn push(&self, own: &mut LaneHeap, reference: BlockReference) -> bool {
+        let page = reference.offset >> self.geometry.shape.page_shift;
+        let Some(word) = self.pages.get(page as usize) else { return false };
+        let seen = PageWord(word.load(Ordering::Relaxed));
+        let Some(class) = self.class(seen).filter(|_| seen.is_slab_of(own.lane)) else { return false };
+        let cache = &mut own.classes[seen.class() as usize % CLASS_LIMIT];
+        if class.index(reference.offset - self.page_offset(page)).is_none() || cache.filled >= MAGAZINE {
+            return false;
+        }
+        let word = self.block_word(class, reference.offset);
+        let owned = BlockWord::new(BlockState::Alloc, own.process, reference.generation);
+        if word.load(Ordering::Relaxed) != owned.0 {
+            return false;
+        }
+        word.store(BlockWord::free(reference.generation).0, Ordering::Release);
+        cache.magazine[cache.filled] = reference.offset;
+        cache.filled += 1;
+        true
     }
 
     /// Allocates a block of class `class`, taking new pages if need be. Not what idle lanes and the dead hold.
     ///
     /// # Errors
     /// The kernel's, when pages could not be backed.
-    pub(crate) fn alloc_block(&self, own: &mut LaneHeap, class: usize) -> Result<Option<BlockReference>, Errno> {
+    pub(crate) fn alloc_block(
+        &self,
+        own: &mut LaneHeap,
+        class: usize,
+    ) -> Result<Option<BlockReference>, Errno> {
         self.enter(own);
         let mut result = Ok(None);
         loop {
-            if let Some(block) = self.alloc_at_hand(own, class) {
+            let block = self.pop(own, class);
+            if block.generation != 0 {
                 result = Ok(Some(block));
                 break;
             }
@@ -74,7 +123,8 @@ impl Heap {
             return Ok(true);
         }
         self.harvest(own);
-        if self.refill_from_own(own, class) || self.adopt_one(own, class) && self.refill_from_own(own, class) {
+        if self.refill_from_own(own, class) || self.adopt_one(own, class) && self.refill_from_own(own, class)
+        {
             return Ok(true);
         }
         Ok(self.claim_slab(own, class)? && self.refill_from_own(own, class))
@@ -123,7 +173,10 @@ impl Heap {
         // The lowest block is taken first.
         cache.magazine[before..cache.filled].reverse();
         let count = &self.descriptor(head).local_count;
-        count.store(count.load(Ordering::Relaxed).saturating_sub((cache.filled - before) as u64), Ordering::Relaxed);
+        count.store(
+            count.load(Ordering::Relaxed).saturating_sub((cache.filled - before) as u64),
+            Ordering::Relaxed,
+        );
         cache.filled > before
     }
 
@@ -265,7 +318,9 @@ impl Heap {
     fn claim_slab(&self, own: &mut LaneHeap, class: usize) -> Result<bool, Errno> {
         let geometry = self.geometry.classes[class];
         let pages = u64::from(geometry.pages);
-        let Some((head, claim)) = self.claim_pages(own.lane, &mut own.cursor, pages)? else { return Ok(false) };
+        let Some((head, claim)) = self.claim_pages(own.lane, &mut own.cursor, pages)? else {
+            return Ok(false);
+        };
         let backed = self.back_slab(head, &geometry).and_then(|()| self.back_data(head, pages));
         if let Err(errno) = backed {
             self.give_back(head, own.lane);

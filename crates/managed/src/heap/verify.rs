@@ -123,7 +123,11 @@ impl Heap {
 
     fn check_lane_in_use(&self, lane: u16, what: &str) -> Check {
         let in_use = (lane as usize) < self.lanes.len() && self.lane_word(lane).state() != SlotState::Free;
-        if in_use { Ok(()) } else { Err(("actors are lanes in use", format!("{what} names lane {lane}, which nobody has"))) }
+        if in_use {
+            Ok(())
+        } else {
+            Err(("actors are lanes in use", format!("{what} names lane {lane}, which nobody has")))
+        }
     }
 
     fn check_slab(&self, page: u64, seen: PageWord) -> Check {
@@ -170,7 +174,11 @@ impl Heap {
             }
             _ => false,
         };
-        if reaches { Ok(()) } else { wrong(format!("its head, page {head}, does not reach it ({:?})", word.state())) }
+        if reaches {
+            Ok(())
+        } else {
+            wrong(format!("its head, page {head}, does not reach it ({:?})", word.state()))
+        }
     }
 
     fn check_block(&self, offset: u64, mode: Mode) -> Check {
@@ -181,14 +189,19 @@ impl Heap {
             return Err(("generations never return", format!("{} at base {base}", block.seen.generation())));
         }
         match state {
-            BlockState::Unknown => Err(("block state is known", format!("block word {:#018x}", block.seen.0))),
-            BlockState::Alloc if self.process_word(actor).state() == SlotState::Free => {
-                Err(("owners are processes of the pool", format!("owned by process slot {actor}, which is free")))
+            BlockState::Unknown => {
+                Err(("block state is known", format!("block word {:#018x}", block.seen.0)))
             }
+            BlockState::Alloc if self.process_word(actor).state() == SlotState::Free => Err((
+                "owners are processes of the pool",
+                format!("owned by process slot {actor}, which is free"),
+            )),
             BlockState::Freeing | BlockState::Resizing if mode == Mode::Quiesced => {
                 Err(("nothing is left half done", format!("block is {}", state.name())))
             }
-            BlockState::Freeing | BlockState::Resizing => self.check_lane_in_use(actor, "a block being freed"),
+            BlockState::Freeing | BlockState::Resizing => {
+                self.check_lane_in_use(actor, "a block being freed")
+            }
             _ => Ok(()),
         }
     }

@@ -69,7 +69,8 @@ impl Issued {
     pub fn issue(&mut self, block: BlockReference, bytes: u64, owner: usize) {
         let BlockReference { offset, generation } = block;
         assert!(self.ever.insert((offset, generation)), "{block:?} was issued twice");
-        let overlaps = |&(other, _): &(u64, u64), length: u64| other < offset + bytes && offset < other + length;
+        let overlaps =
+            |&(other, _): &(u64, u64), length: u64| other < offset + bytes && offset < other + length;
         self.live.retain(|at, &mut (length, owner)| {
             let shared = overlaps(at, length);
             assert!(!shared || explore::is_dead(owner), "{block:?} overlaps with {at:?} of P{owner}");
@@ -223,7 +224,9 @@ impl World {
         for (helper, helped) in self.helped.get() {
             let word = self.heap.process_word(helped as u16);
             if word.state() != SlotState::Free && word.pid() as usize == helped + 1 {
-                return Err(format!("P{helper} is through with helping P{helped}, which is not recovered: {word:?}"));
+                return Err(format!(
+                    "P{helper} is through with helping P{helped}, which is not recovered: {word:?}"
+                ));
             }
         }
         let outsider = self.lanes.len() - 1;
@@ -256,7 +259,10 @@ impl World {
             Some(_) => Ok(()),
             None => {
                 let pages: Vec<_> = (0..self.heap.current_pages()).map(|page| steps.page(page)).collect();
-                Err(format!("a page is lost: {:?}", pages.iter().map(|page| page.state()).collect::<Vec<_>>()))
+                Err(format!(
+                    "a page is lost: {:?}",
+                    pages.iter().map(|page| page.state()).collect::<Vec<_>>()
+                ))
             }
         }
     }
@@ -322,6 +328,8 @@ fn say(report: &Report) {
         (None, true) => "complete".into(),
         (None, false) => "bounded".into(),
     };
-    println!("{}: {} states, {} steps, {:.1} s, {end}", report.name, report.states, report.steps, report.seconds);
+    println!(
+        "{}: {} states, {} steps, {:.1} s, {end}",
+        report.name, report.states, report.steps, report.seconds
+    );
 }
-

@@ -76,3 +76,45 @@ fn require_free_space(object: &Object, len: u64) -> Result<(), Errno> {
     let free = free_bytes_of(&fstatvfs(&object.descriptor)?);
     if len <= free { Ok(()) } else { Err(Errno::NOSPC) }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn hole(len: u64) -> Object {
+        let object = Object::memory("hole").expect("a memfd");
+        object.set_len(len).expect("a length");
+        object
+    }
+
+    #[test]
+    fn without_fallocate_it_checks_that_there_is_room() {
+        let directory = tempfile::tempdir_in("/dev/shm").expect("a directory");
+        let object = Object::create(&directory.path().join("pool"), 0o600).expect("created");
+        object.set_len(1 << 62).expect("a length");
+        for refusal in [Errno::OPNOTSUPP, Errno::NOSYS] {
+            assert_eq!(back_through(&object, 0, 4096, |_, _| Err(refusal)), Ok(()));
+            assert_eq!(back_through(&object, 0, 1 << 62, |_, _| Err(refusal)), Err(Errno::NOSPC));
+        }
+    }
+
+    #[test]
+    fn other_errors_are_reported_as_they_are() {
+        assert_eq!(back_through(&hole(8), 0, 8, |_, _| Err(Errno::DQUOT)), Err(Errno::DQUOT));
+    }
+
+    #[test]
+    fn interruptions_make_the_steps_smaller_until_all_is_done() {
+        let len = 10 * SMALLEST_STEP + 1;
+        let mut covered = 7;
+        let answer = back_through(&hole(len + 7), 7, len, |offset, len| {
+            if len > SMALLEST_STEP {
+                return Err(Errno::INTR);
+            }
+            assert_eq!(offset, covered);
+            covered += len;
+            Ok(())
+        });
+        assert_eq!((answer, covered), (Ok(()), 7 + len));
+    }
+}

@@ -14,6 +14,19 @@ use std::path::{Path, PathBuf};
 pub const TEMPORARY_PREFIX: &str = ".weyr-unpublished.";
 
 /// An object without its name. Dropping it leaves nothing behind.
+///
+/// ```
+/// use weyr_sys::object::{Access, Object, Unpublished};
+///
+/// # let directory = tempfile::tempdir().unwrap();
+/// # let directory = directory.path();
+/// let path = directory.join("pool");
+/// let pool = Unpublished::create(directory, 0o600)?;
+/// pool.object().set_len(1 << 20)?;
+/// pool.publish(&path)?;
+/// assert_eq!(Object::open(&path, Access::ReadOnly)?.len(), Ok(1 << 20));
+/// # Ok::<(), weyr_sys::Errno>(())
+/// ```
 #[derive(Debug)]
 pub struct Unpublished {
     object: Object,
@@ -91,9 +104,82 @@ impl Drop for TemporaryName {
 }
 
 fn rename_exclusive(from: &Path, to: &Path) -> Result<(), Errno> {
-    match renameat_with(CWD, from, CWD, to, RenameFlags::NOREPLACE) {
+    rename_through(from, to, |from, to| renameat_with(CWD, from, CWD, to, RenameFlags::NOREPLACE))
+}
+
+fn rename_through(
+    from: &Path,
+    to: &Path,
+    rename: impl FnOnce(&Path, &Path) -> Result<(), Errno>,
+) -> Result<(), Errno> {
+    match rename(from, to) {
         // A second name; the temporary one is removed afterwards.
         Err(Errno::INVAL | Errno::NOSYS | Errno::OPNOTSUPP) => linkat(CWD, from, CWD, to, AtFlags::empty()),
         answer => answer,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::object::Access;
+    use std::fs::{read_dir, write};
+
+    type Create = fn(&Path, u32) -> Result<Unpublished, Errno>;
+    const WAYS: [Create; 2] = [Unpublished::create_unnamed, Unpublished::create_named];
+
+    fn names_in(directory: &Path) -> Vec<String> {
+        let entries = read_dir(directory).expect("a directory");
+        entries.map(|entry| entry.expect("an entry").file_name().into_string().expect("UTF-8")).collect()
+    }
+
+    #[test]
+    fn a_taken_name_is_refused_and_nothing_is_left_behind() {
+        for create in WAYS {
+            let directory = tempfile::tempdir_in("/dev/shm").expect("a directory");
+            let path = directory.path().join("pool");
+            write(&path, "somebody's").expect("written");
+            let unpublished = create(directory.path(), 0o600).expect("created");
+            assert_eq!(unpublished.publish(&path).err(), Some(Errno::EXIST));
+            assert_eq!(names_in(directory.path()), ["pool"]);
+            assert_eq!(std::fs::read(&path).expect("read"), b"somebody's");
+        }
+    }
+
+    #[test]
+    fn what_is_not_published_is_gone_when_dropped() {
+        for create in WAYS {
+            let directory = tempfile::tempdir_in("/dev/shm").expect("a directory");
+            drop(create(directory.path(), 0o600).expect("created"));
+            assert_eq!(names_in(directory.path()), Vec::<String>::new());
+        }
+    }
+
+    #[test]
+    fn both_ways_publish_the_same_object_under_one_name() {
+        for create in WAYS {
+            let directory = tempfile::tempdir_in("/dev/shm").expect("a directory");
+            let path = directory.path().join("pool");
+            let unpublished = create(directory.path(), 0o600).expect("created");
+            let identity = unpublished.object().identity();
+            let object = unpublished.publish(&path).expect("published");
+            assert_eq!(object.identity(), identity);
+            assert_eq!(Object::open(&path, Access::ReadWrite).expect("opened").identity(), identity);
+            assert_eq!(names_in(directory.path()), ["pool"]);
+        }
+    }
+
+    #[test]
+    fn without_an_exclusive_rename_a_link_does_it() {
+        let directory = tempfile::tempdir_in("/dev/shm").expect("a directory");
+        let at = |name: &str| directory.path().join(name);
+        let refused = |_: &Path, _: &Path| Err(Errno::INVAL);
+        for (to, answer) in [("pool", Ok(())), ("pool", Err(Errno::EXIST))] {
+            let object = Object::create(&at("temporary"), 0o600).expect("created");
+            let temporary = TemporaryName(at("temporary"));
+            assert_eq!(rename_through(&temporary.0, &at(to), refused), answer);
+            drop((temporary, object));
+            assert_eq!(names_in(directory.path()), ["pool"]);
+        }
     }
 }

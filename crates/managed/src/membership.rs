@@ -14,6 +14,7 @@ use weyr_sys::{barrier, fork, process, thread};
 
 use crate::Error;
 use crate::heap::lane::LaneHeap;
+use crate::heap::recovery::Channels;
 use crate::heap::word::{LaneWord, ProcessWord, SlotState};
 use crate::heap::{Heap, Liveness};
 use crate::layout::{FLAG_MEMBARRIER, ProcessSlot};
@@ -23,7 +24,7 @@ const LOCK_BASE: u64 = 1 << 62;
 
 /// A membership.
 #[derive(Debug)]
-pub(crate) struct Session {
+pub(crate) struct Membership {
     /// Which life of which process this is.
     pub(crate) nonce: u64,
     /// The process slot and its epoch.
@@ -38,66 +39,79 @@ pub(crate) struct Session {
 ///
 /// Append-only, so that a child never waits for a lock that a thread of its parent held.
 #[derive(Debug, Default)]
-pub(crate) struct Sessions {
+pub(crate) struct Memberships {
     first: OnceLock<Box<Link>>,
 }
 
 #[derive(Debug)]
 struct Link {
-    session: Session,
+    membership: Membership,
     next: OnceLock<Box<Link>>,
 }
 
-impl Sessions {
+impl Memberships {
     /// The membership of this life, made by `join` if there is none yet.
-    pub(crate) fn current(&self, join: impl FnOnce() -> Result<Session, Error>) -> Result<&Session, Error> {
-        let nonce = fork::nonce();
-        let mut place = &self.first;
-        while let Some(link) = place.get() {
-            if link.session.nonce == nonce {
-                return Ok(&link.session);
+    ///
+    /// Of threads that come at once one is first; what the others joined is given to `leave`, for a process is one
+    /// member.
+    pub(crate) fn current(
+        &self,
+        join: impl Fn() -> Result<Membership, Error>,
+        leave: impl Fn(&Membership),
+    ) -> Result<&Membership, Error> {
+        loop {
+            // The place is looked for before joining: whoever was first meanwhile has taken it.
+            let place = match self.find() {
+                Ok(membership) => return Ok(membership),
+                Err(place) => place,
+            };
+            let link = Box::new(Link { membership: join()?, next: OnceLock::new() });
+            if let Err(second) = place.set(link) {
+                leave(&second.membership);
             }
-            place = &link.next;
         }
-        let mut link = Box::new(Link { session: join()?, next: OnceLock::new() });
-        // Another thread may have been first; then this one's place is behind, and it is never found again but by
-        // its death: both are memberships of this process.
-        while let Err(back) = place.set(link) {
-            link = back;
-            place = &place.get().expect("a set cell is full").next;
-        }
-        Ok(&place.get().expect("it was just set").session)
     }
 
     /// The membership of this life, if there is one.
-    pub(crate) fn existing(&self) -> Option<&Session> {
+    pub(crate) fn existing(&self) -> Option<&Membership> {
+        self.find().ok()
+    }
+
+    /// The membership of this life, or else the place for it.
+    fn find(&self) -> Result<&Membership, &OnceLock<Box<Link>>> {
         let nonce = fork::nonce();
         let mut place = &self.first;
         while let Some(link) = place.get() {
-            if link.session.nonce == nonce {
-                return Some(&link.session);
+            if link.membership.nonce == nonce {
+                return Ok(&link.membership);
             }
             place = &link.next;
         }
-        None
+        Err(place)
     }
 }
 
-impl Session {
-    /// Joins the pool: a process slot, its lock, a lane.
+impl Membership {
+    /// Joins the pool: a process slot, its lock, a lane. Where the tables are full it recovers the dead first.
     ///
     /// Crash argument: the lock is taken first, then the slot's fields, and the slot's word last; a death before that
-    /// leaves a free slot, a death behind it an ordinary dead process.
-    pub(crate) fn join(heap: &Heap, object: &Object) -> Result<Session, Error> {
-        let (actor, presence) = take_slot(heap, object)?;
-        let lane = acquire_lane(heap, actor.process)?;
-        let Some(lane) = lane else {
-            leave_slot(heap, actor);
-            return Err(Error::TableFull { table: "lanes", limit: heap.geometry.shape.lane_limit });
-        };
+    /// leaves a free (or dead) slot, a death behind it an ordinary dead process.
+    pub(crate) fn join(heap: &Heap, object: &Object, channels: &dyn Channels) -> Result<Membership, Error> {
+        let recover = || heap.recover_dead_without_lane(&KernelLiveness { heap, object }, channels);
+        let Seat { actor, presence, inherited } = take_seat(heap, object, recover)?;
+        let lane = acquire_lane_or(heap, actor.process, || drop(recover()));
+        let lane = lane.inspect_err(|_| leave_slot(heap, actor))?;
+        if inherited {
+            heap.free_inherited(&lane);
+        }
         heap.share_lane(&lane);
         heap.header().attaches.fetch_add(1, Ordering::Relaxed);
-        Ok(Session { nonce: fork::nonce(), actor, _presence: presence, shared_lane: Mutex::new(Some(lane)) })
+        Ok(Membership {
+            nonce: fork::nonce(),
+            actor,
+            _presence: presence,
+            shared_lane: Mutex::new(Some(lane)),
+        })
     }
 
     /// Leaves the pool: lanes back, then the slot. No thread of this process is inside an operation.
@@ -120,40 +134,100 @@ pub(crate) fn acquire_lane(heap: &Heap, process: u16) -> Result<Option<LaneHeap>
     heap.acquire_lane(process, id, start).map_err(Error::os("backing a lane"))
 }
 
-fn take_slot(heap: &Heap, object: &Object) -> Result<(Actor, Presence), Error> {
-    let limit = heap.geometry.shape.process_limit;
-    for index in 0..limit as u16 {
-        if heap.process_word(index).state() != SlotState::Free {
+/// The process's own lane; when there is none, `recover` may make one free.
+fn acquire_lane_or(heap: &Heap, process: u16, recover: impl FnOnce()) -> Result<LaneHeap, Error> {
+    if let Some(lane) = acquire_lane(heap, process)? {
+        return Ok(lane);
+    }
+    recover();
+    let limit = heap.geometry.shape.lane_limit;
+    acquire_lane(heap, process)?.ok_or(Error::TableFull { table: "lanes", limit })
+}
+
+/// A slot of this process, and the lock that goes with it.
+struct Seat {
+    actor: Actor,
+    presence: Presence,
+    /// It was a dead process's, whose spans are to be freed.
+    inherited: bool,
+}
+
+/// Takes a slot: a free one, or one that `recover` makes free, or one of which it leaves nothing but spans.
+fn take_seat(
+    heap: &Heap,
+    object: &Object,
+    recover: impl Fn() -> Vec<(u16, ProcessWord)>,
+) -> Result<Seat, Error> {
+    if let Some(seat) = take_free_slot(heap, object)? {
+        return Ok(seat);
+    }
+    loop {
+        let left = recover();
+        if let Some(seat) = take_free_slot(heap, object)? {
+            return Ok(seat);
+        }
+        if let Some(seat) = inherit_slot(heap, object, &left)? {
+            return Ok(seat);
+        }
+        // Somebody else, who has a lane, frees the spans: then there may be a free slot now.
+        if left.iter().all(|&(index, dead)| heap.process_word(index) == dead) {
+            let limit = heap.geometry.shape.process_limit;
+            return Err(Error::TableFull { table: "process slots", limit });
+        }
+    }
+}
+
+fn take_free_slot(heap: &Heap, object: &Object) -> Result<Option<Seat>, Error> {
+    for index in 0..heap.geometry.shape.process_limit as u16 {
+        let seen = heap.process_word(index);
+        if seen.state() != SlotState::Free {
             continue;
         }
         let start = heap.geometry.offsets.processes + u64::from(index) * ProcessSlot::SIZE as u64;
-        heap.backing.metadata(start, ProcessSlot::SIZE as u64).map_err(Error::os("backing a process slot"))?;
-        // Held by somebody who is just joining, or by a child that was forked in the middle of it.
-        let lock = presence::acquire(object, LOCK_BASE + u64::from(index));
-        let Some(presence) = lock.map_err(Error::os("locking a process slot"))? else { continue };
-        if let Some(actor) = fill_slot(heap, index) {
-            return Ok((actor, presence));
+        heap.backing
+            .metadata(start, ProcessSlot::SIZE as u64)
+            .map_err(Error::os("backing a process slot"))?;
+        if let Some(seat) = take_slot(heap, object, index, seen, seen.epoch())? {
+            return Ok(Some(seat));
         }
     }
-    Err(Error::TableFull { table: "process slots", limit })
+    Ok(None)
 }
 
-/// Writes a slot whose lock is held. None when it is not free after all.
-fn fill_slot(heap: &Heap, index: u16) -> Option<Actor> {
-    let slot = heap.process_slot(index)?;
-    let seen = heap.process_word(index);
-    if seen.state() != SlotState::Free {
-        return None;
+/// Takes the slot of a dead process of which nothing is left but spans: they are this process's then.
+fn inherit_slot(heap: &Heap, object: &Object, left: &[(u16, ProcessWord)]) -> Result<Option<Seat>, Error> {
+    for &(index, dead) in left {
+        if let Some(seat) = take_slot(heap, object, index, dead, dead.epoch().wrapping_add(1))? {
+            return Ok(Some(Seat { inherited: true, ..seat }));
+        }
     }
+    Ok(None)
+}
+
+/// Takes the slot whose word was seen as `seen`; none when somebody else has it.
+fn take_slot(
+    heap: &Heap,
+    object: &Object,
+    index: u16,
+    seen: ProcessWord,
+    epoch: u32,
+) -> Result<Option<Seat>, Error> {
+    // Held by somebody who is just joining, or by a child that was forked in the middle of it.
+    let lock = presence::acquire(object, LOCK_BASE + u64::from(index));
+    let Some(presence) = lock.map_err(Error::os("locking a process slot"))? else { return Ok(None) };
+    let Some(slot) = heap.process_slot(index).filter(|_| heap.process_word(index) == seen) else {
+        return Ok(None);
+    };
     let identity = process::current();
     slot.start_time.store(identity.start_time, Ordering::Relaxed);
     slot.pid_namespace.store(identity.pid_namespace, Ordering::Relaxed);
     slot.nonce.store(fork::nonce(), Ordering::Relaxed);
     slot.flags.store(if barrier::register() { FLAG_MEMBARRIER } else { 0 }, Ordering::Relaxed);
-    let active = ProcessWord::active(seen.epoch(), identity.pid);
+    let active = ProcessWord::active(epoch, identity.pid);
     // Release: publishes the fields above.
     let joined = slot.word.compare_exchange(seen.0, active.0, Ordering::AcqRel, Ordering::Acquire);
-    joined.ok().map(|_| Actor { process: index, epoch: seen.epoch() })
+    let actor = Actor { process: index, epoch: active.epoch() };
+    Ok(joined.ok().map(|_| Seat { actor, presence, inherited: false }))
 }
 
 fn leave_slot(heap: &Heap, actor: Actor) {

@@ -1,0 +1,272 @@
+//! The channel itself: created, attached to, destroyed.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use weyr_managed::{Allocation, Pool, PoolDescriptor};
+use weyr_shared::{BlockReference, Ring};
+
+use crate::attached::Attached;
+use crate::pool_host::PoolHost;
+use crate::{
+    ChannelAttributes, ChannelDescriptor, Error, Lease, Message, Receiver, SendError, Sender, Statistics,
+};
+
+/// What all handles of a process on one channel share; the last one's end detaches.
+#[derive(Debug)]
+pub(crate) struct Shared {
+    pub(crate) attached: Attached<PoolHost>,
+    reference: BlockReference,
+}
+
+impl Shared {
+    /// Attaches this process; then makes sure that the memory is still the channel that was meant.
+    fn attach(pool: &Pool, ring: Ring, reference: BlockReference) -> Result<Arc<Self>, Error> {
+        let shared = Self { attached: Attached::new(ring, PoolHost::new(pool))?, reference };
+        shared.attached.host().check_channel(reference)?;
+        Ok(Arc::new(shared))
+    }
+}
+
+impl Drop for Shared {
+    fn drop(&mut self) {
+        if self.attached.detach() {
+            self.attached.host().free_channel(self.reference);
+        }
+    }
+}
+
+/// A channel to which this process is attached.
+///
+/// A clone has its own sender and receiver: give each thread one. The last clone, sender, receiver and lease to go
+/// detaches the process; the channel lives on until it is destroyed. In a forked child the first use attaches anew.
+///
+/// ```
+/// use weyr_channel::{Channel, ChannelAttributes};
+/// use weyr_managed::{Pool, PoolAttributes};
+/// # let name = format!("doc-channel-{}", std::process::id());
+/// let pool = Pool::create(&PoolAttributes::new(&name, 1 << 20))?;
+/// let channel = Channel::create(&pool, &ChannelAttributes::new())?;
+///
+/// channel.send(b"hello")?;
+/// assert_eq!(channel.receive()?.into_bytes()?, b"hello");
+///
+/// let mut frame = pool.alloc(4096)?;
+/// frame.write(0, b"pixels")?;
+/// channel.send_allocation(frame)?;
+/// let frame = channel.receive()?.into_allocation().ok_or("no allocation")?;
+/// assert_eq!(frame.len(), 4096);
+/// # drop(frame);
+/// channel.destroy()?;
+/// pool.destroy()?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Debug)]
+pub struct Channel {
+    shared: Arc<Shared>,
+    sender: Sender,
+    receiver: Receiver,
+}
+
+impl Clone for Channel {
+    fn clone(&self) -> Self {
+        Self::over(Arc::clone(&self.shared))
+    }
+}
+
+/// Its life.
+impl Channel {
+    /// Creates a channel in an allocation of its own, and attaches this process. One allocation, no system call.
+    ///
+    /// # Errors
+    /// [`Error::InvalidBlockSize`], [`Error::InvalidCapacity`], [`Error::InvalidLevels`]; [`Error::Pool`] when the pool
+    /// has no room or its table of channels is full.
+    /// Source: *Dragon channels*, `dragon_channel_create`.
+    pub fn create(pool: &Pool, attributes: &ChannelAttributes) -> Result<Self, Error> {
+        let allocation = pool.alloc(attributes.bytes(pool.process_limit())?)?;
+        Self::create_in(pool, allocation, attributes)
+    }
+
+    /// Creates a channel in `allocation`, of `pool`, whose bytes are overwritten, and attaches this process.
+    ///
+    /// # Errors
+    /// As [`create`](Self::create), and [`Error::TooLarge`] when the channel needs more than the allocation has, and
+    /// [`Error::OtherPool`]. The allocation is freed.
+    pub fn create_in(
+        pool: &Pool,
+        allocation: Allocation,
+        attributes: &ChannelAttributes,
+    ) -> Result<Self, Error> {
+        let geometry = attributes.geometry(pool.process_limit())?;
+        let host = PoolHost::new(pool);
+        host.check_own(&allocation)?;
+        if geometry.bytes() > allocation.len() {
+            return Err(Error::TooLarge { needed: geometry.bytes(), largest: allocation.len() });
+        }
+        let reference = allocation.reference();
+        let ring = Ring::format(&host.block(reference, geometry.bytes())?, &geometry, reference)?;
+        // Attached first: whatever happens behind the commit point, the channel has a user whose end is noticed.
+        let shared = Shared { attached: Attached::new(ring, host)?, reference };
+        shared.attached.host().make_channel(allocation)?;
+        Ok(Self::over(Arc::new(shared)))
+    }
+
+    /// Attaches this process to the channel that `descriptor` names, and to its pool.
+    ///
+    /// # Errors
+    /// [`Error::Pool`] when the pool cannot be attached to or is another one, [`Error::Stale`] when the channel is
+    /// gone, [`Error::Destroyed`], [`Error::NotAChannel`], [`Error::Version`], [`Error::Corrupt`],
+    /// [`Error::TooManyHandles`].
+    /// Source: *Dragon channels*, `dragon_channel_attach`.
+    pub fn attach(descriptor: &ChannelDescriptor) -> Result<Self, Error> {
+        let pool = Pool::attach_descriptor(&PoolDescriptor::from_bytes(descriptor.pool())?)?;
+        Self::attach_in(&pool, descriptor)
+    }
+
+    /// Attaches this process to the channel of `pool` that `descriptor` names.
+    ///
+    /// # Errors
+    /// As [`attach`](Self::attach), and [`Error::OtherPool`].
+    pub fn attach_in(pool: &Pool, descriptor: &ChannelDescriptor) -> Result<Self, Error> {
+        if PoolDescriptor::from_bytes(descriptor.pool())?.uuid != pool.uuid() {
+            return Err(Error::OtherPool);
+        }
+        let reference = descriptor.reference();
+        let ring = PoolHost::new(pool).open_channel(reference)?;
+        Ok(Self::over(Shared::attach(pool, ring, reference)?))
+    }
+
+    fn over(shared: Arc<Shared>) -> Self {
+        Self {
+            sender: Sender::new(Arc::clone(&shared)),
+            receiver: Receiver::new(Arc::clone(&shared)),
+            shared,
+        }
+    }
+
+    /// Names the channel to other processes of this host.
+    /// Source: *Dragon channels*, `dragon_channel_serialize`.
+    pub fn descriptor(&self) -> ChannelDescriptor {
+        ChannelDescriptor::new(self.pool().descriptor().to_bytes(), self.shared.reference)
+    }
+
+    /// The pool in which it lies.
+    pub fn pool(&self) -> &Pool {
+        self.shared.attached.host().pool()
+    }
+
+    /// Detaches this handle; dropping it does the same.
+    /// Source: *Dragon channels*, `dragon_channel_detach`.
+    pub fn detach(self) {}
+
+    /// Destroys the channel: all its users, here and elsewhere, get [`Error::Destroyed`] from now on, sleepers
+    /// included. Messages that wait are dropped and their allocations freed; a lease can still be ended. The memory
+    /// is freed when the last process has detached or is dead. Does not wait for anybody.
+    ///
+    /// # Errors
+    /// [`Error::Destroyed`] when it was before; [`Error::Pool`] when a forked child cannot join the pool.
+    /// Source: *Dragon channels*, `dragon_channel_destroy`.
+    pub fn destroy(self) -> Result<(), Error> {
+        self.shared.attached.destroy()
+    }
+}
+
+/// Its handles, and what it holds.
+impl Channel {
+    /// A handle to send with.
+    pub fn sender(&self) -> Sender {
+        self.sender.clone()
+    }
+
+    /// A handle to receive with.
+    pub fn receiver(&self) -> Receiver {
+        self.receiver.clone()
+    }
+
+    /// Messages that can wait at once.
+    pub fn capacity(&self) -> u32 {
+        self.shared.attached.ring().capacity()
+    }
+
+    /// Bytes that a message can carry by copy.
+    pub fn block_size(&self) -> u32 {
+        self.shared.attached.ring().block_size()
+    }
+
+    /// Messages that wait, by one look at each slot; others may have changed that when it returns.
+    ///
+    /// # Errors
+    /// [`Error::Corrupt`].
+    pub fn len(&self) -> Result<u32, Error> {
+        Ok(self.shared.attached.ring().waiting()?)
+    }
+
+    /// Whether no message waits. Errors as [`len`](Self::len).
+    pub fn is_empty(&self) -> Result<bool, Error> {
+        self.len().map(|waiting| waiting == 0)
+    }
+
+    /// Whether it was destroyed.
+    pub fn is_destroyed(&self) -> bool {
+        self.shared.attached.ring().is_destroyed()
+    }
+
+    /// What went through this handle's own [`send`](Self::send) and [`receive`](Self::receive) calls.
+    pub fn statistics(&self) -> Statistics {
+        self.sender.statistics() + self.receiver.statistics()
+    }
+}
+
+/// Sending and receiving without a handle of one's own.
+impl Channel {
+    /// See [`Sender::try_send`].
+    #[inline]
+    #[expect(clippy::missing_errors_doc, reason = "said there")]
+    pub fn try_send(&self, bytes: &[u8]) -> Result<(), Error> {
+        self.sender.try_send(bytes)
+    }
+
+    /// See [`Sender::send`].
+    #[inline]
+    #[expect(clippy::missing_errors_doc, reason = "said there")]
+    pub fn send(&self, bytes: &[u8]) -> Result<(), Error> {
+        self.sender.send(bytes)
+    }
+
+    /// See [`Sender::send_until`].
+    #[inline]
+    #[expect(clippy::missing_errors_doc, reason = "said there")]
+    pub fn send_until(&self, bytes: &[u8], deadline: Instant) -> Result<(), Error> {
+        self.sender.send_until(bytes, deadline)
+    }
+
+    /// See [`Sender::send_allocation`].
+    #[expect(clippy::missing_errors_doc, reason = "said there")]
+    pub fn send_allocation(&self, allocation: Allocation) -> Result<(), SendError<Allocation>> {
+        self.sender.send_allocation(allocation)
+    }
+
+    /// See [`Receiver::try_receive`].
+    #[expect(clippy::missing_errors_doc, reason = "said there")]
+    pub fn try_receive(&self) -> Result<Message, Error> {
+        self.receiver.try_receive()
+    }
+
+    /// See [`Receiver::receive`].
+    #[expect(clippy::missing_errors_doc, reason = "said there")]
+    pub fn receive(&self) -> Result<Message, Error> {
+        self.receiver.receive()
+    }
+
+    /// See [`Receiver::receive_until`].
+    #[expect(clippy::missing_errors_doc, reason = "said there")]
+    pub fn receive_until(&self, deadline: Instant) -> Result<Message, Error> {
+        self.receiver.receive_until(deadline)
+    }
+
+    /// See [`Receiver::lease`].
+    #[expect(clippy::missing_errors_doc, reason = "said there")]
+    pub fn lease(&self) -> Result<Lease, Error> {
+        self.receiver.lease()
+    }
+}

@@ -1,0 +1,134 @@
+//! The managed pool as the host of a channel: the only place where the two crates meet.
+
+use std::time::{Duration, Instant};
+
+use weyr_managed::{Allocation, Pool, Taken};
+use weyr_shared::{Actor, BlockReference, Holder, KernelFutex, MessageReference, Region, Ring};
+use weyr_sys::fork;
+
+use crate::Error;
+use crate::host::Host;
+
+/// The pool of a channel.
+#[derive(Debug)]
+pub(crate) struct PoolHost {
+    pool: Pool,
+    futex: KernelFutex,
+    born: Instant,
+}
+
+impl PoolHost {
+    pub(crate) fn new(pool: &Pool) -> Self {
+        Self { pool: pool.clone(), futex: KernelFutex, born: Instant::now() }
+    }
+
+    pub(crate) fn pool(&self) -> &Pool {
+        &self.pool
+    }
+
+    /// The bytes of a block.
+    pub(crate) fn block(&self, reference: BlockReference, bytes: u64) -> Result<Region, Error> {
+        Ok(self.pool.region().part(reference.offset, bytes)?)
+    }
+
+    /// # Errors
+    /// [`Error::OtherPool`], [`Error::Forked`].
+    pub(crate) fn check_own(&self, allocation: &Allocation) -> Result<(), Error> {
+        if self.pool.has(allocation)? { Ok(()) } else { Err(Error::OtherPool) }
+    }
+
+    /// Forgets an allocation whose message was sent.
+    pub(crate) fn forget(&self, allocation: Allocation) {
+        // Refused only in a forked child, where it is the parent's to forget.
+        let _ = self.pool.end_transfer(allocation);
+    }
+
+    /// Makes a channel of an allocation that holds a complete one. Commit point: the block's word.
+    pub(crate) fn make_channel(&self, allocation: Allocation) -> Result<(), Error> {
+        self.pool.make_channel(allocation).map(|_| ()).map_err(|refused| refused.0.into())
+    }
+
+    /// # Errors
+    /// [`Error::Stale`], or the pool's.
+    pub(crate) fn check_channel(&self, reference: BlockReference) -> Result<(), Error> {
+        self.pool.channel_block(reference)?;
+        Ok(())
+    }
+
+    /// The ring in the channel that `reference` means.
+    pub(crate) fn open_channel(&self, reference: BlockReference) -> Result<Ring, Error> {
+        let block = self.pool.channel_block(reference)?;
+        Ok(Ring::open(&self.block(reference, block.bytes)?, reference)?)
+    }
+
+    /// Frees the memory of a channel to which nobody is attached. Of several that try, one succeeds.
+    pub(crate) fn free_channel(&self, reference: BlockReference) {
+        let _another_was_first = self.pool.free_channel(reference);
+    }
+
+    /// Copies from byte `offset` of a message that is still the channel's into the whole of `bytes`.
+    pub(crate) fn read(
+        &self,
+        message: &MessageReference,
+        offset: u64,
+        bytes: &mut [u8],
+    ) -> Result<(), Error> {
+        Ok(self.pool.read_transfer(message.block, message.view_offset.saturating_add(offset), bytes)?)
+    }
+
+    /// The bytes in place of a message that is still the channel's.
+    pub(crate) fn slice(&self, message: &MessageReference) -> Result<&[u8], Error> {
+        Ok(self.pool.slice_transfer(message.block, message.view_offset, message.view_len)?)
+    }
+}
+
+fn bytes_needed(message: &MessageReference) -> u64 {
+    message.view_offset.saturating_add(message.view_len)
+}
+
+impl Host for PoolHost {
+    type Block = Taken;
+    type Futex = KernelFutex;
+
+    #[inline]
+    fn futex(&self) -> &KernelFutex {
+        &self.futex
+    }
+
+    #[inline]
+    fn nonce(&self) -> u64 {
+        fork::nonce()
+    }
+
+    fn me(&self) -> Result<Actor, Error> {
+        Ok(self.pool.actor()?)
+    }
+
+    fn now(&self) -> Duration {
+        self.born.elapsed()
+    }
+
+    fn is_dead(&self, holder: Holder) -> bool {
+        self.pool.is_dead(holder.process, holder.epoch)
+    }
+
+    fn recover(&self, process: u16) {
+        self.pool.recover_process(process);
+    }
+
+    fn in_flight(&self, reference: BlockReference) -> bool {
+        self.pool.is_in_flight(reference)
+    }
+
+    fn begin_transfer(&self, reference: BlockReference) -> Result<(), Error> {
+        Ok(self.pool.begin_transfer(reference)?)
+    }
+
+    fn revert_transfer(&self, reference: BlockReference) -> Result<(), Error> {
+        Ok(self.pool.revert_transfer(reference)?)
+    }
+
+    fn take_transfer(&self, message: &MessageReference) -> Result<Taken, Error> {
+        Ok(self.pool.take_transfer(message.block, bytes_needed(message))?)
+    }
+}

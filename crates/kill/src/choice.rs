@@ -1,0 +1,100 @@
+//! Which of the points are run: all of them by day's end, a sample on every change.
+
+use std::env;
+
+/// Which points of a sweep are run. The first and the last always are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Choice {
+    /// Every point.
+    All,
+    /// Every k-th point (0 counts as 1).
+    Every(usize),
+    /// At most this many, drawn by the seed: the same seed draws the same points of the same number.
+    AtMost {
+        /// How many, the first and the last among them.
+        points: usize,
+        /// What they are drawn by.
+        seed: u64,
+    },
+}
+
+impl Choice {
+    /// All points where `WEYR_SWEEP=full` is set, else at most `points`, drawn by `WEYR_SEED` (a number; 1 if it is
+    /// not set or none).
+    #[must_use]
+    pub fn from_environment(points: usize) -> Self {
+        if env::var("WEYR_SWEEP").is_ok_and(|choice| choice == "full") {
+            return Self::All;
+        }
+        let seed = env::var("WEYR_SEED").ok().and_then(|seed| seed.parse().ok()).unwrap_or(1);
+        Self::AtMost { points, seed }
+    }
+
+    /// The chosen of `count` points, ascending.
+    pub(crate) fn of(self, count: usize) -> Vec<usize> {
+        match self {
+            Self::All => (0..count).collect(),
+            Self::Every(k) => {
+                (0..count).filter(|index| index % k.max(1) == 0 || index + 1 == count).collect()
+            }
+            Self::AtMost { points, .. } if points >= count => (0..count).collect(),
+            Self::AtMost { points, seed } => draw(count, points.max(2), seed),
+        }
+    }
+}
+
+/// The first, the last, and others drawn from between by exchanging each with a random one of those left.
+fn draw(count: usize, points: usize, seed: u64) -> Vec<usize> {
+    let mut between: Vec<usize> = (1..count - 1).collect();
+    let wanted = (points - 2).min(between.len());
+    let mut state = seed;
+    for index in 0..wanted {
+        let left = between.len() - index;
+        let other = index + usize::try_from(next_random(&mut state) % left as u64).unwrap_or(0);
+        between.swap(index, other);
+    }
+    between.truncate(wanted);
+    between.extend([0, count - 1]);
+    between.sort_unstable();
+    between
+}
+
+/// Source: Steele, Lea, Flood, *Fast splittable pseudorandom number generators* (SplitMix64).
+fn next_random(state: &mut u64) -> u64 {
+    *state = state.wrapping_add(0x9E37_79B9_7F4A_7C15);
+    let mut mixed = *state;
+    mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+    mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+    mixed ^ (mixed >> 31)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_sample_has_the_first_the_last_and_no_point_twice() {
+        for count in 2..40 {
+            for points in 0..45 {
+                let mut chosen = Choice::AtMost { points, seed: 7 }.of(count);
+                assert_eq!(chosen.len(), points.clamp(2, count));
+                assert_eq!((chosen[0], chosen[chosen.len() - 1]), (0, count - 1));
+                chosen.dedup();
+                assert_eq!(chosen.len(), points.clamp(2, count));
+            }
+        }
+    }
+
+    #[test]
+    fn a_seed_draws_the_same_again_and_another_seed_draws_others() {
+        let draw = |seed| Choice::AtMost { points: 10, seed }.of(1000);
+        assert_eq!(draw(3), draw(3));
+        assert_ne!(draw(3), draw(4));
+    }
+
+    #[test]
+    fn every_third_point_and_the_last_are_chosen() {
+        assert_eq!(Choice::Every(3).of(9), [0, 3, 6, 8]);
+        assert_eq!(Choice::Every(0).of(3), [0, 1, 2]);
+    }
+}

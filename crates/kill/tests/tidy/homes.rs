@@ -1,0 +1,30 @@
+//! Which crates may do what others may not: one table for the rules that ask.
+
+use crate::tree::crate_of;
+
+/// Crates that may hold unsafe code.
+const UNSAFE: [&str; 8] = ["atomic", "sys", "shared", "memory", "ucx", "capi-umf", "capi-dragon", "kill"];
+/// Single files of other crates that may.
+const UNSAFE_FILES: [&str; 2] = ["crates/weyr/src/allocator.rs", "crates/python/src/buffer.rs"];
+/// Crates that say that they never will.
+const FORBIDDING: [&str; 4] = ["managed", "channel", "node", "cli"];
+/// Crates that may name libc.
+const LIBC: [&str; 4] = ["sys", "kill", "capi-umf", "capi-dragon"];
+/// Files outside the facade that may name raw atomics: words in statics of one process, which no model looks at.
+const RAW_ATOMICS: [&str; 1] = ["crates/sys/src/private_word.rs"];
+
+pub(crate) fn may_name_raw_atomics(path: &str) -> bool {
+    crate_of(path) == Some("atomic") || RAW_ATOMICS.contains(&path)
+}
+
+pub(crate) fn may_be_unsafe(path: &str) -> bool {
+    UNSAFE_FILES.contains(&path) || crate_of(path).is_some_and(|name| UNSAFE.contains(&name))
+}
+
+pub(crate) fn forbids_unsafe(name: &str) -> bool {
+    FORBIDDING.contains(&name)
+}
+
+pub(crate) fn may_name_libc(path: &str) -> bool {
+    crate_of(path).is_some_and(|name| LIBC.contains(&name))
+}
