@@ -15,7 +15,7 @@ use weyr_sys::{barrier, fork, process, thread};
 use crate::Error;
 use crate::heap::lane::LaneHeap;
 use crate::heap::recovery::Channels;
-use crate::heap::word::{LaneWord, ProcessWord, SlotState};
+use crate::heap::word::{ProcessWord, SlotState};
 use crate::heap::{Heap, Liveness};
 use crate::layout::{FLAG_MEMBARRIER, ProcessSlot};
 
@@ -98,7 +98,15 @@ impl Membership {
     /// leaves a free (or dead) slot, a death behind it an ordinary dead process.
     pub(crate) fn join(heap: &Heap, object: &Object, channels: &dyn Channels) -> Result<Membership, Error> {
         let recover = || heap.recover_dead_without_lane(&KernelLiveness { heap, object }, channels);
-        let Seat { actor, presence, inherited } = take_seat(heap, object, recover)?;
+        let (seat, inherited) = match take_free_slot(heap, object)? {
+            Some(seat) => (seat, false),
+            None => {
+                let left = recover();
+                let free = take_free_slot(heap, object)?.map(|seat| (seat, false));
+                free.map_or_else(|| inherit_slot(heap, object, &left).map(|seat| (seat, true)), Ok)?
+            }
+        };
+        let (actor, presence) = seat;
         let lane = acquire_lane_or(heap, actor.process, || drop(recover()));
         let lane = lane.inspect_err(|_| leave_slot(heap, actor))?;
         if inherited {
@@ -145,37 +153,7 @@ fn acquire_lane_or(heap: &Heap, process: u16, recover: impl FnOnce()) -> Result<
 }
 
 /// A slot of this process, and the lock that goes with it.
-struct Seat {
-    actor: Actor,
-    presence: Presence,
-    /// It was a dead process's, whose spans are to be freed.
-    inherited: bool,
-}
-
-/// Takes a slot: a free one, or one that `recover` makes free, or one of which it leaves nothing but spans.
-fn take_seat(
-    heap: &Heap,
-    object: &Object,
-    recover: impl Fn() -> Vec<(u16, ProcessWord)>,
-) -> Result<Seat, Error> {
-    if let Some(seat) = take_free_slot(heap, object)? {
-        return Ok(seat);
-    }
-    loop {
-        let left = recover();
-        if let Some(seat) = take_free_slot(heap, object)? {
-            return Ok(seat);
-        }
-        if let Some(seat) = inherit_slot(heap, object, &left)? {
-            return Ok(seat);
-        }
-        // Somebody else, who has a lane, frees the spans: then there may be a free slot now.
-        if left.iter().all(|&(index, dead)| heap.process_word(index) == dead) {
-            let limit = heap.geometry.shape.process_limit;
-            return Err(Error::TableFull { table: "process slots", limit });
-        }
-    }
-}
+type Seat = (Actor, Presence);
 
 fn take_free_slot(heap: &Heap, object: &Object) -> Result<Option<Seat>, Error> {
     for index in 0..heap.geometry.shape.process_limit as u16 {
@@ -195,13 +173,13 @@ fn take_free_slot(heap: &Heap, object: &Object) -> Result<Option<Seat>, Error> {
 }
 
 /// Takes the slot of a dead process of which nothing is left but spans: they are this process's then.
-fn inherit_slot(heap: &Heap, object: &Object, left: &[(u16, ProcessWord)]) -> Result<Option<Seat>, Error> {
+fn inherit_slot(heap: &Heap, object: &Object, left: &[(u16, ProcessWord)]) -> Result<Seat, Error> {
     for &(index, dead) in left {
         if let Some(seat) = take_slot(heap, object, index, dead, dead.epoch().wrapping_add(1))? {
-            return Ok(Some(Seat { inherited: true, ..seat }));
+            return Ok(seat);
         }
     }
-    Ok(None)
+    Err(Error::TableFull { table: "process slots", limit: heap.geometry.shape.process_limit })
 }
 
 /// Takes the slot whose word was seen as `seen`; none when somebody else has it.
@@ -226,8 +204,7 @@ fn take_slot(
     let active = ProcessWord::active(epoch, identity.pid);
     // Release: publishes the fields above.
     let joined = slot.word.compare_exchange(seen.0, active.0, Ordering::AcqRel, Ordering::Acquire);
-    let actor = Actor { process: index, epoch: active.epoch() };
-    Ok(joined.ok().map(|_| Seat { actor, presence, inherited: false }))
+    Ok(joined.ok().map(|_| (Actor { process: index, epoch: active.epoch() }, presence)))
 }
 
 fn leave_slot(heap: &Heap, actor: Actor) {
@@ -273,19 +250,10 @@ impl Liveness for KernelLiveness<'_> {
         }
     }
 
-    fn thread_is_dead(&self, lane: u16) -> bool {
-        let word: LaneWord = self.heap.lane_word(lane);
-        let state = self.heap.lane_state(lane);
-        let (id, start) = (state.thread.load(Ordering::Relaxed), state.thread_start.load(Ordering::Relaxed));
-        let process = self.heap.process_word(word.process());
-        if start == 0 || process.state() != SlotState::Active {
-            return false;
-        }
-        // A lane that its process's threads share outlives the one that took it.
-        self.identity(word.process(), process).is_some_and(|identity| {
-            state.shared.load(Ordering::Relaxed) == 0
-                && thread::standing(&identity, id as u32, start) == process::Standing::Gone
-        })
+    fn thread_is_dead(&self, process: u16, thread: u32, start: u64) -> bool {
+        let word = self.heap.process_word(process);
+        let identity = self.identity(process, word).filter(|_| word.state() == SlotState::Active);
+        identity.is_some_and(|identity| thread::standing(&identity, thread, start) == process::Standing::Gone)
     }
 
     fn barrier(&self) -> bool {

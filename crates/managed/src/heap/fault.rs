@@ -4,7 +4,6 @@
 
 /// A step whose absence a model must notice.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[cfg_attr(not(weyr_face = "explore"), allow(unreachable_pub, reason = "the models choose by it"))]
 pub enum Fault {
     /// Whoever marks a page used because it was found so looks at it again.
     SecondLook,
@@ -20,6 +19,8 @@ pub enum Fault {
     BaseOfEveryPage,
     /// The owner says that it is inside an operation.
     OperationWord,
+    /// A lane's thread counts only with the life of the lane that it belongs to.
+    ThreadOfThisLife,
     /// A revoker asks whether its flag still stands, before each change.
     FlagStillStands,
 }

@@ -46,7 +46,7 @@ impl Liveness for Scheduler {
     fn process_is_dead(&self, _: u16, word: ProcessWord) -> bool {
         word.pid() <= self.processes && explore::is_dead(word.pid() as usize - 1)
     }
-    fn thread_is_dead(&self, _: u16) -> bool {
+    fn thread_is_dead(&self, _: u16, _: u32, _: u64) -> bool {
         false
     }
     fn barrier(&self) -> bool {
