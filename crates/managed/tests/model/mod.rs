@@ -40,14 +40,16 @@ pub struct Scheduler {
     pub processes: u32,
     /// Whether the barrier orders anything.
     pub barrier: bool,
+    /// Whether they are threads of processes that live: the model's process n has thread id n + 1.
+    pub threads: bool,
 }
 
 impl Liveness for Scheduler {
     fn process_is_dead(&self, _: u16, word: ProcessWord) -> bool {
-        word.pid() <= self.processes && explore::is_dead(word.pid() as usize - 1)
+        !self.threads && word.pid() <= self.processes && explore::is_dead(word.pid() as usize - 1)
     }
-    fn thread_is_dead(&self, _: u16, _: u32, _: u64) -> bool {
-        false
+    fn thread_is_dead(&self, _: u16, thread: u32, _: u64) -> bool {
+        self.threads && explore::is_dead(thread as usize - 1)
     }
     fn barrier(&self) -> bool {
         !self.barrier || weyr_atomic::heavy_barrier(|| true)
@@ -117,7 +119,7 @@ impl World {
         let steps = Steps(&heap);
         let join = |process: u16| {
             steps.join(process, u32::from(process) + 1);
-            steps.lane(process)
+            steps.lane(process, 0)
         };
         let lanes = (0..=processes as u16).map(join).collect();
         let (posted, done) = (Zeroed::zeroed(), Zeroed::zeroed());
@@ -202,7 +204,7 @@ impl World {
 
     /// What can be asked about who is dead.
     pub fn scheduler(&self) -> Scheduler {
-        Scheduler { processes: self.lanes.len() as u32 - 1, barrier: true }
+        Scheduler { processes: self.lanes.len() as u32 - 1, barrier: true, threads: false }
     }
 
     /// Waits until `process` is dead, and recovers its slot; returns at once when it is through.
@@ -280,7 +282,7 @@ pub fn bound(short: usize, full_form: usize) -> usize {
 
 /// A model over a world, in which the slots of `mortal` may die.
 pub fn model(name: &str, mortal: &[usize], build: impl FnOnce() -> World + 'static) -> Model<World> {
-    named(name, Parts { mortal: mortal.to_vec(), revocation: false }, build).may_die(mortal.iter().copied())
+    named(name, Parts { mortal: mortal.to_vec(), ..Parts::default() }, build).may_die(mortal.iter().copied())
 }
 
 /// A model over a world of which these parts change.
