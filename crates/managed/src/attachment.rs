@@ -12,6 +12,7 @@ use weyr_sys::{Errno, fork};
 
 use crate::Error;
 use crate::allocation::explain;
+use crate::geometry::METADATA_CHUNK;
 use crate::heap::lane::LaneHeap;
 use crate::heap::word::{BlockState, BlockWord, SlotState};
 use crate::heap::{Heap, Liveness};
@@ -67,31 +68,36 @@ impl Attachment {
     /// This process's membership; a forked child joins here.
     pub(crate) fn membership(&self) -> Result<&Membership, Error> {
         let join = || Membership::join(&self.heap, &self.object, &self.channels());
-        self.memberships.current(join, |membership| membership.leave(&self.heap))
+        self.memberships.current(join, |membership| membership.leave(&self.heap)).map_err(|error| match error
+        {
+            Error::Os { errno: errno @ (Errno::NOSPC | Errno::DQUOT), .. } => {
+                self.backing_error(errno, METADATA_CHUNK)
+            }
+            error => error,
+        })
     }
 
-    /// Allocates a block of at least `bytes` bytes.
+    /// Allocates a block of at least `bytes` bytes; `nonce` is this life's.
     #[inline]
-    pub(crate) fn alloc(self: &Arc<Self>, bytes: u64) -> Result<(BlockReference, Arc<Attachment>), Error> {
+    pub(crate) fn alloc(
+        self: &Arc<Self>,
+        bytes: u64,
+        nonce: u64,
+    ) -> Result<(BlockReference, Arc<Attachment>), Error> {
         if self.heap.header().state.load(Ordering::Relaxed) != STATE_READY {
             return Err(Error::Destroyed);
         }
-        match self.alloc_at_hand(bytes) {
-            Some(allocated) => Ok(allocated),
-            None => self.alloc_slowly(bytes),
-        }
-    }
-
-    #[inline]
-    fn alloc_at_hand(self: &Arc<Self>, bytes: u64) -> Option<(BlockReference, Arc<Attachment>)> {
-        let nonce = fork::nonce();
-        let at_hand = THREAD.try_with(|thread| {
+        let mut reference = BlockReference { offset: 0, generation: 0 };
+        let lent = THREAD.try_with(|thread| {
             let mut thread = thread.try_borrow_mut().ok()?;
             let entry = thread.entry(self.id, nonce)?;
-            let reference = self.heap.alloc_at_hand(entry.lane.as_mut()?, bytes);
-            (reference.generation != 0).then(|| (reference, entry.spare.take(self)))
+            reference = self.heap.alloc_at_hand(entry.lane.as_mut()?, bytes);
+            if reference.generation == 0 { None } else { Some(entry.spare.take(self)) }
         });
-        at_hand.ok().flatten()
+        match lent {
+            Ok(Some(attachment)) => Ok((reference, attachment)),
+            _ => self.alloc_slowly(bytes),
+        }
     }
 
     #[cold]
@@ -153,8 +159,8 @@ impl Attachment {
 
     /// Frees a block that only this process can free, and keeps the attachment for this thread's next one.
     #[inline]
-    pub(crate) fn free_own(self: Arc<Self>, reference: BlockReference) {
-        let (id, nonce, last) = (self.id, fork::nonce(), self.handles.is_set());
+    pub(crate) fn free_own(self: Arc<Self>, reference: BlockReference, nonce: u64) {
+        let (id, last) = (self.id, self.handles.is_set());
         let mut attachment = Some(self);
         let surplus = THREAD.try_with(|thread| {
             let mut thread = thread.try_borrow_mut().ok()?;
@@ -367,6 +373,11 @@ thread_local! {
 impl Thread {
     #[inline]
     fn entry(&mut self, id: u64, nonce: u64) -> Option<&mut Entry> {
+        // Most threads use one pool.
+        let first = self.entries.first().is_some_and(|entry| entry.id == id && entry.nonce == nonce);
+        if first {
+            return self.entries.first_mut();
+        }
         self.entries.iter_mut().find(|entry| entry.id == id && entry.nonce == nonce)
     }
 
@@ -382,7 +393,9 @@ impl Thread {
                 self.close_where(|entry| {
                     entry.nonce != membership.nonce || entry.attachment.strong_count() == 0
                 });
-                let lane = acquire_lane(&attachment.heap, membership.actor.process)?;
+                // Where no lane can be backed the process's is shared, as where all are in use: so a full
+                // filesystem keeps nobody from freeing.
+                let lane = acquire_lane(&attachment.heap, membership.actor.process).unwrap_or_default();
                 let entry = Entry {
                     id: attachment.id,
                     nonce: membership.nonce,

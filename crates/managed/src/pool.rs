@@ -380,12 +380,16 @@ pub(crate) fn path_error(path: &Path, name: &str, errno: Errno) -> Error {
     }
 }
 
-/// Maps the whole window of an object.
-pub(crate) fn map(object: &Object, bytes: u64, access: Access) -> Result<Arc<Mapping>, Error> {
+/// Maps the whole window of an object, or as much as this process's address space allows: `least` bytes at least.
+pub(crate) fn map(object: &Object, bytes: u64, least: u64, access: Access) -> Result<Arc<Mapping>, Error> {
     let window = weyr_sys::address_space::largest_window(bytes);
+    let too_large = Error::TooLarge { bytes: least, limit: window };
+    if window < least {
+        return Err(too_large);
+    }
     let mapping = Mapping::shared(object, window as usize, access);
     mapping.map(Arc::new).map_err(|errno| match errno {
-        Errno::NOMEM => Error::TooLarge { bytes, limit: window },
+        Errno::NOMEM => too_large,
         errno => Error::Os { operation: "mapping the pool", errno },
     })
 }

@@ -10,6 +10,7 @@ pub use super::fault::Fault;
 pub use super::fault::without;
 use super::lane::LaneHeap;
 use super::page::RunClaim;
+use super::recovery::Channels;
 use super::word::{BlockState, BlockWord, LaneWord, PageState, PageWord, ProcessWord};
 use super::{Heap, Liveness};
 use crate::layout::FLAG_MEMBARRIER;
@@ -19,15 +20,15 @@ use crate::layout::FLAG_MEMBARRIER;
 pub struct Steps<'h>(pub &'h Heap);
 
 impl Steps<'_> {
-    /// Puts process `process` in its slot, as joining does.
-    pub fn join(&self, process: u16) {
+    /// Puts the process of that pid in slot `process`, as joining does.
+    pub fn join(&self, process: u16, pid: u32) {
         let slot = &self.0.processes[process as usize];
         slot.flags.store(FLAG_MEMBARRIER, Ordering::Relaxed);
         let epoch = self.0.process_word(process).epoch();
-        slot.word.store(ProcessWord::active(epoch, u32::from(process) + 1).0, Ordering::Release);
+        slot.word.store(ProcessWord::active(epoch, pid).0, Ordering::Release);
     }
 
-    /// Joins as `process`, if its slot is free, and takes a lane.
+    /// Takes a lane for `process`.
     pub fn lane(&self, process: u16) -> LaneHeap {
         self.0.acquire_lane(process, 0, 0).expect("present").expect("a free lane")
     }
@@ -99,8 +100,34 @@ impl Steps<'_> {
 
     /// Allocates whole pages, looking from `page` on.
     pub fn alloc_span_from(&self, own: &mut LaneHeap, page: u64, count: u64) -> Option<BlockReference> {
-        own.cursor = page;
+        self.look_from(own, page);
         self.0.alloc_span(own, count).expect("present")
+    }
+
+    /// The next search for pages begins at `page`.
+    pub fn look_from(&self, own: &mut LaneHeap, page: u64) {
+        own.cursor = page;
+    }
+
+    /// Allocates, looking at the truth before it gives up. The pool does not grow.
+    pub fn alloc_pressed(
+        &self,
+        own: &mut LaneHeap,
+        bytes: u64,
+        liveness: &impl Liveness,
+        channels: &dyn Channels,
+    ) -> Option<BlockReference> {
+        let pressed = |own: &mut LaneHeap| self.0.alloc_pressed(own, bytes, liveness, channels, || Ok(false));
+        self.0.alloc(own, bytes).expect("present").or_else(|| pressed(own).expect("present"))
+    }
+
+    /// Every block that is not free, with its word.
+    pub fn blocks(&self) -> Vec<(BlockReference, BlockWord)> {
+        let mut found = Vec::new();
+        self.0.for_each_block(|block, offset| {
+            found.push((BlockReference { offset, generation: block.seen.generation() }, block.seen));
+        });
+        found
     }
 
     /// Makes orphans of the slabs of idle lanes.
@@ -118,20 +145,32 @@ impl Steps<'_> {
         self.0.locate(block).ok().map(|block| block.seen)
     }
 
-    /// Names the tables in traces. Atomics outside of them (statistics) are no part of the state.
+    /// Makes an orphan of every slab, as revoking every lane does where nobody is inside an operation.
+    pub fn orphan_all(&self) {
+        for page in 0..self.0.current_pages() {
+            let seen = self.0.page(page);
+            if seen.state() == PageState::Slab {
+                self.0.orphan_slab(page, seen);
+            }
+        }
+    }
+
+    /// Names what is part of the state, for traces too. Statistics are not, and what `parts` leaves out.
     #[cfg(weyr_face = "explore")]
-    pub fn name(&self, regions: &mut weyr_atomic::explore::Regions) {
+    pub fn name(&self, regions: &mut weyr_atomic::explore::Regions, parts: &Parts) {
         let heap = self.0;
         regions.add(&heap.header().orphan_pages, "orphan count");
-        for (index, slot) in heap.processes.iter().enumerate() {
-            regions.add(&slot.word, format!("process {index}"));
+        for index in parts.mortal.iter().copied() {
+            regions.add(&heap.processes[index].word, format!("process {index}"));
+            regions.add(&heap.lanes[index].word, format!("lane {index}"));
         }
         for (index, lane) in heap.lanes.iter().enumerate() {
-            regions.add(&lane.word, format!("lane {index}"));
-            regions.add(&lane.operation, format!("operation of lane {index}"));
-            regions.add(&lane.revoke, format!("revoke of lane {index}"));
             // Pools of less than 4096 pages use the first word only.
             regions.add(&lane.inbox[0], format!("inbox of lane {index}"));
+            if parts.revocation {
+                regions.add(&lane.operation, format!("operation of lane {index}"));
+                regions.add(&lane.revoke, format!("revoke of lane {index}"));
+            }
         }
         for (page, word) in heap.pages.iter().enumerate() {
             regions.add(word, format!("page {page}"));
@@ -140,7 +179,6 @@ impl Steps<'_> {
             regions.add(&**hints, name);
         }
         for (page, descriptor) in heap.descriptors.iter().enumerate() {
-            regions.add(descriptor, format!("descriptor {page}"));
             regions.add(&descriptor.generation_base, format!("base {page}"));
             regions.add(&descriptor.span_pages, format!("length {page}"));
             regions.add(&descriptor.local, format!("local {page}"));
@@ -153,4 +191,13 @@ impl Steps<'_> {
             }
         }
     }
+}
+
+/// What else than pages and blocks is part of a model's state; the rest stays as it is, or matters to nobody.
+#[derive(Debug, Clone, Default)]
+pub struct Parts {
+    /// Slots whose process and lane word changes (process n has lane n).
+    pub mortal: Vec<usize>,
+    /// Whether lanes are revoked.
+    pub revocation: bool,
 }

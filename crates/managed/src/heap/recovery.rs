@@ -163,8 +163,9 @@ impl Heap {
             _ => return Help::default(),
         };
         let word = &self.processes[process as usize].word;
-        if seen != dead && word.compare_exchange(seen.0, dead.0, Ordering::AcqRel, Ordering::Acquire).is_err()
-        {
+        let marked = word.compare_exchange(seen.0, dead.0, Ordering::AcqRel, Ordering::Acquire);
+        // Who is second to mark it helps all the same: the first may be dead by now.
+        if marked.is_err_and(|now| now != dead.0) {
             return Help::default();
         }
         tracing::info!(process, pid = dead.pid(), "recovering a dead process");
@@ -219,7 +220,7 @@ impl Heap {
                 dead.extend(self.mark_recovering(lane, seen));
             }
         }
-        self.recover_pages(&dead)?;
+        self.recover_pages(&dead);
         Ok(self.free_lanes(&dead))
     }
 
@@ -253,21 +254,23 @@ impl Heap {
                 dead.extend(self.mark_recovering(lane, seen));
             }
         }
-        match self.recover_pages(&dead) {
-            Ok(()) => Recovered { lanes: self.free_lanes(&dead), ..Recovered::default() },
-            Err(Superseded) => Recovered::default(),
-        }
+        self.recover_pages(&dead);
+        Recovered { lanes: self.free_lanes(&dead), ..Recovered::default() }
     }
 
-    /// One pass over the page words for all of `dead`.
-    fn recover_pages(&self, dead: &[DeadLane]) -> Result<(), Superseded> {
-        if dead.is_empty() {
-            return Ok(());
-        }
+    /// One pass over the page words for all of `dead`. A lane that another helper has freed needs no more of it; the
+    /// other lanes, and what comes behind the lanes, still do, for that helper may be dead by now.
+    fn recover_pages(&self, dead: &[DeadLane]) {
+        let mut left = dead.to_vec();
         for page in self.known_pages() {
-            while !self.recover_page(page, dead)? {}
+            while !left.is_empty() {
+                match self.recover_page(page, &left) {
+                    Ok(true) => break,
+                    Ok(false) => {}
+                    Err(Superseded) => left.retain(|dead| self.authority_over(dead).holds()),
+                }
+            }
         }
-        Ok(())
     }
 
     /// One look at a page; true when it was seen without anything of the dead.

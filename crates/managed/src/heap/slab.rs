@@ -9,7 +9,7 @@ use weyr_atomic::{AtomicU64, Ordering};
 use weyr_shared::BlockReference;
 use weyr_sys::Errno;
 
-use super::class::{CLASS_LIMIT, Class, LARGEST_BLOCK, class_of};
+use super::class::{Class, LARGEST_BLOCK, class_of};
 use super::fault::{Fault, leaves_out};
 use super::lane::{LaneHeap, MAGAZINE};
 use super::page::{clear_hint, set_hint};
@@ -70,7 +70,7 @@ impl Heap {
         let Some(word) = self.pages.get(page as usize) else { return false };
         let seen = PageWord(word.load(Ordering::Relaxed));
         let Some(class) = self.class(seen).filter(|_| seen.is_slab_of(own.lane)) else { return false };
-        let cache = &mut own.classes[seen.class() as usize % CLASS_LIMIT];
+        let Some(cache) = own.classes.get_mut(seen.class() as usize) else { return false };
         if class.index(reference.offset - self.page_offset(page)).is_none() || cache.filled >= MAGAZINE {
             return false;
         }
