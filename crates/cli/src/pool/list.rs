@@ -10,7 +10,7 @@ use weyr::{Pool, Usage};
 
 use super::users::Users;
 use crate::failure::Failure;
-use crate::output::{self, DIM, Output, right};
+use crate::output::{self, DIM, Output};
 
 /// All pools.
 #[derive(Debug, Serialize)]
@@ -81,7 +81,7 @@ fn write(to: &mut dyn Write, pools: &Pools) -> io::Result<()> {
     if pools.pools.is_empty() {
         return writeln!(to, "No pools in {}.", pools.directory);
     }
-    let mut table = output::table(&["NAME", "SIZE", "USED", "PEAK", "BLOCKS", "ALIVE", "DEAD"]);
+    let mut table = output::table(&["NAME", ">SIZE", ">USED", ">PEAK", ">BLOCKS", ">ALIVE", ">DEAD"]);
     for entry in &pools.pools {
         table.add_row(row(entry));
     }
@@ -94,17 +94,17 @@ fn row(entry: &Entry) -> Vec<Cell> {
     let name = Cell::new(&entry.name);
     match &entry.found {
         Found::Readable(pool) => {
-            let dead = if pool.processes_dead > 0 { Color::Yellow } else { Color::Reset };
+            let dead = if pool.processes_dead > 0 { Color::DarkYellow } else { Color::Reset };
             vec![
                 name,
-                right(output::bytes(pool.size_bytes)),
-                right(output::bytes(pool.used_bytes)),
-                right(output::bytes(pool.peak_bytes)),
-                right(output::count(pool.blocks)),
-                right(pool.processes_alive),
-                right(pool.processes_dead).fg(dead),
+                Cell::new(output::bytes(pool.size_bytes)),
+                Cell::new(output::bytes(pool.used_bytes)),
+                Cell::new(output::bytes(pool.peak_bytes)),
+                Cell::new(output::count(pool.blocks)),
+                Cell::new(pool.processes_alive),
+                Cell::new(pool.processes_dead).fg(dead),
             ]
         }
-        Found::Unreadable { error } => vec![name, output::coloured(error, Color::Red)],
+        Found::Unreadable { error } => vec![name, output::coloured(error, Color::DarkRed)],
     }
 }

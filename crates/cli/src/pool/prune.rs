@@ -86,10 +86,10 @@ fn write(to: &mut dyn Write, report: &Report) -> io::Result<()> {
     for pool in &report.failed {
         writeln!(to, "{} stays: {}", pool.name, pool.error)?;
     }
-    let kept = output::counted(report.kept, "pool is in use or unused", "pools are in use or unused");
+    let kept = output::counted(report.kept, "pool stays", "pools stay");
     match (report.removed.len(), report.kept) {
         (0, 0) => writeln!(to, "No pools in {}.", report.directory),
-        (0, _) => writeln!(to, "Nothing to remove: {kept} in {}.", report.directory),
+        (0, _) => writeln!(to, "Nothing to remove; {kept} in {}.", report.directory),
         _ => Ok(()),
     }
 }
