@@ -100,7 +100,7 @@ fn successor(world: &World, process: usize) {
     });
     if world.heap.process_word(0).state() == SlotState::Free {
         steps.join(0, process as u32 + 1);
-        let mut own: LaneHeap = steps.lane(0);
+        let mut own: LaneHeap = steps.lane(0, 0);
         let block = steps.alloc_span_from(&mut own, 0, 2);
         world.note_as(process, block, 2 << 12);
         if let Some(block) = block {

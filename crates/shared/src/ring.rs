@@ -20,6 +20,7 @@
 use weyr_atomic::{AtomicU32, AtomicU64, Ordering, Zeroed, publish_then_look};
 use weyr_sys::mapping::Mapping;
 
+use crate::fault::{self, Fault};
 use crate::{
     Actor, BlockReference, Corrupt, Description, Event, Futex, Holder, MessageKind, Position, Region,
     SLOT_HEAD_BYTES, Slot, SlotState, SlotWord, Strided, Table,
@@ -495,8 +496,12 @@ impl Ring {
         self.header().returned_made.fetch_add(1, Ordering::SeqCst);
     }
 
+    /// Slot `index`.
+    ///
+    /// # Errors
+    /// [`Corrupt`]: no such slot.
     #[inline]
-    fn slot(&self, index: u32) -> Result<&Slot, Corrupt> {
+    pub fn slot(&self, index: u32) -> Result<&Slot, Corrupt> {
         self.slots.get(index as usize).ok_or_else(|| Corrupt::new("slot index", index.into()))
     }
 
@@ -614,8 +619,12 @@ impl Ring {
         }
         let detached = self.detach_dead(actor, &still_dead);
         // Also when nothing was changed: who repaired it before may have died before this line.
-        self.count_returned();
-        self.wake_everybody(futex);
+        if !fault::is(Fault::RepairCountsNothing) {
+            self.count_returned();
+        }
+        if !fault::is(Fault::RepairWakesNobody) {
+            self.wake_everybody(futex);
+        }
         outcome.and(detached).map(|()| changed)
     }
 

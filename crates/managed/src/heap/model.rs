@@ -28,9 +28,9 @@ impl Steps<'_> {
         slot.word.store(ProcessWord::active(epoch, pid).0, Ordering::Release);
     }
 
-    /// Takes a lane for `process`.
-    pub fn lane(&self, process: u16) -> LaneHeap {
-        self.0.acquire_lane(process, 0, 0).expect("present").expect("a free lane")
+    /// Takes a lane for a thread of `process`, 0 for one that is not known.
+    pub fn lane(&self, process: u16, thread: u32) -> LaneHeap {
+        self.0.acquire_lane(process, thread, 1).expect("present").expect("a free lane")
     }
 
     /// The word of a page.
@@ -60,6 +60,9 @@ impl Steps<'_> {
 
     /// What a free by handle does: nobody else can free the block.
     pub fn free_own(&self, own: &mut LaneHeap, block: BlockReference) -> bool {
+        if self.0.free_at_hand(own, block) {
+            return true;
+        }
         let process = own.process;
         let owned = |word: BlockWord| word.state() == BlockState::Alloc && word.actor() == process;
         self.0.free(own, block, true, owned).is_ok()
@@ -163,6 +166,10 @@ impl Steps<'_> {
         for index in parts.mortal.iter().copied() {
             regions.add(&heap.processes[index].word, format!("process {index}"));
             regions.add(&heap.lanes[index].word, format!("lane {index}"));
+            if parts.threads {
+                regions.add(&heap.lanes[index].thread, format!("thread of lane {index}"));
+                regions.add(&heap.lanes[index].thread_start, format!("start of lane {index}"));
+            }
         }
         for (index, lane) in heap.lanes.iter().enumerate() {
             // Pools of less than 4096 pages use the first word only.
@@ -200,4 +207,6 @@ pub struct Parts {
     pub mortal: Vec<usize>,
     /// Whether lanes are revoked.
     pub revocation: bool,
+    /// Whether threads end before their processes.
+    pub threads: bool,
 }
