@@ -151,7 +151,7 @@ fn throughput(report: &Report) -> String {
 fn message_times(times: &MessageTimes) -> String {
     let [p50, p99, max] =
         [times.p50, times.p99, times.max].map(|ns| output::duration(Duration::from_nanos(ns)));
-    format!("p50 {p50}, p99 {p99}, max {max}, from sending to answer, waiting included")
+    format!("p50 {p50}, p99 {p99}, max {max}, from its sending to its answer")
 }
 
 fn copied(report: &Report) -> Cell {

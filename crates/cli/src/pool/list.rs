@@ -10,7 +10,7 @@ use weyr::{Pool, Usage};
 
 use super::users::Users;
 use crate::failure::Failure;
-use crate::output::{self, DIM, Output};
+use crate::output::{self, DIM, ERROR, Output};
 
 /// All pools.
 #[derive(Debug, Serialize)]
@@ -82,29 +82,30 @@ fn write(to: &mut dyn Write, pools: &Pools) -> io::Result<()> {
         return writeln!(to, "No pools in {}.", pools.directory);
     }
     let mut table = output::table(&["NAME", ">SIZE", ">USED", ">PEAK", ">BLOCKS", ">ALIVE", ">DEAD"]);
-    for entry in &pools.pools {
-        table.add_row(row(entry));
+    let mut unreadable = Vec::new();
+    for Entry { name, found } in &pools.pools {
+        match found {
+            Found::Readable(pool) => drop(table.add_row(row(name, pool))),
+            Found::Unreadable { error } => unreadable.push(error),
+        }
     }
-    output::write_table(to, table, "")?;
+    if !table.is_empty() {
+        output::write_table(to, table, "")?;
+    }
+    unreadable.iter().try_for_each(|error| writeln!(to, "{ERROR}unreadable:{ERROR:#} {error}"))?;
     let number = output::counted(pools.pools.len() as u64, "pool", "pools");
     writeln!(to, "{DIM}{number} in {}{DIM:#}", pools.directory)
 }
 
-fn row(entry: &Entry) -> Vec<Cell> {
-    let name = Cell::new(&entry.name);
-    match &entry.found {
-        Found::Readable(pool) => {
-            let dead = if pool.processes_dead > 0 { Color::DarkYellow } else { Color::Reset };
-            vec![
-                name,
-                Cell::new(output::bytes(pool.size_bytes)),
-                Cell::new(output::bytes(pool.used_bytes)),
-                Cell::new(output::bytes(pool.peak_bytes)),
-                Cell::new(output::count(pool.blocks)),
-                Cell::new(pool.processes_alive),
-                Cell::new(pool.processes_dead).fg(dead),
-            ]
-        }
-        Found::Unreadable { error } => vec![name, output::coloured(error, Color::DarkRed)],
-    }
+fn row(name: &str, pool: &Summary) -> Vec<Cell> {
+    let dead = if pool.processes_dead > 0 { Color::DarkYellow } else { Color::Reset };
+    vec![
+        Cell::new(name),
+        Cell::new(output::bytes(pool.size_bytes)),
+        Cell::new(output::bytes(pool.used_bytes)),
+        Cell::new(output::bytes(pool.peak_bytes)),
+        Cell::new(output::count(pool.blocks)),
+        Cell::new(pool.processes_alive),
+        Cell::new(pool.processes_dead).fg(dead),
+    ]
 }
