@@ -8,7 +8,7 @@ use weyr_atomic::{AtomicU64, Ordering};
 use weyr_shared::{Actor, BlockReference, Region};
 use weyr_sys::mapping::Mapping;
 use weyr_sys::object::{Access, Object, unlink};
-use weyr_sys::{Errno, fork};
+use weyr_sys::{Errno, PrivateWord, fork};
 
 use crate::Error;
 use crate::allocation::explain;
@@ -23,7 +23,7 @@ use crate::pool::{Gone, Member, path_error};
 const SPARE: usize = 64;
 
 /// Tells attachments of this process apart; never reused.
-static NEXT_ID: AtomicU64 = AtomicU64::new(1);
+static NEXT_ID: PrivateWord = PrivateWord::new(1);
 
 /// One attached pool. Dropped when the last handle and the last allocation are gone: the process leaves the pool,
 /// then the mapping goes.
@@ -49,7 +49,7 @@ impl Attachment {
         let half = |word: &AtomicU64| u128::from(word.load(Ordering::Relaxed));
         let uuid = half(&header.uuid_low) | half(&header.uuid_high) << 64;
         let zeroing = header.options.load(Ordering::Relaxed) & 1 == 1;
-        let id = NEXT_ID.fetch_add(1, Ordering::Relaxed);
+        let id = NEXT_ID.count_up();
         let mapping = Arc::clone(data.mapping());
         let (memberships, handles) = (Memberships::default(), Gone::default());
         Self { id, heap, data, object, name, path, uuid, zeroing, mapping, memberships, handles }
