@@ -7,11 +7,7 @@ use weyr_atomic::{AtomicU64, Ordering};
 use weyr_shared::{Actor, BlockReference, Region};
 use weyr_sys::mapping::Mapping;
 use weyr_sys::object::{Access, Object, unlink};
-<<<<<<< HEAD
 use weyr_sys::{Errno, host};
-=======
-use weyr_sys::{Errno, PrivateWord, fork};
->>>>>>> models
 
 use crate::Error;
 use crate::allocation::explain;
@@ -22,16 +18,7 @@ use crate::heap::{Heap, Liveness};
 use crate::layout::STATE_READY;
 use crate::membership::{KernelLiveness, Membership, Memberships};
 use crate::pool::{Gone, Member, path_error};
-<<<<<<< HEAD
 use crate::thread::{THREAD, forget_in_this_thread};
-=======
-
-/// Attachments handed from an allocation to the next without counting, per thread and pool.
-const SPARE: usize = 64;
-
-/// Tells attachments of this process apart; never reused.
-static NEXT_ID: PrivateWord = PrivateWord::new(1);
->>>>>>> models
 
 /// One attached pool. Dropped when the last handle and the last allocation are gone: the process leaves the pool,
 /// then the mapping goes.
@@ -58,11 +45,7 @@ impl Attachment {
         let half = |word: &AtomicU64| u128::from(word.load(Ordering::Relaxed));
         let uuid = half(&header.uuid_low) | half(&header.uuid_high) << 64;
         let zeroing = header.options.load(Ordering::Relaxed) & 1 == 1;
-<<<<<<< HEAD
         let id = host::random_u128() as u64;
-=======
-        let id = NEXT_ID.count_up();
->>>>>>> models
         let mapping = Arc::clone(data.mapping());
         let (memberships, handles) = (Memberships::default(), Gone::default());
         Self { id, heap, data, object, name, path, uuid, zeroing, mapping, memberships, handles }
