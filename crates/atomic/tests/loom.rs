@@ -35,18 +35,18 @@ fn a_relaxed_flag_does_not_carry_the_payload() {
     assert!(reader_can_miss_the_payload(Ordering::Relaxed));
 }
 
-/// Two threads each change their own word by `publish` and then look at the other's by `look`: can both miss?
-fn both_can_miss<T: Zeroed + Send + Sync + 'static>(publish: fn(&T), look: fn(&T) -> bool) -> bool {
+/// Two threads each change their own word by their `publish` and then look at the other's by `look`: can both miss?
+fn both_can_miss<T: Zeroed + Send + Sync + 'static>(publish: [fn(&T); 2], look: fn(&T) -> bool) -> bool {
     let missed = std::sync::Arc::new(std::sync::Mutex::new(false));
     let found = missed.clone();
     loom::model(move || {
         let words: Arc<[T; 2]> = Arc::new(Zeroed::zeroed());
         let peer = words.clone();
         let thread = loom::thread::spawn(move || {
-            publish(&peer[1]);
+            publish[1](&peer[1]);
             look(&peer[0])
         });
-        publish(&words[0]);
+        publish[0](&words[0]);
         let here = look(&words[1]);
         if !thread.join().expect("the peer ends") && !here {
             *found.lock().expect("no poison") = true;
@@ -57,36 +57,37 @@ fn both_can_miss<T: Zeroed + Send + Sync + 'static>(publish: fn(&T), look: fn(&T
 
 #[test]
 fn of_two_publishers_at_least_one_sees_the_other() {
-    assert!(!both_can_miss(
-        |word| assert!(publish_then_look(word, 0, 1).is_ok()),
-        |word| word.load(Ordering::SeqCst) == 1,
-    ));
+    assert!(!both_can_miss([|word| assert!(publish_then_look(word, 0, 1).is_ok()); 2], |word| word
+        .load(Ordering::SeqCst)
+        == 1,));
 }
 
 #[test]
 fn of_two_who_arm_at_least_one_sees_the_other() {
-    assert!(!both_can_miss::<AtomicU32>(
-        |word| assert!(arm_then_look(word, 0, 1).is_ok()),
-        |word| word.load(Ordering::SeqCst) == 1,
-    ));
+    assert!(!both_can_miss::<AtomicU32>([|word| assert!(arm_then_look(word, 0, 1).is_ok()); 2], |word| word
+        .load(Ordering::SeqCst)
+        == 1,));
 }
 
 #[test]
 fn without_the_fence_both_can_miss() {
     assert!(both_can_miss::<AtomicU64>(
-        |word| assert!(word.compare_exchange(0, 1, Ordering::SeqCst, Ordering::SeqCst).is_ok()),
+        [|word| assert!(word.compare_exchange(0, 1, Ordering::SeqCst, Ordering::SeqCst).is_ok()); 2],
         |word| word.load(Ordering::SeqCst) == 1,
     ));
 }
 
+fn store_lightly(word: &AtomicU64) {
+    word.store(1, Ordering::Relaxed);
+    light_barrier();
+}
+
+fn store_heavily(word: &AtomicU64) {
+    word.store(1, Ordering::Relaxed);
+    assert!(heavy_barrier(|| false));
+}
+
 #[test]
 fn the_light_and_the_heavy_side_cannot_both_miss() {
-    assert!(!both_can_miss::<AtomicU64>(
-        |word| {
-            word.store(1, Ordering::Relaxed);
-            light_barrier();
-            assert!(heavy_barrier(|| false));
-        },
-        |word| word.load(Ordering::Relaxed) == 1,
-    ));
+    assert!(!both_can_miss([store_lightly, store_heavily], |word| word.load(Ordering::Relaxed) == 1));
 }

@@ -36,6 +36,9 @@ pub enum Error {
         "this belongs to the parent process; after fork only channels, senders and receivers can be used"
     )]
     Forked,
+    /// The message lies in the channel itself: there is no allocation to look at in place.
+    #[error("the message has no allocation; copy its bytes")]
+    NoAllocation,
     /// What was to be attached to is no channel.
     #[error("there is no channel at this place; pass the descriptor of a channel")]
     NotAChannel,

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use weyr_shared::MessageKind;
+use weyr_shared::{MessageKind, MessageReference};
 
 use crate::channel::Shared;
 use crate::host::Host;
@@ -59,18 +59,49 @@ impl Lease {
     /// [`Error::Forked`], [`Error::Corrupt`], and [`Error::Pool`] when the allocation is not what was sent.
     pub fn bytes(&self) -> Result<Vec<u8>, Error> {
         let taken = self.own()?;
-        self.looks.add(1);
         match self.shared.kind_and_len(&taken)? {
-            (MessageKind::Inline, len) => self.shared.copy_out(&self.side, &taken, len),
-            (MessageKind::Reference, _) => self.copy_payload(&taken),
+            (MessageKind::Inline, len) => {
+                self.looks.add(1);
+                self.shared.copy_out(&self.side, &taken, len)
+            }
+            (MessageKind::Reference, len) => {
+                // The length is an allegation until the pool has said that the block is so long.
+                self.read(len, &mut [])?;
+                let mut bytes = vec![0; len as usize];
+                self.read(0, &mut bytes)?;
+                Ok(bytes)
+            }
         }
     }
 
-    fn copy_payload(&self, taken: &Taken) -> Result<Vec<u8>, Error> {
-        let message = self.shared.attached.reference(taken)?;
-        let bytes = self.shared.attached.host().peek(&message)?;
+    /// Copies from byte `offset` of a payload that is an allocation into the whole of `bytes`.
+    ///
+    /// # Errors
+    /// As [`bytes`](Self::bytes); [`Error::NoAllocation`] when the message is in the channel itself.
+    pub fn read(&self, offset: u64, bytes: &mut [u8]) -> Result<(), Error> {
+        let message = self.payload()?;
+        self.shared.attached.host().read(&message, offset, bytes)?;
         self.side.bytes_copied.add(bytes.len() as u64);
-        Ok(bytes)
+        Ok(())
+    }
+
+    /// The bytes in place of a payload that is an allocation: nothing is copied.
+    ///
+    /// # Errors
+    /// As [`read`](Self::read), and [`Error::Pool`] unless the channel's pool is
+    /// [cooperative](weyr_managed::Pool::cooperative).
+    pub fn as_slice(&self) -> Result<&[u8], Error> {
+        let message = self.payload()?;
+        self.shared.attached.host().slice(&message)
+    }
+
+    fn payload(&self) -> Result<MessageReference, Error> {
+        let taken = self.own()?;
+        self.looks.add(1);
+        match self.shared.kind_and_len(&taken)? {
+            (MessageKind::Reference, _) => self.shared.attached.reference(&taken),
+            (MessageKind::Inline, _) => Err(Error::NoAllocation),
+        }
     }
 
     /// Ends the lease: the message is received, and a payload that is an allocation is freed.
@@ -78,8 +109,13 @@ impl Lease {
     /// # Errors
     /// [`Error::Forked`]; [`Error::Corrupt`] and [`Error::Pool`] when the message was not what was sent, or is no
     /// longer this process's. The lease has ended all the same.
-    pub fn done(self) -> Result<(), Error> {
-        self.take().map(drop)
+    pub fn done(mut self) -> Result<(), Error> {
+        let taken = self.own()?;
+        self.taken = None;
+        match self.shared.kind_and_len(&taken) {
+            Ok((MessageKind::Inline, _)) => self.shared.finish_unread(&self.side, taken),
+            _ => self.shared.finish(&self.side, taken).map(drop),
+        }
     }
 
     /// Ends the lease by receiving the message, payload and all.

@@ -45,7 +45,7 @@ impl PoolHost {
 
     /// Makes a channel of an allocation that holds a complete one. Commit point: the block's word.
     pub(crate) fn make_channel(&self, allocation: Allocation) -> Result<(), Error> {
-        self.pool.make_channel(allocation).map(|_| ()).map_err(|(error, _)| error.into())
+        self.pool.make_channel(allocation).map(|_| ()).map_err(|refused| refused.0.into())
     }
 
     /// # Errors
@@ -66,9 +66,19 @@ impl PoolHost {
         let _another_was_first = self.pool.free_channel(reference);
     }
 
-    /// Copies the bytes of a message that is still the channel's.
-    pub(crate) fn peek(&self, message: &MessageReference) -> Result<Vec<u8>, Error> {
-        Ok(self.pool.peek_transfer(message.block, message.view_offset, message.view_len)?)
+    /// Copies from byte `offset` of a message that is still the channel's into the whole of `bytes`.
+    pub(crate) fn read(
+        &self,
+        message: &MessageReference,
+        offset: u64,
+        bytes: &mut [u8],
+    ) -> Result<(), Error> {
+        Ok(self.pool.read_transfer(message.block, message.view_offset.saturating_add(offset), bytes)?)
+    }
+
+    /// The bytes in place of a message that is still the channel's.
+    pub(crate) fn slice(&self, message: &MessageReference) -> Result<&[u8], Error> {
+        Ok(self.pool.slice_transfer(message.block, message.view_offset, message.view_len)?)
     }
 }
 

@@ -179,6 +179,13 @@ impl Shared {
         Ok(Message::new(content, taken.is_redelivered()))
     }
 
+    /// Ends a message in the channel itself without a look at it.
+    pub(crate) fn finish_unread(&self, side: &ReceiveSide, taken: Taken) -> Result<(), Error> {
+        self.attached.release(taken)?;
+        side.messages.add(1);
+        Ok(())
+    }
+
     /// The same into a buffer; a message that is too large stays.
     #[inline]
     pub(crate) fn finish_into(

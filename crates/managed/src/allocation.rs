@@ -38,9 +38,10 @@ impl Allocation {
         bytes: u64,
         cooperative: Option<Cooperative>,
     ) -> Result<Self, Error> {
-        let (reference, attachment) = attachment.alloc(bytes)?;
-        let mut allocation = Self::from_parts(attachment, reference, bytes, cooperative);
-        if allocation.attachment()?.zeroing {
+        let (zeroing, nonce) = (attachment.zeroing, fork::nonce());
+        let (reference, attachment) = attachment.alloc(bytes, nonce)?;
+        let mut allocation = Self { attachment: Some(attachment), reference, bytes, nonce, cooperative };
+        if zeroing {
             allocation.fill(0)?;
         }
         Ok(allocation)
@@ -143,13 +144,19 @@ impl Allocation {
 
     fn become_shared(mut self, state: BlockState) -> Result<Published, Error> {
         let attachment = self.attachment()?;
-        let process = attachment.session()?.actor.process;
+        let process = attachment.membership()?.actor.process;
         let owned = |word: BlockWord| word.state() == BlockState::Alloc && word.actor() == process;
         let change = |word: BlockWord| owned(word).then_some(word.with(state, 0));
         let changed = attachment.heap.change_block(self.reference, change);
         changed.map_err(|error| explain(error, self.reference, "publishing it"))?;
         let attachment = self.attachment.take().ok_or(Error::Forked)?;
-        Ok(Published::original(attachment, self.reference, self.bytes, state == BlockState::Frozen, self.cooperative))
+        Ok(Published::original(
+            attachment,
+            self.reference,
+            self.bytes,
+            state == BlockState::Frozen,
+            self.cooperative,
+        ))
     }
 
     /// Forgets it without freeing, for who has changed its word.
@@ -165,7 +172,7 @@ impl Drop for Allocation {
     fn drop(&mut self) {
         let Some(attachment) = self.attachment.take() else { return };
         if self.nonce == fork::nonce() {
-            attachment.free_own(self.reference);
+            attachment.free_own(self.reference, self.nonce);
         }
     }
 }

@@ -12,12 +12,13 @@ use weyr_sys::{Errno, fork};
 
 use crate::Error;
 use crate::allocation::explain;
+use crate::geometry::METADATA_CHUNK;
 use crate::heap::lane::LaneHeap;
 use crate::heap::word::{BlockState, BlockWord, SlotState};
 use crate::heap::{Heap, Liveness};
 use crate::layout::STATE_READY;
+use crate::membership::{KernelLiveness, Membership, Memberships, acquire_lane};
 use crate::pool::{Gone, Member, path_error};
-use crate::session::{KernelLiveness, Session, Sessions, acquire_lane};
 
 /// Attachments handed from an allocation to the next without counting, per thread and pool.
 const SPARE: usize = 64;
@@ -39,7 +40,7 @@ pub(crate) struct Attachment {
     pub(crate) uuid: u128,
     pub(crate) zeroing: bool,
     mapping: Arc<Mapping>,
-    sessions: Sessions,
+    memberships: Memberships,
     handles: Gone,
 }
 
@@ -51,8 +52,8 @@ impl Attachment {
         let zeroing = header.options.load(Ordering::Relaxed) & 1 == 1;
         let id = NEXT_ID.fetch_add(1, Ordering::Relaxed);
         let mapping = Arc::clone(data.mapping());
-        let (sessions, handles) = (Sessions::default(), Gone::default());
-        Self { id, heap, data, object, name, path, uuid, zeroing, mapping, sessions, handles }
+        let (memberships, handles) = (Memberships::default(), Gone::default());
+        Self { id, heap, data, object, name, path, uuid, zeroing, mapping, memberships, handles }
     }
 
     pub(crate) fn mapping(&self) -> &Arc<Mapping> {
@@ -65,33 +66,38 @@ impl Attachment {
     }
 
     /// This process's membership; a forked child joins here.
-    pub(crate) fn session(&self) -> Result<&Session, Error> {
-        self.sessions.current(|| Session::join(&self.heap, &self.object))
+    pub(crate) fn membership(&self) -> Result<&Membership, Error> {
+        let join = || Membership::join(&self.heap, &self.object, &self.channels());
+        self.memberships.current(join, |membership| membership.leave(&self.heap)).map_err(|error| match error
+        {
+            Error::Os { errno: errno @ (Errno::NOSPC | Errno::DQUOT), .. } => {
+                self.backing_error(errno, METADATA_CHUNK)
+            }
+            error => error,
+        })
     }
 
-
-    /// Allocates a block of at least `bytes` bytes.
+    /// Allocates a block of at least `bytes` bytes; `nonce` is this life's.
     #[inline]
-    pub(crate) fn alloc(self: &Arc<Self>, bytes: u64) -> Result<(BlockReference, Arc<Attachment>), Error> {
+    pub(crate) fn alloc(
+        self: &Arc<Self>,
+        bytes: u64,
+        nonce: u64,
+    ) -> Result<(BlockReference, Arc<Attachment>), Error> {
         if self.heap.header().state.load(Ordering::Relaxed) != STATE_READY {
             return Err(Error::Destroyed);
         }
-        match self.alloc_at_hand(bytes) {
-            Some(allocated) => Ok(allocated),
-            None => self.alloc_slowly(bytes),
-        }
-    }
-
-    #[inline]
-    fn alloc_at_hand(self: &Arc<Self>, bytes: u64) -> Option<(BlockReference, Arc<Attachment>)> {
-        let nonce = fork::nonce();
-        let at_hand = THREAD.try_with(|thread| {
+        let mut reference = BlockReference { offset: 0, generation: 0 };
+        let lent = THREAD.try_with(|thread| {
             let mut thread = thread.try_borrow_mut().ok()?;
             let entry = thread.entry(self.id, nonce)?;
-            let reference = self.heap.alloc_at_hand(entry.lane.as_mut()?, bytes);
-            (reference.generation != 0).then(|| (reference, entry.spare.take(self)))
+            reference = self.heap.alloc_at_hand(entry.lane.as_mut()?, bytes);
+            if reference.generation == 0 { None } else { Some(entry.spare.take(self)) }
         });
-        at_hand.ok().flatten()
+        match lent {
+            Ok(Some(attachment)) => Ok((reference, attachment)),
+            _ => self.alloc_slowly(bytes),
+        }
     }
 
     #[cold]
@@ -153,8 +159,8 @@ impl Attachment {
 
     /// Frees a block that only this process can free, and keeps the attachment for this thread's next one.
     #[inline]
-    pub(crate) fn free_own(self: Arc<Self>, reference: BlockReference) {
-        let (id, nonce, last) = (self.id, fork::nonce(), self.handles.is_set());
+    pub(crate) fn free_own(self: Arc<Self>, reference: BlockReference, nonce: u64) {
+        let (id, last) = (self.id, self.handles.is_set());
         let mut attachment = Some(self);
         let surplus = THREAD.try_with(|thread| {
             let mut thread = thread.try_borrow_mut().ok()?;
@@ -187,7 +193,11 @@ impl Attachment {
         let owned = |word: BlockWord| word.state() == BlockState::Alloc && word.actor() == process;
         // Nobody else can free it, so only spoilt shared memory refuses; then it stays as it is, for `verify` to see.
         if self.heap.free(lane, reference, true, owned).is_err() {
-            tracing::error!(pool = self.name, ?reference, "an owned block could not be freed; verify the pool");
+            tracing::error!(
+                pool = self.name,
+                ?reference,
+                "an owned block could not be freed; verify the pool"
+            );
         }
     }
 
@@ -204,7 +214,7 @@ impl Attachment {
 
     /// Whether some member's lock is free: it is probably dead.
     pub(crate) fn has_unlocked_member(&self) -> bool {
-        let own = self.sessions.existing().map(|session| session.actor.process);
+        let own = self.memberships.existing().map(|membership| membership.actor.process);
         let active = |process: &u16| self.heap.process_word(*process).state() != SlotState::Free;
         let others = (0..self.heap.processes.len() as u16).filter(|process| Some(*process) != own);
         others.filter(active).any(|process| !self.liveness().is_locked(process))
@@ -273,11 +283,11 @@ impl Attachment {
         self: &Arc<Self>,
         act: impl FnOnce(&mut LaneHeap, &mut Spare) -> R,
     ) -> Result<R, Error> {
-        let session = self.session()?;
+        let membership = self.membership()?;
         let mut act = Some(act);
         let own = THREAD.try_with(|thread| {
             let mut thread = thread.try_borrow_mut().ok()?;
-            let entry = match thread.join(self, session) {
+            let entry = match thread.join(self, membership) {
                 Ok(entry) => entry,
                 Err(error) => return Some(Err(error)),
             };
@@ -288,7 +298,7 @@ impl Attachment {
             return result;
         }
         // No lane left, or no thread-local memory (any more): the lane that the process shares.
-        let mut shared = session.shared_lane.lock().map_err(|_| Error::Destroyed)?;
+        let mut shared = membership.shared_lane.lock().map_err(|_| Error::Destroyed)?;
         let lane = shared.as_mut().ok_or(Error::Destroyed)?;
         act.map_or(Err(Error::Forked), |act| Ok(act(lane, &mut Spare::default())))
     }
@@ -296,8 +306,8 @@ impl Attachment {
 
 impl Drop for Attachment {
     fn drop(&mut self) {
-        if let Some(session) = self.sessions.existing() {
-            session.leave(&self.heap);
+        if let Some(membership) = self.memberships.existing() {
+            membership.leave(&self.heap);
         }
     }
 }
@@ -363,20 +373,32 @@ thread_local! {
 impl Thread {
     #[inline]
     fn entry(&mut self, id: u64, nonce: u64) -> Option<&mut Entry> {
+        // Most threads use one pool.
+        let first = self.entries.first().is_some_and(|entry| entry.id == id && entry.nonce == nonce);
+        if first {
+            return self.entries.first_mut();
+        }
         self.entries.iter_mut().find(|entry| entry.id == id && entry.nonce == nonce)
     }
 
     /// Adds this thread's part in a pool, and closes those of pools that are gone.
-    fn join(&mut self, attachment: &Arc<Attachment>, session: &Session) -> Result<&mut Entry, Error> {
-        let known = self.entries.iter().position(|entry| entry.id == attachment.id && entry.nonce == session.nonce);
+    fn join(&mut self, attachment: &Arc<Attachment>, membership: &Membership) -> Result<&mut Entry, Error> {
+        let known = self
+            .entries
+            .iter()
+            .position(|entry| entry.id == attachment.id && entry.nonce == membership.nonce);
         let index = match known {
             Some(index) => index,
             None => {
-                self.close_where(|entry| entry.nonce != session.nonce || entry.attachment.strong_count() == 0);
-                let lane = acquire_lane(&attachment.heap, session.actor.process)?;
+                self.close_where(|entry| {
+                    entry.nonce != membership.nonce || entry.attachment.strong_count() == 0
+                });
+                // Where no lane can be backed the process's is shared, as where all are in use: so a full
+                // filesystem keeps nobody from freeing.
+                let lane = acquire_lane(&attachment.heap, membership.actor.process).unwrap_or_default();
                 let entry = Entry {
                     id: attachment.id,
-                    nonce: session.nonce,
+                    nonce: membership.nonce,
                     lane,
                     spare: Spare::default(),
                     attachment: Arc::downgrade(attachment),

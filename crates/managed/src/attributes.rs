@@ -161,7 +161,8 @@ impl PoolAttributes {
         let pages = |bytes: u64| bytes.div_ceil(1 << page_shift);
         let maximum_pages = pages(maximum_bytes);
         if maximum_pages > PAGE_LIMIT {
-            let reason = format!("{maximum_bytes} bytes are more than 2^24 pages of {} bytes", 1u64 << page_shift);
+            let reason =
+                format!("{maximum_bytes} bytes are more than 2^24 pages of {} bytes", 1u64 << page_shift);
             return Err(invalid("size", reason));
         }
         let segment = self.segment_bytes.unwrap_or(SEGMENT_BYTES.min(self.bytes.next_power_of_two()));
@@ -178,7 +179,9 @@ impl PoolAttributes {
             lane_limit: self.lanes.unwrap_or(lanes),
             channel_limit: self.channels.unwrap_or(channels),
         };
-        shape.check().map_err(|which| invalid(which, format!("out of range (tables hold 1 to {ID_LIMIT} entries)")))?;
+        shape
+            .check()
+            .map_err(|which| invalid(which, format!("out of range (tables hold 1 to {ID_LIMIT} entries)")))?;
         Ok(shape)
     }
 
@@ -186,9 +189,10 @@ impl PoolAttributes {
         match self.growth {
             Growth::None => Ok(self.bytes),
             Growth::UpTo(bytes) if bytes >= self.bytes => Ok(bytes),
-            Growth::UpTo(bytes) => {
-                Err(invalid("growth", format!("the cap of {bytes} bytes is below the size of {} bytes", self.bytes)))
-            }
+            Growth::UpTo(bytes) => Err(invalid(
+                "growth",
+                format!("the cap of {bytes} bytes is below the size of {} bytes", self.bytes),
+            )),
             Growth::Unlimited => {
                 let window = weyr_sys::address_space::largest_window(UNLIMITED_BYTES);
                 // Metadata takes up to a fifth on top.
@@ -203,7 +207,9 @@ impl PoolAttributes {
             None if maximum_bytes <= 16 << 20 => Ok(12),
             None if maximum_bytes <= 512 << 20 => Ok(14),
             None => Ok(16),
-            Some(bytes) if bytes.is_power_of_two() && (1 << 12..=1 << 16).contains(&bytes) => Ok(bytes.trailing_zeros()),
+            Some(bytes) if bytes.is_power_of_two() && (1 << 12..=1 << 16).contains(&bytes) => {
+                Ok(bytes.trailing_zeros())
+            }
             Some(bytes) => {
                 Err(invalid("page size", format!("{bytes} is no power of two from 4096 to 65536")))
             }
@@ -233,7 +239,10 @@ mod tests {
     #[test]
     fn page_and_tables_follow_from_the_largest_size() {
         let shape = |bytes, growth| PoolAttributes::new("p", bytes).growth(growth).shape().unwrap();
-        assert_eq!((shape(32 << 10, Growth::None).page_shift, shape(32 << 10, Growth::None).maximum_pages), (12, 8));
+        assert_eq!(
+            (shape(32 << 10, Growth::None).page_shift, shape(32 << 10, Growth::None).maximum_pages),
+            (12, 8)
+        );
         assert_eq!(shape(64 << 20, Growth::None).page_shift, 14);
         assert_eq!(shape(1 << 20, Growth::UpTo(1 << 30)).page_shift, 16);
         assert_eq!(shape(1 << 20, Growth::UpTo(1 << 30)).initial_pages, 16);

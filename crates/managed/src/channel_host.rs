@@ -1,6 +1,7 @@
 //! What a channel asks of the pool in which it lies, beyond the transfer of blocks.
 
 use weyr_shared::BlockReference;
+use weyr_shared::Payload;
 
 use crate::allocation::explain;
 use crate::heap::word::SlotState;
@@ -16,16 +17,35 @@ impl Pool {
         Ok(allocation.attachment()?.uuid == self.uuid())
     }
 
-    /// Copies `bytes` bytes from `offset` of a block that a message has. Its holder alone may ask.
+    /// Copies from `offset` of a block that a message has into the whole of `bytes`. Its holder alone may ask.
     ///
     /// # Errors
     /// [`Error::WrongState`], [`Error::Stale`], [`Error::NotABlock`] when no message has it; [`Error::OutOfRange`].
-    pub fn peek_transfer(
+    pub fn read_transfer(
+        &self,
+        reference: BlockReference,
+        offset: u64,
+        bytes: &mut [u8],
+    ) -> Result<(), Error> {
+        self.payload_of_message(reference, offset, bytes.len() as u64)?.read(0, bytes)?;
+        Ok(())
+    }
+
+    /// The bytes in place of a block that a message has. Its holder alone may ask, and only as long as it holds it:
+    /// that is part of what [`Cooperative`](weyr_shared::Cooperative) vouches for.
+    ///
+    /// # Errors
+    /// As [`read_transfer`](Self::read_transfer), and [`Error::Payload`] unless the pool is cooperative.
+    pub fn slice_transfer(&self, reference: BlockReference, offset: u64, bytes: u64) -> Result<&[u8], Error> {
+        Ok(self.payload_of_message(reference, offset, bytes)?.into_slice()?)
+    }
+
+    fn payload_of_message(
         &self,
         reference: BlockReference,
         offset: u64,
         bytes: u64,
-    ) -> Result<Vec<u8>, Error> {
+    ) -> Result<Payload<'_>, Error> {
         let attachment = self.attachment();
         let refused = |error| explain(error, reference, "reading a message");
         let located = attachment.heap.locate(reference);
@@ -36,9 +56,7 @@ impl Pool {
         if offset.checked_add(bytes).is_none_or(|end| end > block.bytes) {
             return Err(Error::OutOfRange { offset, bytes, limit: block.bytes });
         }
-        let mut copy = vec![0; bytes as usize];
-        attachment.data.copy_out(reference.offset + offset, &mut copy)?;
-        Ok(copy)
+        Ok(Payload::new(&attachment.data, reference.offset + offset, bytes, self.cooperation())?)
     }
 
     /// Whether the user of process slot `process` in the epoch with these low 8 bits is no more: dead, recovered, or

@@ -59,7 +59,10 @@ impl Attachment {
     fn enter(&self, reference: BlockReference) -> Result<(), Error> {
         let start = self.heap.geometry.offsets.channels;
         for index in 0..self.heap.channels.len() as u64 {
-            self.heap.backing.metadata(start + index * 8, 8).map_err(Error::os("backing the channel table"))?;
+            self.heap
+                .backing
+                .metadata(start + index * 8, 8)
+                .map_err(Error::os("backing the channel table"))?;
             let word = &self.heap.channels[index as usize];
             let seen = word.load(Ordering::Acquire);
             let taken = seen != 0 && self.entry_block(seen).is_some_and(|(block, _)| is_becoming(block.seen));
@@ -104,7 +107,7 @@ impl Pool {
     /// # Errors
     /// [`Error::TableFull`], [`Error::Forked`], [`Error::WrongState`] for one that is not this process's; the
     /// allocation comes back.
-    pub fn make_channel(&self, allocation: Allocation) -> Result<ChannelBlock, (Error, Allocation)> {
+    pub fn make_channel(&self, allocation: Allocation) -> Result<ChannelBlock, Box<(Error, Allocation)>> {
         let reference = allocation.reference();
         let made = self.actor().and_then(|actor| {
             self.attachment().enter(reference)?;
@@ -119,7 +122,7 @@ impl Pool {
                 let _forked_in_between = self.end_transfer(allocation);
                 Ok(block)
             }
-            Err(error) => Err((error, allocation)),
+            Err(error) => Err(Box::new((error, allocation))),
         }
     }
 

@@ -32,7 +32,7 @@ impl Attachment {
 
     /// Attaches this process to a channel; then makes sure that it is still one.
     fn attach_to(&self, ring: &Ring, block: ChannelBlock) -> Result<Actor, Error> {
-        let me = self.session()?.actor;
+        let me = self.membership()?.actor;
         let gone = Error::NotABlock { offset: block.reference.offset };
         ring.attach(me).map_err(|_| gone.clone())?;
         let found = self.heap.locate(block.reference);
@@ -65,7 +65,7 @@ impl Attachment {
     fn free_message(self: &Arc<Self>, reference: BlockReference, process: u16) {
         let taken = self.heap.change_block(reference, |word| landed(word, process));
         if taken.is_ok_and(|was| was.state() == BlockState::InFlightAlloc) {
-            Arc::clone(self).free_own(reference);
+            Arc::clone(self).free_own(reference, weyr_sys::fork::nonce());
         }
     }
 
@@ -129,10 +129,18 @@ impl Attachment {
 }
 
 impl Channels for PoolChannels<'_> {
-    fn repair(&self, actor: Actor, still_dead: &dyn Fn() -> bool, in_flight: &dyn Fn(BlockReference) -> bool) {
+    fn repair(
+        &self,
+        actor: Actor,
+        still_dead: &dyn Fn() -> bool,
+        in_flight: &dyn Fn(BlockReference) -> bool,
+    ) {
         for block in self.0.channel_blocks() {
             let Ok(ring) = self.0.ring(block) else {
-                tracing::warn!(offset = block.reference.offset, "a channel that cannot be opened is not repaired");
+                tracing::warn!(
+                    offset = block.reference.offset,
+                    "a channel that cannot be opened is not repaired"
+                );
                 continue;
             };
             // Attached, so that nobody frees the channel while it is repaired; who finds it freed has nothing to do.

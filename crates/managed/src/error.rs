@@ -17,7 +17,9 @@ pub enum Error {
         reason: String,
     },
     /// More than the pool can ever hold, or than this process can map.
-    #[error("{bytes} bytes are more than this pool can give at once ({limit}); create it larger or let it grow")]
+    #[error(
+        "{bytes} bytes are more than this pool can give at once ({limit}); create it larger or let it grow"
+    )]
     TooLarge {
         /// Asked for, in bytes.
         bytes: u64,
@@ -86,7 +88,9 @@ pub enum Error {
         expected: u128,
     },
     /// The descriptor was made on another host.
-    #[error("the descriptor was made on host {found:016x}, this is host {expected:016x}; reach it through its own node")]
+    #[error(
+        "the descriptor was made on host {found:016x}, this is host {expected:016x}; reach it through its own node"
+    )]
     OtherHost {
         /// Identity in the descriptor.
         found: u64,

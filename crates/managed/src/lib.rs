@@ -23,10 +23,10 @@ mod error;
 pub mod geometry;
 pub mod heap;
 pub mod layout;
+mod membership;
 pub mod name;
 mod pool;
 mod published;
-mod session;
 mod transfer;
 
 pub use allocation::Allocation;

@@ -14,7 +14,9 @@ pub const DEFAULT_DIRECTORY: &str = "/dev/shm";
 
 /// The directory that pools lie in unless a call names another.
 pub fn default_directory() -> PathBuf {
-    std::env::var_os(DIRECTORY_VARIABLE).filter(|name| !name.is_empty()).map_or_else(|| DEFAULT_DIRECTORY.into(), PathBuf::from)
+    std::env::var_os(DIRECTORY_VARIABLE)
+        .filter(|name| !name.is_empty())
+        .map_or_else(|| DEFAULT_DIRECTORY.into(), PathBuf::from)
 }
 
 /// Path of this user's pool `name` in `directory`.
@@ -26,7 +28,8 @@ pub fn pool_path(directory: &Path, name: &str) -> Result<PathBuf, Error> {
     let allowed = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-' | b'_');
     let valid = (1..=200).contains(&name.len()) && !name.starts_with('.') && name.bytes().all(allowed);
     if !valid {
-        let reason = format!("{name:?}: use 1 to 200 of letters, digits, '.', '-' and '_', not starting with '.'");
+        let reason =
+            format!("{name:?}: use 1 to 200 of letters, digits, '.', '-' and '_', not starting with '.'");
         return Err(Error::InvalidAttribute { attribute: "name", reason });
     }
     Ok(directory.join(format!("{}{name}", file_prefix())))

@@ -67,7 +67,7 @@ impl Pool {
     /// Source: Dragon managed memory, `dragon_memory_pool_create`.
     pub fn create(attributes: &PoolAttributes) -> Result<Pool, Error> {
         let attachment = creation::create(attributes)?;
-        attachment.session()?;
+        attachment.membership()?;
         Ok(Pool::register(attachment))
     }
 
@@ -93,7 +93,7 @@ impl Pool {
             return Ok(pool);
         }
         let attachment = creation::attach(object, path, Access::ReadWrite)?;
-        attachment.session()?;
+        attachment.membership()?;
         let pool = Pool::register(attachment);
         pool.reap_unlocked();
         Ok(pool)
@@ -228,7 +228,7 @@ impl Pool {
     /// # Errors
     /// What joining gives, [`Error::TableFull`] above all.
     pub fn actor(&self) -> Result<Actor, Error> {
-        Ok(self.attachment().session()?.actor)
+        Ok(self.attachment().membership()?.actor)
     }
 
     /// Process slots that it has.
@@ -380,12 +380,16 @@ pub(crate) fn path_error(path: &Path, name: &str, errno: Errno) -> Error {
     }
 }
 
-/// Maps the whole window of an object.
-pub(crate) fn map(object: &Object, bytes: u64, access: Access) -> Result<Arc<Mapping>, Error> {
+/// Maps the whole window of an object, or as much as this process's address space allows: `least` bytes at least.
+pub(crate) fn map(object: &Object, bytes: u64, least: u64, access: Access) -> Result<Arc<Mapping>, Error> {
     let window = weyr_sys::address_space::largest_window(bytes);
+    let too_large = Error::TooLarge { bytes: least, limit: window };
+    if window < least {
+        return Err(too_large);
+    }
     let mapping = Mapping::shared(object, window as usize, access);
     mapping.map(Arc::new).map_err(|errno| match errno {
-        Errno::NOMEM => Error::TooLarge { bytes, limit: window },
+        Errno::NOMEM => too_large,
         errno => Error::Os { operation: "mapping the pool", errno },
     })
 }

@@ -115,7 +115,11 @@ impl Published {
     pub fn write(&self, offset: u64, bytes: &[u8]) -> Result<(), Error> {
         if self.frozen {
             let offset = self.reference.offset;
-            return Err(Error::WrongState { offset, state: BlockState::Frozen.name(), action: "writing to it" });
+            return Err(Error::WrongState {
+                offset,
+                state: BlockState::Frozen.name(),
+                action: "writing to it",
+            });
         }
         Ok(self.payload()?.write(offset, bytes)?)
     }
@@ -136,7 +140,11 @@ impl Published {
     pub fn as_slice(&self) -> Result<&[u8], Error> {
         if !self.frozen {
             let offset = self.reference.offset;
-            return Err(Error::WrongState { offset, state: BlockState::Pool.name(), action: "a reference to its bytes" });
+            return Err(Error::WrongState {
+                offset,
+                state: BlockState::Pool.name(),
+                action: "a reference to its bytes",
+            });
         }
         Ok(self.payload()?.into_slice()?)
     }

@@ -41,7 +41,9 @@ impl Pool {
     /// [`Error::WrongState`] when it is not in flight from this process.
     pub fn revert_transfer(&self, reference: BlockReference) -> Result<(), Error> {
         let process = self.actor()?.process;
-        self.change(reference, "taking it back", |word| landed(word, process).filter(|_| word.actor() == process))
+        self.change(reference, "taking it back", |word| {
+            landed(word, process).filter(|_| word.actor() == process)
+        })
     }
 
     /// Takes the block of a message of `bytes` bytes. Commit point: its word, the instant of taking.

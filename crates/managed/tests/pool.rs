@@ -64,8 +64,10 @@ fn no_two_live_allocations_overlap() {
         if round % 3 == 0 && !live.is_empty() {
             live.swap_remove((round as usize * 7) % live.len());
         }
-        let mut ranges: Vec<(u64, u64)> =
-            live.iter().map(|memory| (memory.reference().offset, memory.reference().offset + memory.len())).collect();
+        let mut ranges: Vec<(u64, u64)> = live
+            .iter()
+            .map(|memory| (memory.reference().offset, memory.reference().offset + memory.len()))
+            .collect();
         ranges.sort();
         assert!(ranges.windows(2).all(|pair| pair[0].1 <= pair[1].0), "round {round}");
     }
@@ -106,7 +108,8 @@ fn more_than_the_pool_can_ever_hold_is_too_large() {
 #[test]
 fn a_capped_pool_grows_and_one_allocation_spans_the_boundary() {
     let name = Scratch::name("growth");
-    let pool = Scratch::with(PoolAttributes::new(name, 1 << 20).growth(Growth::UpTo(8 << 20)).segment_size(1 << 20));
+    let pool =
+        Scratch::with(PoolAttributes::new(name, 1 << 20).growth(Growth::UpTo(8 << 20)).segment_size(1 << 20));
     assert_eq!(pool.size(), 1 << 20);
     let memory = pool.alloc(3 << 20).unwrap();
     assert_eq!(pool.size(), 3 << 20);

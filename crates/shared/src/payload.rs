@@ -38,7 +38,9 @@ impl Cooperative {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum PayloadError {
     /// The range does not lie in the allocation.
-    #[error("{len} bytes at offset {offset} lie outside the allocation of {size} bytes; pass a range inside it")]
+    #[error(
+        "{len} bytes at offset {offset} lie outside the allocation of {size} bytes; pass a range inside it"
+    )]
     OutOfRange {
         /// First byte asked for.
         offset: u64,
@@ -73,7 +75,12 @@ impl<'r> Payload<'r> {
     /// # Errors
     /// [`Corrupt`] when they do not lie inside.
     #[inline]
-    pub fn new(region: &'r Region, offset: u64, len: u64, cooperative: Option<Cooperative>) -> Result<Self, Corrupt> {
+    pub fn new(
+        region: &'r Region,
+        offset: u64,
+        len: u64,
+        cooperative: Option<Cooperative>,
+    ) -> Result<Self, Corrupt> {
         let offset = region.checked(offset, len, 1, "payload")?;
         Ok(Self { region, offset, len, cooperative })
     }
@@ -213,7 +220,10 @@ mod tests {
     fn a_range_outside_is_refused_and_changes_nothing() {
         let region = region();
         let mut payload = payload(&region, None);
-        assert_eq!(payload.write(47, b"weyr"), Err(PayloadError::OutOfRange { offset: 47, len: 4, size: 50 }));
+        assert_eq!(
+            payload.write(47, b"weyr"),
+            Err(PayloadError::OutOfRange { offset: 47, len: 4, size: 50 })
+        );
         assert!(payload.read(u64::MAX, &mut [0; 4]).is_err());
         let mut bytes = [1; 50];
         payload.read(0, &mut bytes).unwrap();

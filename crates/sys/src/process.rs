@@ -133,11 +133,15 @@ fn judge(identity: &Identity, stat: Result<Stat, Errno>, exists: impl FnOnce() -
     }
 }
 
-/// A process of that pid exists; one of another user counts (`PERM`). Nothing else than `SRCH` is proof of absence,
-/// except a number that no process can have.
+/// A process of that pid exists; no process has a number that does not fit.
 fn exists(pid: u32) -> bool {
     let pid = i32::try_from(pid).ok().and_then(Pid::from_raw);
-    pid.is_some_and(|pid| test_kill_process(pid) != Err(Errno::SRCH))
+    pid.is_some_and(|pid| shows_existence(test_kill_process(pid)))
+}
+
+/// What kill(2) answers for a process of another user (`PERM`) shows that there is one; only `SRCH` shows absence.
+fn shows_existence(answer: Result<(), Errno>) -> bool {
+    answer != Err(Errno::SRCH)
 }
 
 /// The short name of a process of this pid namespace (15 bytes at most); `None` when there is none to be seen.
@@ -201,6 +205,13 @@ mod tests {
         for pid in [0, u32::MAX, 1 << 31] {
             assert_eq!(standing(&Identity { pid, ..me }), Standing::Gone);
         }
+    }
+
+    #[test]
+    fn a_process_that_may_not_be_signalled_exists() {
+        assert!(shows_existence(Ok(())));
+        assert!(shows_existence(Err(Errno::PERM)));
+        assert!(!shows_existence(Err(Errno::SRCH)));
     }
 
     #[test]

@@ -69,6 +69,21 @@ fn a_process_wakes_another_over_a_shared_mapping() {
 }
 
 #[test]
+fn a_wake_of_nobody_wakes_nobody() {
+    let page = shared_page();
+    let [word, ..] = shared_words(&page);
+    let mut sleepers = [0, 1].map(|_| Child::fork(|_| assert_eq!(wait(word, 0, None), Wait::Woken)));
+    // The first may sleep or not yet; each one that is woken is counted, and there are two.
+    let mut woken = 0;
+    while woken < 2 {
+        assert_eq!(wake(word, 0), 0);
+        woken += wake(word, 1);
+        std::thread::yield_now();
+    }
+    assert_eq!(sleepers.each_mut().map(Child::reap), [0, 0]);
+}
+
+#[test]
 fn a_process_wakes_another_that_waits_for_several_words() {
     let page = shared_page();
     let [one, two, three, ..] = shared_words(&page);

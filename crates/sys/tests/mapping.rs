@@ -5,7 +5,7 @@ mod child;
 use child::Child;
 use std::ptr;
 use weyr_sys::Errno;
-use weyr_sys::mapping::{Mapping, page_size};
+use weyr_sys::mapping::{HugePages, Mapping, page_size};
 use weyr_sys::object::{Access, Object};
 
 fn memory(len: usize) -> Object {
@@ -147,13 +147,23 @@ fn ranges_beyond_the_mapping_are_refused() {
     }
 }
 
+/// The flags of the mapping that begins at the address, as the kernel prints them.
+fn flags_at(address: *mut u8) -> String {
+    let smaps = std::fs::read_to_string("/proc/self/smaps").expect("/proc is mounted");
+    let begin = format!("{:x}-", address as usize);
+    let mut lines = smaps.lines().skip_while(|line| !line.starts_with(&begin));
+    lines.find(|line| line.starts_with("VmFlags")).expect("the kernel prints flags").to_owned()
+}
+
 #[test]
 fn huge_pages_change_no_byte() {
     const LEN: usize = 8 << 20;
     let object = memory(LEN);
     let mapping = Mapping::shared(&object, LEN, Access::ReadWrite).expect("mapped");
     (0..LEN).step_by(page_size()).for_each(|offset| put(&mapping, offset, (offset / page_size()) as u8));
-    mapping.huge_pages(0..LEN).expect("an answer");
+    if mapping.huge_pages(0..LEN).expect("an answer") != HugePages::Unavailable {
+        assert!(flags_at(mapping.as_ptr()).contains(" hg"), "the advice has arrived");
+    }
     for offset in (0..LEN).step_by(page_size()) {
         assert_eq!(get(&mapping, offset), (offset / page_size()) as u8);
     }

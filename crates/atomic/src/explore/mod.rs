@@ -56,6 +56,7 @@
 
 mod atomic;
 mod cells;
+mod crew;
 mod fence;
 mod fingerprint;
 mod futex;
@@ -69,6 +70,7 @@ mod report;
 mod search;
 mod state;
 mod step;
+mod trace;
 mod worker;
 
 pub use atomic::{AtomicU8, AtomicU32, AtomicU64};

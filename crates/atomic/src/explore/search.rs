@@ -1,21 +1,20 @@
 //! The depth-first search over states.
 
-use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::Rc;
 use std::time::Instant;
 
-use super::fingerprint::{Fingerprint, Seen, Table};
+use super::crew::Crew;
+use super::fingerprint::{Fingerprint, Seen};
 use super::local::{LocalIndex, Locals, Segment};
 use super::machine::{self, Mode, Said};
 use super::operation::{Operation, slept};
 use super::report::{Fate, Outcome, Report, Violation};
 use super::state::{ProcessState, State, Status};
 use super::step::{Effect, Step, execute, offers};
+use super::trace;
 use super::worker::{Worker, message_of};
 
-/// Coroutines that are kept where they stand, in case the search needs them there again.
-const KEPT_WORKERS: usize = 256;
 /// Local states without successor that are rebuilt at the end, to see that processes repeat themselves.
 const REPEATED_LEAVES: usize = 20_000;
 
@@ -61,10 +60,7 @@ pub(crate) struct Search {
     seen: Seen,
     frames: Vec<Frame>,
     steps_taken: usize,
-    /// Coroutines by the local state at which they stand.
-    kept: Table<u32, Worker>,
-    kept_order: VecDeque<LocalIndex>,
-    idle: Vec<Worker>,
+    crew: Crew,
 }
 
 impl Search {
@@ -75,9 +71,7 @@ impl Search {
             seen: Seen::default(),
             frames: Vec::new(),
             steps_taken: 0,
-            kept: Table::default(),
-            kept_order: VecDeque::new(),
-            idle: Vec::new(),
+            crew: Crew::default(),
         }
     }
 
@@ -140,7 +134,7 @@ impl Search {
         (0..self.rules.programs.len()).try_for_each(|process| {
             let segment = Segment::new(process, Fingerprint::START.with(process as u64));
             machine::with(|machine| (machine.segment, machine.record) = (segment, None));
-            let mut worker = self.idle.pop().unwrap_or_else(Worker::new);
+            let mut worker = self.crew.idle();
             let said = worker.start(process, self.job(process));
             self.settle(process, None, worker, said)
         })
@@ -187,7 +181,9 @@ impl Search {
             Status::Finished => Fate::Finished,
             Status::Dead => Fate::Dead,
             Status::Stopped | Status::StoppedAsleep(_) => Fate::Stopped,
-            Status::Running | Status::Sleeping(_) => Fate::Blocked(describe(self.locals.next(process.local))),
+            Status::Running | Status::Sleeping(_) => {
+                Fate::Blocked(trace::describe(self.locals.next(process.local)))
+            }
         }
     }
 
@@ -244,7 +240,7 @@ impl Search {
             Said::Evaluated(holds) => {
                 let reads = machine::with(|machine| std::mem::take(&mut machine.reads));
                 self.locals.remember(local, reads, holds);
-                self.keep(local, worker);
+                self.crew.keep(local, worker);
                 Ok(holds)
             }
             said => Err(unexpected(index, said)),
@@ -345,7 +341,7 @@ impl Search {
         let empty = Segment::new(process, Fingerprint::START);
         let segment = machine::with(|machine| std::mem::replace(&mut machine.segment, empty));
         let local = self.locals.enter(from, segment, next).map_err(Stop::Diverged)?;
-        self.keep(local, worker);
+        self.crew.keep(local, worker);
         self.place(process, local);
         Ok(())
     }
@@ -364,13 +360,13 @@ impl Search {
 
     /// A coroutine that stands at `local`: a kept one, or a new one that is fed the record.
     fn worker_at(&mut self, local: LocalIndex) -> Result<Worker, Stop> {
-        if let Some(worker) = self.kept.remove(&local.0) {
+        if let Some(worker) = self.crew.take(local) {
             return Ok(worker);
         }
         let process = self.locals.process(local);
         let record = self.locals.record(local);
         machine::with(|machine| machine.record = Some(record.into_iter()));
-        let mut worker = self.idle.pop().unwrap_or_else(Worker::new);
+        let mut worker = self.crew.idle();
         let said = worker.start(process, self.job(process));
         machine::with(|machine| machine.record = None);
         let expected = match self.locals.next(local) {
@@ -380,37 +376,14 @@ impl Search {
         if said == expected { Ok(worker) } else { Err(not_repeated(process, &expected, said)) }
     }
 
-    /// Keeps a coroutine where it stands, or makes it idle.
-    fn keep(&mut self, local: LocalIndex, mut worker: Worker) {
-        if self.locals.next(local) == Operation::Finished || self.kept.contains_key(&local.0) {
-            worker.abandon();
-            self.idle.push(worker);
-            return;
-        }
-        self.kept.insert(local.0, worker);
-        self.kept_order.push_back(local);
-        if self.kept_order.len() > 8 * KEPT_WORKERS {
-            self.kept_order = self.kept.keys().map(|&kept| LocalIndex(kept)).collect();
-        }
-        while self.kept.len() > KEPT_WORKERS {
-            let oldest = self.kept_order.pop_front().and_then(|oldest| self.kept.remove(&oldest.0));
-            self.idle.extend(oldest.map(|mut worker| {
-                worker.abandon();
-                worker
-            }));
-        }
-    }
-
     /// Rebuilds local states at which the search ended: each process must ask again what it asked.
     fn repeat_leaves(&mut self) -> Result<(), Stop> {
         for local in self.locals.leaves(REPEATED_LEAVES) {
-            if let Some(mut worker) = self.kept.remove(&local.0) {
-                worker.abandon();
-                self.idle.push(worker);
+            if let Some(worker) = self.crew.take(local) {
+                self.crew.release(worker);
             }
-            let mut worker = self.worker_at(local)?;
-            worker.abandon();
-            self.idle.push(worker);
+            let worker = self.worker_at(local)?;
+            self.crew.release(worker);
         }
         Ok(())
     }
@@ -418,38 +391,8 @@ impl Search {
     /// The path in words.
     fn trace(&self) -> Vec<String> {
         let taken = self.frames.iter().filter_map(|frame| frame.taken.map(|taken| (&frame.state, taken)));
-        taken.map(|(state, (step, answer))| self.line(state, step, answer)).collect()
+        taken.map(|(state, (step, answer))| trace::line(&self.locals, state, step, answer)).collect()
     }
-
-    fn line(&self, state: &State, step: Step, answer: u64) -> String {
-        let index = step.process();
-        let process = &state.processes[index];
-        let asked = || {
-            let operation = self.locals.next(process.local);
-            format!("P{index}: {}{}", describe(operation), operation.describe_answer(answer))
-        };
-        match step {
-            Step::Run(_) | Step::Choose(..) => asked(),
-            Step::Wake(_, sleepers) => format!("{} (wakes {})", asked(), processes_of(sleepers)),
-            Step::TimeOut(_) => format!("P{index}: futex_wait timed out"),
-            Step::Drain(_) => {
-                let (cell, value) = process.buffer[0];
-                let name = machine::with(|machine| machine.cells.name(cell));
-                format!("P{index}: store lands, {name} = {value:#x}")
-            }
-            Step::Die(_) => format!("P{index}: DIES"),
-            Step::Stop(_) => format!("P{index}: STOPS"),
-        }
-    }
-}
-
-fn describe(operation: Operation) -> String {
-    machine::with(|machine| operation.describe(&|cell| machine.cells.name(cell)))
-}
-
-fn processes_of(mask: u64) -> String {
-    let named: Vec<_> = (0..64).filter(|bit| mask & 1 << bit != 0).map(|bit| format!("P{bit}")).collect();
-    if named.is_empty() { "nobody".into() } else { named.join(", ") }
 }
 
 /// Runs a rule on a copy of the machine's state.

@@ -66,11 +66,13 @@ pub(crate) fn offers(state: &State, process: usize, operation: Operation, steps:
     }
 }
 
-/// Every way to wake as many of the sleepers as the call may.
+/// Every way to wake as many of the sleepers as the call may, as masks of process numbers.
 fn choices_of_sleepers(sleepers: &[usize], count: u32) -> impl Iterator<Item = u64> {
     let woken = sleepers.len().min(count as usize) as u32;
     let everybody = sleepers.iter().fold(0_u64, |mask, &sleeper| mask | 1 << sleeper);
-    (0..=everybody).filter(move |mask| mask & !everybody == 0 && mask.count_ones() == woken)
+    // Steps through the subsets of `everybody` in ascending order, the empty one first.
+    let next = move |subset: &u64| (*subset != everybody).then(|| subset.wrapping_sub(everybody) & everybody);
+    std::iter::successors(Some(0), next).filter(move |subset| subset.count_ones() == woken)
 }
 
 /// Does what running `process` asks: changes memory, buffers and patience, and gives the answer.

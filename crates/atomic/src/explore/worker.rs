@@ -58,6 +58,11 @@ impl Worker {
         self.go(Mode::Condition(index))
     }
 
+    /// Whether it stands in the middle of a process.
+    pub(crate) fn is_busy(&self) -> bool {
+        self.busy
+    }
+
     /// Takes the process away; the coroutine is idle afterwards.
     pub(crate) fn abandon(&mut self) {
         while self.busy {

@@ -64,7 +64,10 @@ impl Backing {
         let Store::Object(object) = &self.store else { return Ok(()) };
         for chunk in offset / METADATA_CHUNK..=(offset + bytes.max(1) - 1) / METADATA_CHUNK {
             if !is_set(&self.metadata, chunk) {
-                object.back(chunk * METADATA_CHUNK, METADATA_CHUNK.min(self.data_start - chunk * METADATA_CHUNK))?;
+                object.back(
+                    chunk * METADATA_CHUNK,
+                    METADATA_CHUNK.min(self.data_start - chunk * METADATA_CHUNK),
+                )?;
                 set(&self.metadata, chunk);
             }
         }

@@ -32,7 +32,11 @@ impl Class {
     pub const fn index(&self, offset: u64) -> Option<u32> {
         // Exact for offsets below 2^19 and sizes below 2^18: the reciprocal's error stays below one part of a block.
         let index = (offset * self.reciprocal) >> 32;
-        if index * self.size as u64 == offset && index < self.blocks as u64 { Some(index as u32) } else { None }
+        if index * self.size as u64 == offset && index < self.blocks as u64 {
+            Some(index as u32)
+        } else {
+            None
+        }
     }
     /// Words of 64 bits that hold one bit a block.
     pub const fn rows(&self) -> usize {
@@ -105,7 +109,8 @@ mod tests {
         for (shift, pages) in [(12, 8), (12, 256), (14, 4096), (16, 16_384)] {
             for class in classes(shift, pages).iter().filter(|class| class.pages > 0) {
                 for offset in 0..u64::from(class.pages) << shift {
-                    let expected = offset.is_multiple_of(class.size.into()) && offset / u64::from(class.size) < class.blocks.into();
+                    let expected = offset.is_multiple_of(class.size.into())
+                        && offset / u64::from(class.size) < class.blocks.into();
                     assert_eq!(class.index(offset).is_some(), expected, "{} at {offset}", class.size);
                 }
             }

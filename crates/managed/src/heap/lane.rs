@@ -9,13 +9,14 @@
 //! The private lists (magazines, pages with free blocks) are in private memory: only the owner reads them, they die
 //! with it, and a peer cannot corrupt them.
 
-use std::collections::HashSet;
+use std::collections::BTreeSet;
 
 use weyr_atomic::{Ordering, light_barrier};
 use weyr_shared::Layout as _;
 use weyr_sys::Errno;
 
 use super::class::CLASS_LIMIT;
+use super::fault::{Fault, leaves_out};
 use super::page::set_hint;
 use super::word::{LaneWord, PageState, PageWord, SlotState};
 use super::{Heap, Liveness};
@@ -26,6 +27,7 @@ pub(crate) const MAGAZINE: usize = 32;
 
 /// Free blocks of one class that this lane probably can take.
 #[derive(Debug)]
+#[cfg_attr(any(weyr_face = "explore", weyr_face = "loom"), derive(Clone))]
 pub(crate) struct ClassCache {
     /// Data offsets of free blocks; the last is taken first, being the one freed last.
     pub(crate) magazine: [u64; MAGAZINE],
@@ -43,6 +45,7 @@ impl ClassCache {
 
 /// A lane in use by one thread, with its private lists.
 #[derive(Debug)]
+#[cfg_attr(any(weyr_face = "explore", weyr_face = "loom"), derive(Clone))]
 pub struct LaneHeap {
     /// Index of the lane.
     pub(crate) lane: u16,
@@ -52,7 +55,7 @@ pub struct LaneHeap {
     pub(crate) cursor: u64,
     pub(crate) classes: Box<[ClassCache; CLASS_LIMIT]>,
     /// Heads of the slabs that this lane owns, as far as it knows.
-    pub(crate) slabs: HashSet<u64>,
+    pub(crate) slabs: BTreeSet<u64>,
     /// Sequence for revocations by this lane.
     revocations: u64,
 }
@@ -64,7 +67,7 @@ impl LaneHeap {
             process,
             cursor,
             classes: Box::new([const { ClassCache::new() }; CLASS_LIMIT]),
-            slabs: HashSet::new(),
+            slabs: BTreeSet::new(),
             revocations: 0,
         }
     }
@@ -130,11 +133,14 @@ impl Heap {
             if seen.state() != SlotState::Free {
                 continue;
             }
-            self.backing.metadata(self.geometry.offsets.lanes + u64::from(index) * Lane::SIZE as u64, Lane::SIZE as u64)?;
+            self.backing.metadata(
+                self.geometry.offsets.lanes + u64::from(index) * Lane::SIZE as u64,
+                Lane::SIZE as u64,
+            )?;
             let lane = self.lane_state(index);
             let active = LaneWord::active(process, seen.epoch());
             if lane.word.compare_exchange(seen.0, active.0, Ordering::AcqRel, Ordering::Acquire).is_ok() {
-                self.reset_lane(lane, thread, thread_start);
+                self.reset_lane(lane, active, thread, thread_start);
                 // Lanes start in different groups of 64 pages, so that they do not meet.
                 return Ok(Some(LaneHeap::new(index, process, u64::from(index) * 64 % self.current_pages())));
             }
@@ -143,15 +149,29 @@ impl Heap {
     }
 
     /// What a former user left means nothing to this one.
-    fn reset_lane(&self, lane: &Lane, thread: u32, thread_start: u64) {
-        lane.thread.store(thread.into(), Ordering::Relaxed);
-        lane.thread_start.store(thread_start, Ordering::Relaxed);
-        lane.shared.store(0, Ordering::Relaxed);
+    fn reset_lane(&self, lane: &Lane, active: LaneWord, thread: u32, thread_start: u64) {
+        lane.shared.store(0, Ordering::Release);
+        lane.thread_start.store(thread_start, Ordering::Release);
+        // Last, with the life it belongs to: until then nobody takes the former user's end for this one's.
+        lane.thread.store(u64::from(thread) | active.epoch() << 32, Ordering::Release);
         lane.operation.store(0, Ordering::Relaxed);
         lane.revoke.store(0, Ordering::Release);
         for word in &lane.inbox {
             word.store(0, Ordering::Relaxed);
         }
+    }
+
+    /// Thread id and start of the user of `lane` in the life that `seen` names. None when that is unknown, and when
+    /// the threads of its process share the lane, so that it outlives the one that took it.
+    pub(crate) fn lane_user(&self, lane: u16, seen: LaneWord) -> Option<(u32, u64)> {
+        let state = self.lane_state(lane);
+        // Acquire: pairs with `reset_lane`, which writes the other two before.
+        let word = state.thread.load(Ordering::Acquire);
+        let (thread, life) = (word as u32, word >> 32);
+        let start = state.thread_start.load(Ordering::Acquire);
+        let of_this_life = life == seen.epoch() & 0xffff_ffff || leaves_out(Fault::ThreadOfThisLife);
+        let known = of_this_life && thread != 0 && start != 0 && state.shared.load(Ordering::Acquire) == 0;
+        known.then_some((thread, start))
     }
 
     /// Gives a lane back: its slabs become orphans, then the lane is free.
@@ -193,7 +213,8 @@ impl Heap {
         if seen.state() == SlotState::Active && seen.process() == process {
             let free = LaneWord::free(seen.epoch() + 1);
             let word = &self.lane_state(lane).word;
-            let _already_recovered = word.compare_exchange(seen.0, free.0, Ordering::AcqRel, Ordering::Acquire);
+            let _already_recovered =
+                word.compare_exchange(seen.0, free.0, Ordering::AcqRel, Ordering::Acquire);
         }
     }
 
@@ -202,7 +223,7 @@ impl Heap {
     pub(crate) fn enter(&self, own: &mut LaneHeap) {
         loop {
             let lane = self.lane_state(own.lane);
-            lane.operation.store(1, Ordering::Relaxed);
+            lane.operation.store(u64::from(!leaves_out(Fault::OperationWord)), Ordering::Relaxed);
             // Orders the store before the load below; pairs with the barrier in `revoke_idle_lanes`.
             light_barrier();
             // Acquire: what a revoker did before it set the flag is seen.
@@ -294,7 +315,8 @@ impl Heap {
                 continue;
             }
             // Between the load and the change: the owner may have answered and gone on.
-            if self.lane_state(seen.lane()).revoke.load(Ordering::Acquire) == flag {
+            let stands = self.lane_state(seen.lane()).revoke.load(Ordering::Acquire) == flag;
+            if stands || leaves_out(Fault::FlagStillStands) {
                 orphaned += u64::from(self.orphan_slab(page, seen));
             }
         }

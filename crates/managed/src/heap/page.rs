@@ -2,7 +2,7 @@
 //!
 //! A claim takes the head first, then the tails upwards, one compare-exchange a page; each tail names its distance
 //! from the head. Giving back frees the tails downwards and the head last. So whatever a death leaves is a head in
-//! CLAIM{dead} with the tails that name it, and [`Heap::release`] is at once the roll-back of a claim, the end of a
+//! CLAIM{dead} with the tails that name it, and `release` is at once the roll-back of a claim, the end of a
 //! free, and what a helper does for either.
 //!
 //! Hints are inverted (bit = probably used), so that fresh memory is all free. A bit wrongly clear costs a failed
@@ -14,7 +14,9 @@ use weyr_shared::Table;
 use weyr_sys::Errno;
 
 use super::Heap;
+use super::fault::{Fault, leaves_out};
 use super::word::{BlockWord, PageState, PageWord};
+use crate::geometry::METADATA_CHUNK;
 use crate::layout::PageDescriptor;
 use weyr_shared::Layout as _;
 
@@ -38,6 +40,7 @@ impl Authority<'_> {
     pub(crate) fn holds(&self) -> bool {
         match self {
             Authority::Own => true,
+            Authority::Helper { .. } if leaves_out(Fault::Authority) => true,
             // Acquire: the target was loaded before, and is changed only if the life that is helped has not ended.
             Authority::Helper { word, expected } => word.load(Ordering::Acquire) == *expected,
         }
@@ -146,6 +149,9 @@ impl Heap {
     /// Marks a page used that was found so, and takes the mark back if it is free by now.
     fn hide(&self, page: u64) {
         set_hint(&self.used, page);
+        if leaves_out(Fault::SecondLook) {
+            return;
+        }
         if self.page(page).state() == PageState::Free {
             clear_hint(&self.used, page);
         }
@@ -176,14 +182,15 @@ impl Heap {
 
     /// Frees the tails of `head`; returns one past the distance of the last there was, and how many this call freed.
     fn release_tails(&self, head: u64, authority: Authority) -> Result<(u64, u64), Superseded> {
+        let end = self.current_pages();
         let mut tails = 1;
-        while self.names_tail(head, tails).is_some() {
+        while self.names_tail(head, tails, end).is_some() {
             tails += 1;
         }
         let mut freed = 0;
         for distance in (1..tails).rev() {
             // A freed tail may be another run's by now: only one that still names this head is touched.
-            let Some(seen) = self.names_tail(head, distance) else { continue };
+            let Some(seen) = self.names_tail(head, distance, end) else { continue };
             if !authority.holds() {
                 return Err(Superseded);
             }
@@ -192,12 +199,13 @@ impl Heap {
         Ok((tails, freed))
     }
 
-    /// The word of the page `distance` behind `head` if it is a tail of it.
-    pub(crate) fn names_tail(&self, head: u64, distance: u64) -> Option<PageWord> {
+    /// The word of the page `distance` behind `head` if it is a tail of it. The page before it was looked at already.
+    #[inline]
+    pub(crate) fn names_tail(&self, head: u64, distance: u64, end: u64) -> Option<PageWord> {
         let page = head + distance;
-        if page >= self.current_pages()
-            || !self.backing.has_metadata(self.geometry.offsets.page_words + page * 8)
-        {
+        let start = self.geometry.offsets.page_words + page * 8;
+        // Only the first word of a chunk can lie in one that was never backed.
+        if page >= end || start % METADATA_CHUNK < 8 && !self.backing.has_metadata(start) {
             return None;
         }
         let word = self.page(page);

@@ -14,6 +14,7 @@ use std::collections::HashSet;
 use weyr_atomic::Ordering;
 use weyr_shared::{Actor, BlockReference, Layout as _};
 
+use super::fault::{Fault, leaves_out};
 use super::lane::LaneHeap;
 use super::page::{Authority, Superseded};
 use super::word::{BlockState, BlockWord, LaneWord, PageState, ProcessWord, SlotState};
@@ -75,6 +76,22 @@ struct DeadLane {
     recovering: LaneWord,
 }
 
+/// What one helper did for one dead process.
+#[derive(Debug, Clone, Copy, Default)]
+struct Help {
+    recovered: Recovered,
+    /// All but the spans is done, under this word of the slot; they need a helper with a lane.
+    needs_lane: Option<ProcessWord>,
+}
+
+/// What became of a block that was to be settled.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Settled {
+    Changed,
+    ByAnother,
+    NeedsLane,
+}
+
 impl Heap {
     /// A process slot, if it was ever backed.
     pub(crate) fn process_slot(&self, process: u16) -> Option<&ProcessSlot> {
@@ -99,8 +116,26 @@ impl Heap {
         for process in 0..self.processes.len() as u16 {
             total.add(self.recover_process(own, process, liveness, channels));
         }
-        total.add(self.recover_dead_threads(own, liveness));
+        total.add(self.recover_dead_threads(liveness));
         total
+    }
+
+    /// Recovers the dead as far as somebody can who has no lane yet: whoever finds the tables full of them.
+    ///
+    /// Spans are freed under the lane of who frees them, so the slot of a process that had some stays DEAD. Returns
+    /// those slots with their words: nothing is left of their users but the spans.
+    pub(crate) fn recover_dead_without_lane(
+        &self,
+        liveness: &impl Liveness,
+        channels: &dyn Channels,
+    ) -> Vec<(u16, ProcessWord)> {
+        let of_slot = |process: u16| {
+            let done = self.recover_one(None, process, liveness, channels);
+            done.needs_lane.map(|word| (process, word))
+        };
+        let left = (0..self.processes.len() as u16).filter_map(of_slot).collect();
+        self.recover_dead_threads(liveness);
+        left
     }
 
     /// Recovers process slot `process` if its user is dead.
@@ -111,42 +146,61 @@ impl Heap {
         liveness: &impl Liveness,
         channels: &dyn Channels,
     ) -> Recovered {
+        self.recover_one(Some(own), process, liveness, channels).recovered
+    }
+
+    fn recover_one(
+        &self,
+        own: Option<&LaneHeap>,
+        process: u16,
+        liveness: &impl Liveness,
+        channels: &dyn Channels,
+    ) -> Help {
         let seen = self.process_word(process);
         let dead = match seen.state() {
             SlotState::Active if liveness.process_is_dead(process, seen) => seen.dead(),
             SlotState::Recovering => seen,
-            _ => return Recovered::default(),
+            _ => return Help::default(),
         };
         let word = &self.processes[process as usize].word;
-        if seen != dead && word.compare_exchange(seen.0, dead.0, Ordering::AcqRel, Ordering::Acquire).is_err() {
-            return Recovered::default();
+        let marked = word.compare_exchange(seen.0, dead.0, Ordering::AcqRel, Ordering::Acquire);
+        // Who is second to mark it helps all the same: the first may be dead by now.
+        if marked.is_err_and(|now| now != dead.0) {
+            return Help::default();
         }
         tracing::info!(process, pid = dead.pid(), "recovering a dead process");
-        self.finish_process(own, process, dead, channels).unwrap_or_default()
+        let mut help = Help::default();
+        let _another_finished = self.finish_process(own, process, dead, channels, &mut help);
+        help
     }
 
     fn finish_process(
         &self,
-        own: &mut LaneHeap,
+        own: Option<&LaneHeap>,
         process: u16,
         dead: ProcessWord,
         channels: &dyn Channels,
-    ) -> Result<Recovered, Superseded> {
+        help: &mut Help,
+    ) -> Result<(), Superseded> {
+        let done = &mut help.recovered;
         let word = &self.processes[process as usize].word;
         let authority = Authority::Helper { word, expected: dead.0 };
-        let mut done = Recovered { lanes: self.recover_lanes(process, authority)?, ..Recovered::default() };
+        done.lanes += self.recover_lanes(process, authority)?;
         let in_flight = |reference: BlockReference| {
             self.locate(reference).is_ok_and(|block| block.seen.state().is_in_flight())
         };
         channels.repair(Actor { process, epoch: dead.epoch() }, &|| authority.holds(), &in_flight);
-        (done.blocks, done.bytes) = self.sweep(own, process, authority, channels)?;
+        if !self.sweep(own, process, authority, channels, done)? {
+            help.needs_lane = Some(dead);
+            return Ok(());
+        }
         // Commit point of the whole: behind it the slot and its epoch name nobody any more.
         let free = ProcessWord::free(dead.epoch() + 1);
         if word.compare_exchange(dead.0, free.0, Ordering::AcqRel, Ordering::Acquire).is_ok() {
             self.header().recoveries.fetch_add(1, Ordering::Relaxed);
-            done.processes = 1;
+            done.processes += 1;
         }
-        Ok(done)
+        Ok(())
     }
 
     /// Recovers every lane of a dead process.
@@ -161,7 +215,7 @@ impl Heap {
                 dead.extend(self.mark_recovering(lane, seen));
             }
         }
-        self.recover_pages(&dead)?;
+        self.recover_pages(&dead);
         Ok(self.free_lanes(&dead))
     }
 
@@ -182,31 +236,38 @@ impl Heap {
         dead.iter().filter(free).count() as u64
     }
 
-    /// Recovers lanes whose thread is gone while its process lives.
-    fn recover_dead_threads(&self, own: &LaneHeap, liveness: &impl Liveness) -> Recovered {
+    /// Recovers lanes whose thread is gone while its process lives, and those that a helper of one left.
+    fn recover_dead_threads(&self, liveness: &impl Liveness) -> Recovered {
         let mut dead = Vec::new();
-        for lane in (0..self.lanes.len() as u16).filter(|&lane| lane != own.lane) {
+        for lane in 0..self.lanes.len() as u16 {
             let seen = self.lane_word(lane);
-            let gone = seen.state() == SlotState::Active && liveness.thread_is_dead(lane);
-            if gone && self.lane_word(lane) == seen {
+            let is_gone = |(thread, start)| liveness.thread_is_dead(seen.process(), thread, start);
+            let gone = match seen.state() {
+                SlotState::Active => self.lane_user(lane, seen).is_some_and(is_gone),
+                state => state == SlotState::Recovering,
+            };
+            // Marked by exact compare-exchange, so never in a later life than the one that was asked about.
+            if gone {
                 dead.extend(self.mark_recovering(lane, seen));
             }
         }
-        match self.recover_pages(&dead) {
-            Ok(()) => Recovered { lanes: self.free_lanes(&dead), ..Recovered::default() },
-            Err(Superseded) => Recovered::default(),
-        }
+        self.recover_pages(&dead);
+        Recovered { lanes: self.free_lanes(&dead), ..Recovered::default() }
     }
 
-    /// One pass over the page words for all of `dead`.
-    fn recover_pages(&self, dead: &[DeadLane]) -> Result<(), Superseded> {
-        if dead.is_empty() {
-            return Ok(());
-        }
+    /// One pass over the page words for all of `dead`. A lane that another helper has freed needs no more of it; the
+    /// other lanes, and what comes behind the lanes, still do, for that helper may be dead by now.
+    fn recover_pages(&self, dead: &[DeadLane]) {
+        let mut left = dead.to_vec();
         for page in self.known_pages() {
-            while !self.recover_page(page, dead)? {}
+            while !left.is_empty() {
+                match self.recover_page(page, &left) {
+                    Ok(true) => break,
+                    Ok(false) => {}
+                    Err(Superseded) => left.retain(|dead| self.authority_over(dead).holds()),
+                }
+            }
         }
-        Ok(())
     }
 
     /// One look at a page; true when it was seen without anything of the dead.
@@ -231,7 +292,9 @@ impl Heap {
             PageState::Head => {
                 let word = BlockWord(self.span_word(page).load(Ordering::Acquire));
                 let freer = find(word.actor()).filter(|_| word.state() == BlockState::Freeing);
-                let Some(dead) = freer else { return Ok(self.page(page) == seen) };
+                let Some(dead) = freer else {
+                    return Ok(leaves_out(Fault::PageSeenClean) || self.page(page) == seen);
+                };
                 let freed = self.finish_free(page, word, dead.lane, self.authority_over(dead))?;
                 self.count_used(-(freed as i64));
                 Ok(false)
@@ -244,16 +307,18 @@ impl Heap {
         Authority::Helper { word: &self.lane_state(dead.lane).word, expected: dead.recovering.0 }
     }
 
-    /// Frees what the dead process owned, and what it was sending and no channel has. Returns blocks and bytes.
+    /// Frees what the dead process owned, and what it was sending and no channel has; counts blocks and bytes.
+    /// Whether that was all: without a lane of one's own no span can be freed.
     fn sweep(
         &self,
-        own: &LaneHeap,
+        own: Option<&LaneHeap>,
         process: u16,
         authority: Authority,
         channels: &dyn Channels,
-    ) -> Result<(u64, u64), Superseded> {
+        done: &mut Recovered,
+    ) -> Result<bool, Superseded> {
         let referenced = OnceCell::new();
-        let (mut blocks, mut bytes) = (0, 0);
+        let mut all = true;
         let mut lost = None;
         self.for_each_block(|block, offset| {
             if block.seen.actor() != process || lost.is_some() {
@@ -274,25 +339,47 @@ impl Heap {
             };
             if !authority.holds() {
                 lost = Some(Superseded);
-            } else if self.settle(own, block, offset, target) && target == BlockState::Free {
-                blocks += 1;
-                bytes += block.bytes;
+                return;
+            }
+            match self.settle(own, block, offset, target) {
+                Settled::Changed if target == BlockState::Free => {
+                    done.blocks += 1;
+                    done.bytes += block.bytes;
+                }
+                Settled::NeedsLane => all = false,
+                Settled::Changed | Settled::ByAnother => {}
             }
         });
-        lost.map_or(Ok((blocks, bytes)), Err)
+        lost.map_or(Ok(all), Err)
     }
 
     /// Frees a dead process's block, or gives it back to the pool.
-    fn settle(&self, own: &LaneHeap, block: Located<'_>, offset: u64, target: BlockState) -> bool {
+    fn settle(&self, own: Option<&LaneHeap>, block: Located<'_>, offset: u64, target: BlockState) -> Settled {
         if target == BlockState::Free && block.page.state() == PageState::Head {
-            return self.free_span(own, block).is_ok();
+            return match own.map(|own| self.free_span(own, block)) {
+                Some(Ok(())) => Settled::Changed,
+                Some(Err(_)) => Settled::ByAnother,
+                None => Settled::NeedsLane,
+            };
         }
         let next = block.seen.with(target, 0);
-        let changed = block.word.compare_exchange(block.seen.0, next.0, Ordering::AcqRel, Ordering::Acquire);
-        if changed.is_ok() && target == BlockState::Free {
+        if block.word.compare_exchange(block.seen.0, next.0, Ordering::AcqRel, Ordering::Acquire).is_err() {
+            return Settled::ByAnother;
+        }
+        if target == BlockState::Free {
             self.tell_owner(block, offset);
         }
-        changed.is_ok()
+        Settled::Changed
+    }
+
+    /// Frees every span of this process's slot: what its former user left, before the new one has any.
+    pub(crate) fn free_inherited(&self, own: &LaneHeap) {
+        self.for_each_block(|block, _| {
+            let inherited = block.seen.state() == BlockState::Alloc && block.seen.actor() == own.process;
+            if inherited && block.page.state() == PageState::Head {
+                let _freed_by_a_late_helper = self.free_span(own, block);
+            }
+        });
     }
 
     /// Calls `visit` with every block that is not free, and its data offset.
@@ -317,5 +404,50 @@ impl Heap {
         if let Some(block) = self.locate_offset(offset).filter(|block| !block.seen.is_free()) {
             visit(block, offset);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::geometry::{Geometry, Shape};
+
+    /// Everybody lives.
+    struct Alive;
+
+    impl Liveness for Alive {
+        fn process_is_dead(&self, _: u16, _: ProcessWord) -> bool {
+            false
+        }
+        fn thread_is_dead(&self, _: u16, _: u32, _: u64) -> bool {
+            false
+        }
+        fn barrier(&self) -> bool {
+            true
+        }
+    }
+
+    #[test]
+    fn a_lane_of_a_dead_thread_that_a_dead_helper_left_is_recovered_by_the_next() {
+        let shape = Shape {
+            page_shift: 12,
+            initial_pages: 64,
+            segment_pages: 64,
+            maximum_pages: 64,
+            process_limit: 2,
+            lane_limit: 4,
+            channel_limit: 1,
+        };
+        let heap = Heap::in_memory(Geometry::new(shape));
+        heap.processes[0].word.store(ProcessWord::active(0, 1).0, Ordering::Relaxed);
+        let mut own = heap.acquire_lane(0, 1, 1).unwrap().unwrap();
+        let mut dead = heap.acquire_lane(0, 2, 2).unwrap().unwrap();
+        let block = heap.alloc(&mut dead, 100).unwrap().unwrap();
+        let word = &heap.lane_state(dead.lane()).word;
+        word.store(heap.lane_word(dead.lane()).recovering().0, Ordering::Relaxed);
+        assert_eq!(heap.recover_dead(&mut own, &Alive, &NoChannels).lanes, 1);
+        assert_eq!(heap.lane_word(dead.lane()), LaneWord::free(1));
+        let located = heap.locate(block).unwrap();
+        assert_eq!((located.page.state(), located.seen.state()), (PageState::Orphan, BlockState::Alloc));
     }
 }

@@ -61,7 +61,8 @@ impl Heap {
         for word in (0..end.div_ceil(64)).rev() {
             let first = word * 64;
             // Pages beyond the end count as free here: `top` bounds the run.
-            let used = self.used_word(word, end) & if first + 64 <= end { u64::MAX } else { (1 << (end - first)) - 1 };
+            let used = self.used_word(word, end)
+                & if first + 64 <= end { u64::MAX } else { (1 << (end - first)) - 1 };
             let bottom = if used == 0 { first } else { first + 64 - u64::from(used.leading_zeros()) };
             if top >= bottom + count {
                 return Some(top - count);
@@ -166,11 +167,19 @@ mod tests {
                 random ^= random >> 7;
                 random ^= random << 17;
                 let sparse = random & random.rotate_left(9);
-                word.store(if round % 5 == 0 { 0 } else { sparse & random.rotate_left(23) }, Ordering::Relaxed);
+                word.store(
+                    if round % 5 == 0 { 0 } else { sparse & random.rotate_left(23) },
+                    Ordering::Relaxed,
+                );
             }
             let (from, count) = (random % pages, 1 + random / 7 % 150);
-            let expected = (from..pages).find(|&page| page + count <= pages && is_free_run(&heap, page, count));
-            assert_eq!(heap.find_run(from, pages, count), expected, "round {round}: {count} pages from {from}");
+            let expected =
+                (from..pages).find(|&page| page + count <= pages && is_free_run(&heap, page, count));
+            assert_eq!(
+                heap.find_run(from, pages, count),
+                expected,
+                "round {round}: {count} pages from {from}"
+            );
             if count > LARGE_RUN {
                 let expected =
                     (0..pages).rev().find(|&page| page + count <= pages && is_free_run(&heap, page, count));

@@ -3,13 +3,14 @@
 //! A slab belongs to one lane, its owner, which allocates from it with a plain store of the block word and takes its
 //! own blocks back the same way. Everybody else frees by compare-exchange of the block word (the loser of two frees
 //! learns it), then tells the owner through hints: a bit in the slab's remote row, the page's pending bit, the owner's
-//! inbox. A hint that was lost in a death costs nothing for good: [`Heap::rebuild`] and adoption read the words.
+//! inbox. A hint that was lost in a death costs nothing for good: `rebuild` and adoption read the words.
 
 use weyr_atomic::{AtomicU64, Ordering};
 use weyr_shared::BlockReference;
 use weyr_sys::Errno;
 
-use super::class::{CLASS_LIMIT, Class, LARGEST_BLOCK, class_of};
+use super::class::{Class, LARGEST_BLOCK, class_of};
+use super::fault::{Fault, leaves_out};
 use super::lane::{LaneHeap, MAGAZINE};
 use super::page::{clear_hint, set_hint};
 use super::word::{BlockState, BlockWord, PageState, PageWord};
@@ -69,7 +70,7 @@ impl Heap {
         let Some(word) = self.pages.get(page as usize) else { return false };
         let seen = PageWord(word.load(Ordering::Relaxed));
         let Some(class) = self.class(seen).filter(|_| seen.is_slab_of(own.lane)) else { return false };
-        let cache = &mut own.classes[seen.class() as usize % CLASS_LIMIT];
+        let Some(cache) = own.classes.get_mut(seen.class() as usize) else { return false };
         if class.index(reference.offset - self.page_offset(page)).is_none() || cache.filled >= MAGAZINE {
             return false;
         }
@@ -88,7 +89,11 @@ impl Heap {
     ///
     /// # Errors
     /// The kernel's, when pages could not be backed.
-    pub(crate) fn alloc_block(&self, own: &mut LaneHeap, class: usize) -> Result<Option<BlockReference>, Errno> {
+    pub(crate) fn alloc_block(
+        &self,
+        own: &mut LaneHeap,
+        class: usize,
+    ) -> Result<Option<BlockReference>, Errno> {
         self.enter(own);
         let mut result = Ok(None);
         loop {
@@ -118,7 +123,8 @@ impl Heap {
             return Ok(true);
         }
         self.harvest(own);
-        if self.refill_from_own(own, class) || self.adopt_one(own, class) && self.refill_from_own(own, class) {
+        if self.refill_from_own(own, class) || self.adopt_one(own, class) && self.refill_from_own(own, class)
+        {
             return Ok(true);
         }
         Ok(self.claim_slab(own, class)? && self.refill_from_own(own, class))
@@ -167,7 +173,10 @@ impl Heap {
         // The lowest block is taken first.
         cache.magazine[before..cache.filled].reverse();
         let count = &self.descriptor(head).local_count;
-        count.store(count.load(Ordering::Relaxed).saturating_sub((cache.filled - before) as u64), Ordering::Relaxed);
+        count.store(
+            count.load(Ordering::Relaxed).saturating_sub((cache.filled - before) as u64),
+            Ordering::Relaxed,
+        );
         cache.filled > before
     }
 
@@ -309,7 +318,9 @@ impl Heap {
     fn claim_slab(&self, own: &mut LaneHeap, class: usize) -> Result<bool, Errno> {
         let geometry = self.geometry.classes[class];
         let pages = u64::from(geometry.pages);
-        let Some((head, claim)) = self.claim_pages(own.lane, &mut own.cursor, pages)? else { return Ok(false) };
+        let Some((head, claim)) = self.claim_pages(own.lane, &mut own.cursor, pages)? else {
+            return Ok(false);
+        };
         let backed = self.back_slab(head, &geometry).and_then(|()| self.back_data(head, pages));
         if let Err(errno) = backed {
             self.give_back(head, own.lane);
@@ -340,7 +351,7 @@ impl Heap {
         let base = (head..head + pages).map(base_of).max().unwrap_or(0);
         // Blocks begin inside tail pages too, so every page begins at the largest base of all.
         (head + 1..head + pages).for_each(|page| self.raise_base(page, base));
-        if base > 0 {
+        if base > 0 && !leaves_out(Fault::GenerationBase) {
             let start = self.page_offset(head);
             for block in 0..u64::from(class.blocks) {
                 let word = self.block_word(class, start + block * u64::from(class.size));
@@ -475,7 +486,8 @@ impl Heap {
             highest = highest.max(word.generation());
         }
         own.forget_slab(seen.class().into(), head, start, start + self.page_offset(class.pages.into()));
-        (head..head + u64::from(class.pages)).for_each(|page| self.raise_base(page, highest));
+        let raised = if leaves_out(Fault::BaseOfEveryPage) { 1 } else { u64::from(class.pages) };
+        (head..head + raised).for_each(|page| self.raise_base(page, highest));
         if self.change_page(head, seen, PageWord::claim(own.lane, seen.epoch())) {
             self.give_back(head, own.lane);
         }
@@ -496,7 +508,7 @@ impl Heap {
             raise(&self.descriptor(block.head).remote_rows, 1 << row);
         }
         weyr_atomic::look_after_write();
-        let now = self.page(block.head);
+        let now = if leaves_out(Fault::PageWordAgain) { block.page } else { self.page(block.head) };
         if now.state() == PageState::Slab {
             set_hint(&self.pending, block.head);
             if let Some(lane) = self.lanes.get(now.lane() as usize) {

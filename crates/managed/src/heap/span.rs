@@ -2,7 +2,7 @@
 //!
 //! Allocation: claim the run, write length and block word, then HEAD. Commit point: the head's word becomes HEAD;
 //! before it a helper releases the run. Free: block word to FREEING{lane} (commit point), head to CLAIM{lane}, then
-//! [`Heap::release`]; a helper that finds either goes on from there.
+//! `release`; a helper that finds either goes on from there.
 
 use weyr_atomic::Ordering;
 use weyr_shared::BlockReference;
@@ -19,7 +19,9 @@ impl Heap {
     /// # Errors
     /// The kernel's, when pages could not be backed; nothing is held then.
     pub(crate) fn alloc_span(&self, own: &mut LaneHeap, pages: u64) -> Result<Option<BlockReference>, Errno> {
-        let Some((head, claim)) = self.claim_pages(own.lane, &mut own.cursor, pages)? else { return Ok(None) };
+        let Some((head, claim)) = self.claim_pages(own.lane, &mut own.cursor, pages)? else {
+            return Ok(None);
+        };
         if let Err(errno) = self.back_data(head, pages) {
             self.give_back(head, own.lane);
             return Err(errno);
@@ -37,7 +39,9 @@ impl Heap {
     /// Frees a span that was seen in a state its freer may free.
     pub(crate) fn free_span(&self, own: &LaneHeap, span: Located<'_>) -> Result<(), ChangeError> {
         let freeing = span.seen.with(BlockState::Freeing, own.lane);
-        if let Err(now) = span.word.compare_exchange(span.seen.0, freeing.0, Ordering::AcqRel, Ordering::Acquire) {
+        if let Err(now) =
+            span.word.compare_exchange(span.seen.0, freeing.0, Ordering::AcqRel, Ordering::Acquire)
+        {
             return Err(ChangeError::Refused(BlockWord(now).state()));
         }
         if let Ok(freed) = self.finish_free(span.head, freeing, own.lane, Authority::Own) {

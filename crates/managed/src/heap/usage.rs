@@ -96,6 +96,7 @@ impl Heap {
     }
 
     fn count_lanes(&self) -> u32 {
-        (0..self.lanes.len() as u16).filter(|&lane| self.lane_word(lane).state() != SlotState::Free).count() as u32
+        (0..self.lanes.len() as u16).filter(|&lane| self.lane_word(lane).state() != SlotState::Free).count()
+            as u32
     }
 }

@@ -358,15 +358,27 @@ mod tests {
     #[test]
     fn words_keep_their_parts_apart() {
         let page = PageWord::slab(39, 65_535, (1 << 36) - 1);
-        assert_eq!((page.state(), page.class(), page.lane(), page.epoch()), (PageState::Slab, 39, 65_535, (1 << 36) - 1));
+        assert_eq!(
+            (page.state(), page.class(), page.lane(), page.epoch()),
+            (PageState::Slab, 39, 65_535, (1 << 36) - 1)
+        );
         let tail = PageWord::tail((1 << 24) - 1, 5);
         assert_eq!((tail.state(), tail.distance(), tail.epoch()), (PageState::Tail, (1 << 24) - 1, 5));
         let block = BlockWord::new(BlockState::Channel, 65_535, (1 << 44) - 1);
-        assert_eq!((block.state(), block.actor(), block.generation()), (BlockState::Channel, 65_535, (1 << 44) - 1));
+        assert_eq!(
+            (block.state(), block.actor(), block.generation()),
+            (BlockState::Channel, 65_535, (1 << 44) - 1)
+        );
         let lane = LaneWord::active(65_535, (1 << 44) - 1).recovering();
-        assert_eq!((lane.state(), lane.process(), lane.epoch()), (SlotState::Recovering, 65_535, (1 << 44) - 1));
+        assert_eq!(
+            (lane.state(), lane.process(), lane.epoch()),
+            (SlotState::Recovering, 65_535, (1 << 44) - 1)
+        );
         let process = ProcessWord::active((1 << 28) - 1, u32::MAX).dead();
-        assert_eq!((process.state(), process.epoch(), process.pid()), (SlotState::Recovering, (1 << 28) - 1, u32::MAX));
+        assert_eq!(
+            (process.state(), process.epoch(), process.pid()),
+            (SlotState::Recovering, (1 << 28) - 1, u32::MAX)
+        );
     }
 
     #[test]

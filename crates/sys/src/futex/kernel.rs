@@ -21,11 +21,19 @@ pub(super) fn wait(word: &AtomicU32, expected: u32, deadline: Option<Instant>) -
 }
 
 pub(super) fn wake(word: &AtomicU32, count: u32) -> u32 {
-    // The kernel takes a signed count, and answers with one.
-    let count = i32::try_from(count).unwrap_or(i32::MAX);
+    if count == 0 {
+        // The kernel would wake one.
+        return 0;
+    }
+    let count = signed(count);
     // SAFETY: the kernel uses the address only to find who sleeps on it.
     let woken = unsafe { libc::syscall(libc::SYS_futex, address(word), libc::FUTEX_WAKE, count) };
     u32::try_from(woken).unwrap_or(0)
+}
+
+/// The kernel takes a signed count.
+fn signed(count: u32) -> i32 {
+    i32::try_from(count).unwrap_or(i32::MAX)
 }
 
 /// `None`: the kernel cannot wait for several words, or not for so many.
@@ -89,5 +97,22 @@ fn absolute(deadline: Instant) -> Timespec {
     Timespec {
         tv_sec: now.tv_sec.saturating_add(seconds).saturating_add(nanoseconds / 1_000_000_000),
         tv_nsec: nanoseconds % 1_000_000_000,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_count_beyond_what_the_kernel_takes_wakes_all_that_it_can() {
+        assert_eq!((signed(0), signed(3), signed(u32::MAX)), (0, 3, i32::MAX));
+    }
+
+    #[test]
+    fn a_duration_beyond_the_clock_is_for_ever() {
+        assert_eq!(timespec(Duration::MAX).tv_sec, libc::time_t::MAX);
+        let half = timespec(Duration::from_millis(2500));
+        assert_eq!((half.tv_sec, half.tv_nsec), (2, 500_000_000));
     }
 }

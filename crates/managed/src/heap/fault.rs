@@ -1,0 +1,60 @@
+//! Steps of the protocol that a model can leave out, to show that it would see their absence.
+//!
+//! Outside the explore face nothing is ever left out, and the question costs nothing.
+
+/// A step whose absence a model must notice.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[cfg_attr(not(weyr_face = "explore"), allow(unreachable_pub, reason = "the models choose by it"))]
+pub enum Fault {
+    /// Whoever marks a page used because it was found so looks at it again.
+    SecondLook,
+    /// Who frees another lane's block loads the page word again behind the remote bit.
+    PageWordAgain,
+    /// A helper asks whether the life it helps is still the same, before each change.
+    Authority,
+    /// A page is left only when it was seen twice without anything of the dead.
+    PageSeenClean,
+    /// Blocks of a new slab begin above every generation that the page ever had.
+    GenerationBase,
+    /// Every page of a slab takes over the largest generation.
+    BaseOfEveryPage,
+    /// The owner says that it is inside an operation.
+    OperationWord,
+    /// A lane's thread counts only with the life of the lane that it belongs to.
+    ThreadOfThisLife,
+    /// A revoker asks whether its flag still stands, before each change.
+    FlagStillStands,
+}
+
+#[cfg(weyr_face = "explore")]
+mod switch {
+    use std::cell::Cell;
+
+    use super::Fault;
+
+    thread_local! {
+        static LEFT_OUT: Cell<Option<Fault>> = const { Cell::new(None) };
+    }
+
+    pub(crate) fn leaves_out(step: Fault) -> bool {
+        LEFT_OUT.get() == Some(step)
+    }
+
+    /// Leaves `step` out on this thread while `run` runs.
+    pub fn without<R>(step: Fault, run: impl FnOnce() -> R) -> R {
+        LEFT_OUT.set(Some(step));
+        let result = run();
+        LEFT_OUT.set(None);
+        result
+    }
+}
+
+#[cfg(weyr_face = "explore")]
+pub(crate) use switch::leaves_out;
+#[cfg(weyr_face = "explore")]
+pub use switch::without;
+
+#[cfg(not(weyr_face = "explore"))]
+pub(crate) const fn leaves_out(_: Fault) -> bool {
+    false
+}

@@ -1,0 +1,212 @@
+//! What models of the protocol ask of a heap beyond what its users may: single steps, and words to judge by.
+//!
+//! Only under the faces for models. Nothing here changes what a step does.
+
+use weyr_atomic::Ordering;
+use weyr_shared::BlockReference;
+
+pub use super::fault::Fault;
+#[cfg(weyr_face = "explore")]
+pub use super::fault::without;
+use super::lane::LaneHeap;
+use super::page::RunClaim;
+use super::recovery::Channels;
+use super::word::{BlockState, BlockWord, LaneWord, PageState, PageWord, ProcessWord};
+use super::{Heap, Liveness};
+use crate::layout::FLAG_MEMBARRIER;
+
+/// A heap, step by step.
+#[derive(Debug, Clone, Copy)]
+pub struct Steps<'h>(pub &'h Heap);
+
+impl Steps<'_> {
+    /// Puts the process of that pid in slot `process`, as joining does.
+    pub fn join(&self, process: u16, pid: u32) {
+        let slot = &self.0.processes[process as usize];
+        slot.flags.store(FLAG_MEMBARRIER, Ordering::Relaxed);
+        let epoch = self.0.process_word(process).epoch();
+        slot.word.store(ProcessWord::active(epoch, pid).0, Ordering::Release);
+    }
+
+    /// Takes a lane for a thread of `process`, 0 for one that is not known.
+    pub fn lane(&self, process: u16, thread: u32) -> LaneHeap {
+        self.0.acquire_lane(process, thread, 1).expect("present").expect("a free lane")
+    }
+
+    /// The word of a page.
+    pub fn page(&self, page: u64) -> PageWord {
+        self.0.page(page)
+    }
+
+    /// The word of a lane.
+    pub fn lane_word(&self, lane: u16) -> LaneWord {
+        self.0.lane_word(lane)
+    }
+
+    /// Whether the hints call `page` used.
+    pub fn seems_used(&self, page: u64) -> bool {
+        self.0.used[(page / 64) as usize].load(Ordering::Relaxed) >> (page % 64) & 1 == 1
+    }
+
+    /// The word of the block of `class` at `offset`.
+    pub fn block(&self, class: usize, offset: u64) -> BlockWord {
+        BlockWord(self.0.block_word(&self.0.geometry.classes[class], offset).load(Ordering::Acquire))
+    }
+
+    /// The word of the span whose head is `page`.
+    pub fn span(&self, page: u64) -> BlockWord {
+        BlockWord(self.0.span_word(page).load(Ordering::Acquire))
+    }
+
+    /// What a free by handle does: nobody else can free the block.
+    pub fn free_own(&self, own: &mut LaneHeap, block: BlockReference) -> bool {
+        if self.0.free_at_hand(own, block) {
+            return true;
+        }
+        let process = own.process;
+        let owned = |word: BlockWord| word.state() == BlockState::Alloc && word.actor() == process;
+        self.0.free(own, block, true, owned).is_ok()
+    }
+
+    /// What a free by bytes does: others may try the same.
+    pub fn free_shared(&self, own: &mut LaneHeap, block: BlockReference) -> bool {
+        let live = |word: BlockWord| matches!(word.state(), BlockState::Alloc | BlockState::Pool);
+        self.0.free(own, block, false, live).is_ok()
+    }
+
+    /// Gives a slab back if all its blocks are free.
+    pub fn retire(&self, own: &mut LaneHeap, page: u64) -> bool {
+        self.0.enter(own);
+        let retired = self.0.retire(own, page);
+        self.0.leave(own);
+        retired
+    }
+
+    /// Adopts the slab at `page` if it has no owner.
+    pub fn adopt(&self, own: &mut LaneHeap, page: u64) -> bool {
+        self.0.enter(own);
+        let seen = self.0.page(page);
+        let adopted = seen.state() == PageState::Orphan && self.0.adopt(own, page, seen);
+        self.0.leave(own);
+        adopted
+    }
+
+    /// Claims a run of pages; whether it is the lane's.
+    pub fn claim_run(&self, own: &LaneHeap, page: u64, count: u64) -> bool {
+        matches!(self.0.claim_run(own.lane, page, count), RunClaim::Claimed(_))
+    }
+
+    /// Gives back a run that the lane has in CLAIM.
+    pub fn give_back(&self, own: &LaneHeap, page: u64) {
+        self.0.give_back(page, own.lane);
+    }
+
+    /// Allocates whole pages, looking from `page` on.
+    pub fn alloc_span_from(&self, own: &mut LaneHeap, page: u64, count: u64) -> Option<BlockReference> {
+        self.look_from(own, page);
+        self.0.alloc_span(own, count).expect("present")
+    }
+
+    /// The next search for pages begins at `page`.
+    pub fn look_from(&self, own: &mut LaneHeap, page: u64) {
+        own.cursor = page;
+    }
+
+    /// Allocates, looking at the truth before it gives up. The pool does not grow.
+    pub fn alloc_pressed(
+        &self,
+        own: &mut LaneHeap,
+        bytes: u64,
+        liveness: &impl Liveness,
+        channels: &dyn Channels,
+    ) -> Option<BlockReference> {
+        let pressed = |own: &mut LaneHeap| self.0.alloc_pressed(own, bytes, liveness, channels, || Ok(false));
+        self.0.alloc(own, bytes).expect("present").or_else(|| pressed(own).expect("present"))
+    }
+
+    /// Every block that is not free, with its word.
+    pub fn blocks(&self) -> Vec<(BlockReference, BlockWord)> {
+        let mut found = Vec::new();
+        self.0.for_each_block(|block, offset| {
+            found.push((BlockReference { offset, generation: block.seen.generation() }, block.seen));
+        });
+        found
+    }
+
+    /// Makes orphans of the slabs of idle lanes.
+    pub fn revoke(&self, own: &mut LaneHeap, liveness: &impl Liveness) -> u64 {
+        self.0.revoke_idle_lanes(own, liveness)
+    }
+
+    /// Changes the block word that `block` means from one that `judge` allows; whether it did.
+    pub fn change(&self, block: BlockReference, judge: impl Fn(BlockWord) -> Option<BlockWord>) -> bool {
+        self.0.change_block(block, judge).is_ok()
+    }
+
+    /// The block word that `block` means, if it leads to one of its generation.
+    pub fn locate(&self, block: BlockReference) -> Option<BlockWord> {
+        self.0.locate(block).ok().map(|block| block.seen)
+    }
+
+    /// Makes an orphan of every slab, as revoking every lane does where nobody is inside an operation.
+    pub fn orphan_all(&self) {
+        for page in 0..self.0.current_pages() {
+            let seen = self.0.page(page);
+            if seen.state() == PageState::Slab {
+                self.0.orphan_slab(page, seen);
+            }
+        }
+    }
+
+    /// Names what is part of the state, for traces too. Statistics are not, and what `parts` leaves out.
+    #[cfg(weyr_face = "explore")]
+    pub fn name(&self, regions: &mut weyr_atomic::explore::Regions, parts: &Parts) {
+        let heap = self.0;
+        regions.add(&heap.header().orphan_pages, "orphan count");
+        for index in parts.mortal.iter().copied() {
+            regions.add(&heap.processes[index].word, format!("process {index}"));
+            regions.add(&heap.lanes[index].word, format!("lane {index}"));
+            if parts.threads {
+                regions.add(&heap.lanes[index].thread, format!("thread of lane {index}"));
+                regions.add(&heap.lanes[index].thread_start, format!("start of lane {index}"));
+            }
+        }
+        for (index, lane) in heap.lanes.iter().enumerate() {
+            // Pools of less than 4096 pages use the first word only.
+            regions.add(&lane.inbox[0], format!("inbox of lane {index}"));
+            if parts.revocation {
+                regions.add(&lane.operation, format!("operation of lane {index}"));
+                regions.add(&lane.revoke, format!("revoke of lane {index}"));
+            }
+        }
+        for (page, word) in heap.pages.iter().enumerate() {
+            regions.add(word, format!("page {page}"));
+        }
+        for (hints, name) in [(&heap.used, "used"), (&heap.orphan, "orphan"), (&heap.pending, "pending")] {
+            regions.add(&**hints, name);
+        }
+        for (page, descriptor) in heap.descriptors.iter().enumerate() {
+            regions.add(&descriptor.generation_base, format!("base {page}"));
+            regions.add(&descriptor.span_pages, format!("length {page}"));
+            regions.add(&descriptor.local, format!("local {page}"));
+            regions.add(&descriptor.local_count, format!("local count {page}"));
+            regions.add(&descriptor.remote, format!("remote {page}"));
+        }
+        for (tier, words) in heap.tiers.iter().enumerate() {
+            for (index, word) in words.iter().enumerate() {
+                regions.add(word, format!("block {tier}.{index}"));
+            }
+        }
+    }
+}
+
+/// What else than pages and blocks is part of a model's state; the rest stays as it is, or matters to nobody.
+#[derive(Debug, Clone, Default)]
+pub struct Parts {
+    /// Slots whose process and lane word changes (process n has lane n).
+    pub mortal: Vec<usize>,
+    /// Whether lanes are revoked.
+    pub revocation: bool,
+    /// Whether threads end before their processes.
+    pub threads: bool,
+}
