@@ -13,7 +13,6 @@
 use std::time::Instant;
 
 use weyr_atomic::{AtomicU64, Ordering};
-use weyr_shared::fault::{self, Fault};
 use weyr_shared::{Corrupt, Holder, MessageReference, Position, Ring, SlotState, SlotWord};
 
 use crate::attached::Attached;
@@ -315,10 +314,6 @@ impl<H: Host> Attached<H> {
     #[cold]
     fn lose_turn<M: Outgoing<H>>(&self, side: &SendSide, claim: Claim, message: &M) -> Result<(), Error> {
         side.revoked.add(1);
-        if fault::is(Fault::SlotBeforeBlock) {
-            self.give_back(claim)?;
-            return message.take_back(&self.host);
-        }
         let taken_back = message.take_back(&self.host);
         self.give_back(claim)?;
         taken_back

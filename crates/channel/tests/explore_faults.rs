@@ -41,6 +41,12 @@ fn a_wake_that_is_not_passed_on_is_found() {
 }
 
 #[test]
+fn an_armed_bit_taken_for_ones_own_is_found() {
+    let base = Case { senders: 2, receivers: 2, messages: 1, each_receives: 1, ..Case::PLAIN };
+    found(Case { capacity: 2, ..base }, Fault::DisarmKeepsSequence, "a receiver waits for ever");
+}
+
+#[test]
 fn a_stopped_sender_stops_the_others_if_it_is_not_revoked() {
     let base = Case { senders: 2, messages: 1, stops: 1, senders_fall: true, ..Case::PLAIN };
     explore(Case { name: "no revocation", capacity: 2, ..base }).assert_violated("lost");

@@ -3,7 +3,7 @@
 //! | bits | meaning | who changes it |
 //! | --- | --- | --- |
 //! | 0 | armed: somebody sleeps or is about to | set by who will sleep; cleared by a signal that woke nobody |
-//! | 1 to 31 | sequence | every signal that finds the bit set, every raise |
+//! | 1 to 31 | sequence | every signal that finds the bit set, every clearing of it, every raise |
 //!
 //! There is no count of sleepers, for a count leaks when a sleeper dies; a bit left behind costs one idle wake. The
 //! order is everything: who sleeps **arms, looks once more, then sleeps** on the value that it armed; who has changed
@@ -129,8 +129,13 @@ impl<'a, F: Futex> Event<'a, F> {
     }
 
     fn wake_or_disarm(&self, seen: u32) {
-        let disarmed =
-            self.futex.wake(self.word, 1) == 0 && arm_then_look(self.word, seen, seen & !ARMED).is_ok();
+        if self.futex.wake(self.word, 1) > 0 {
+            return;
+        }
+        // The sequence goes on: else who armed before this, and has not slept yet, would take the next one's bit for
+        // its own, and sleep through what was changed in between.
+        let step = if fault::is(Fault::DisarmKeepsSequence) { 0 } else { STEP };
+        let disarmed = arm_then_look(self.word, seen, seen.wrapping_add(step) & !ARMED).is_ok();
         if disarmed && !fault::is(Fault::NoSecondWake) {
             // Without this wake, one that fell asleep after the wake above and before the clearing sleeps for ever.
             self.futex.wake(self.word, u32::MAX);
@@ -198,7 +203,7 @@ mod tests {
         let event = Event::new(&word, &fake);
         let _ = event.arm();
         event.signal();
-        assert_eq!((word.load(Ordering::Relaxed), fake.wakes()), (2, 2));
+        assert_eq!((word.load(Ordering::Relaxed), fake.wakes()), (4, 2));
     }
 
     #[test]

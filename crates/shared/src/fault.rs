@@ -5,6 +5,8 @@
 pub enum Fault {
     /// A signal that woke nobody disarms the event and leaves it at that.
     NoSecondWake,
+    /// Disarming an event leaves its sequence as it is.
+    DisarmKeepsSequence,
     /// A repair wakes nobody.
     RepairWakesNobody,
     /// A repair does not raise the count of messages given back.
@@ -13,8 +15,6 @@ pub enum Fault {
     SleepWithoutSecondLook,
     /// A woken waiter that leaves does not pass on.
     NothingPassedOn,
-    /// A revoked sender gives its slot back before it takes its block back.
-    SlotBeforeBlock,
     /// No mistake, but fewer states: hints are neither written nor looked at.
     WithoutHints,
 }

@@ -121,11 +121,11 @@ fn with_fault(fault: Fault, hints: bool) -> &'static [Fault] {
     }
     table!(
         NoSecondWake,
+        DisarmKeepsSequence,
         RepairWakesNobody,
         RepairCountsNothing,
         SleepWithoutSecondLook,
         NothingPassedOn,
-        SlotBeforeBlock,
         WithoutHints
     )
 }
@@ -531,7 +531,7 @@ pub(crate) fn explore(case: Case) -> Report {
     let deadly = if case.deaths > 0 { case.falling() } else { Vec::new() };
     let stopping = if case.stops > 0 { case.falling() } else { Vec::new() };
     let model = model.may_die(deadly).deaths(case.deaths).may_stop(stopping).stops(case.stops);
-    let model = model.regions(name_words).private_elsewhere().tso(case.tso).max_states(4_000_000);
+    let model = model.regions(name_words).private_elsewhere().tso(case.tso).max_states(20_000_000);
     let report = model.at_end(judge).run();
     eprintln_report(&report);
     report

@@ -158,6 +158,11 @@ impl Steps<'_> {
         }
     }
 
+    /// Room in the block that `block` means.
+    pub fn bytes(&self, block: BlockReference) -> Option<u64> {
+        self.0.locate(block).ok().map(|block| block.bytes)
+    }
+
     /// Names what is part of the state, for traces too. Statistics are not, and what `parts` leaves out.
     #[cfg(weyr_face = "explore")]
     pub fn name(&self, regions: &mut weyr_atomic::explore::Regions, parts: &Parts) {
