@@ -141,13 +141,14 @@ impl Attachment {
     fn grow(&self) -> Result<bool, Errno> {
         let segments = &self.heap.header().segments;
         let seen = segments.load(Ordering::Acquire);
-        let (now, next) = (self.heap.geometry.pages(seen), self.heap.geometry.pages(seen + 1));
+        let (now, next) = (self.heap.geometry.pages(seen), self.heap.geometry.pages(seen.saturating_add(1)));
         if next == now || next > self.heap.window_pages {
             return Ok(false);
         }
         self.object.extend(self.heap.geometry.object_bytes(next))?;
         // Release: whoever sees the new count sees a long enough object. Losing to another grower is as good.
-        let _another_grew = segments.compare_exchange(seen, seen + 1, Ordering::AcqRel, Ordering::Acquire);
+        let _another_grew =
+            segments.compare_exchange(seen, seen.saturating_add(1), Ordering::AcqRel, Ordering::Acquire);
         tracing::debug!(pool = self.name, pages = next, "pool grew");
         Ok(true)
     }
