@@ -184,18 +184,21 @@ fn who_adopts_a_page_sees_what_its_former_owner_wrote() {
     });
 }
 
-/// The length of a span against its head.
+/// The length of a span against its head; the page had a shorter one before.
 #[test]
 fn who_sees_a_span_sees_its_length() {
     explore("loom: length before HEAD", |swapped| {
         let (world, mut first, _second) = world();
+        let shorter = world.steps().alloc_span_from(&mut first, 0, 1).expect("a page");
+        assert!(world.steps().free_own(&mut first, shorter));
+        world.steps().look_from(&mut first, 0);
         let world = Arc::new(world);
         let (allocating, looking) = (Arc::clone(&world), Arc::clone(&world));
         let allocate = move || {
             allocating.heap.alloc(&mut first, 2 * WHOLE).expect("present").expect("two pages");
         };
         let look = move || {
-            let span = BlockReference { offset: 0, generation: 1 };
+            let span = BlockReference { offset: 0, generation: 2 };
             if let Some(bytes) = looking.steps().bytes(span) {
                 assert_eq!(bytes, 2 * WHOLE, "the length was not there yet");
             }
