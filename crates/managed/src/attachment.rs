@@ -2,7 +2,7 @@
 
 use std::cell::RefCell;
 use std::path::PathBuf;
-use std::sync::{Arc, Weak};
+use std::sync::{Arc, LazyLock, Weak};
 
 use weyr_atomic::{AtomicU64, Ordering};
 use weyr_shared::{Actor, BlockReference, Region};
@@ -24,7 +24,7 @@ use crate::pool::{Gone, Member, path_error};
 const SPARE: usize = 64;
 
 /// Tells attachments of this process apart; never reused.
-static NEXT_ID: AtomicU64 = AtomicU64::new(1);
+static NEXT_ID: LazyLock<AtomicU64> = LazyLock::new(|| AtomicU64::new(1));
 
 /// One attached pool. Dropped when the last handle and the last allocation are gone: the process leaves the pool,
 /// then the mapping goes.
