@@ -14,12 +14,21 @@ const LIBC: [&str; 4] = ["sys", "kill", "capi-umf", "capi-dragon"];
 /// Files outside the facade that may name raw atomics: words in statics of one process, which no model looks at.
 const RAW_ATOMICS: [&str; 1] = ["crates/sys/src/private_word.rs"];
 
+/// Workspaces of their own, in which peers are called as they are; no part of the product.
+const PEERS: [&str; 2] = ["benches/", "fuzz/"];
+
+fn is_of_peers(path: &str) -> bool {
+    PEERS.iter().any(|folder| path.starts_with(folder))
+}
+
 pub(crate) fn may_name_raw_atomics(path: &str) -> bool {
-    crate_of(path) == Some("atomic") || RAW_ATOMICS.contains(&path)
+    is_of_peers(path) || crate_of(path) == Some("atomic") || RAW_ATOMICS.contains(&path)
 }
 
 pub(crate) fn may_be_unsafe(path: &str) -> bool {
-    UNSAFE_FILES.contains(&path) || crate_of(path).is_some_and(|name| UNSAFE.contains(&name))
+    is_of_peers(path)
+        || UNSAFE_FILES.contains(&path)
+        || crate_of(path).is_some_and(|name| UNSAFE.contains(&name))
 }
 
 pub(crate) fn forbids_unsafe(name: &str) -> bool {
@@ -27,5 +36,5 @@ pub(crate) fn forbids_unsafe(name: &str) -> bool {
 }
 
 pub(crate) fn may_name_libc(path: &str) -> bool {
-    crate_of(path).is_some_and(|name| LIBC.contains(&name))
+    is_of_peers(path) || crate_of(path).is_some_and(|name| LIBC.contains(&name))
 }
