@@ -134,3 +134,39 @@ fn be_child<T: Serialize>(work: Work<'_, T>, write: OwnedFd) -> ! {
     // SAFETY: ends this process at once: the parent's buffers and handles are copies here and stay the parent's.
     unsafe { libc::_exit(status) }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn here() -> usize {
+        processor::chosen().unwrap()[0]
+    }
+
+    #[test]
+    fn results_come_in_the_order_of_the_processes() {
+        let works = (0..4).map(|number| Work::new(here(), move || Ok(number))).collect();
+        assert_eq!(all_together::<u64>(works).unwrap(), [0, 1, 2, 3]);
+    }
+
+    #[test]
+    fn a_process_that_fails_panics_or_dies_is_an_error() {
+        assert_eq!(alone::<u64>(here(), || Err("no".into())).unwrap_err().to_string(), "no");
+        assert!(alone::<u64>(here(), || panic!("on purpose")).unwrap_err().to_string().contains("panicked"));
+        let killed = alone::<u64>(here(), || {
+            kill_process(rustix::process::getpid(), Signal::KILL)?;
+            Ok(1)
+        });
+        assert!(killed.unwrap_err().to_string().contains("signal 9"));
+    }
+
+    #[test]
+    fn the_first_failure_ends_those_that_would_wait_for_ever() {
+        let waits = Work::new(here(), || {
+            loop {
+                std::thread::park();
+            }
+        });
+        assert!(together::<u64, 2>([waits, Work::new(here(), || Err("no".into()))]).is_err());
+    }
+}

@@ -147,3 +147,57 @@ impl RowResult {
         (!ours.is_empty() && !peers.is_empty()).then(|| within.count() as f64 / ours.len() as f64)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn result(ours: &[f64], peers: &[&[f64]]) -> RowResult {
+        let contestant = |(index, figures): (usize, &[f64])| ContestantResult {
+            name: index.to_string(),
+            outcome: Outcome::Figures(figures.to_vec()),
+        };
+        let all = std::iter::once(ours).chain(peers.iter().copied()).enumerate();
+        RowResult {
+            group: "group",
+            name: "name".into(),
+            unit: Unit::Nanoseconds,
+            contestants: all.map(contestant).collect(),
+            targets: vec![],
+        }
+    }
+
+    #[test]
+    fn ratios_pair_the_figures_of_a_round() {
+        let row = result(&[10.0, 40.0, 90.0], &[&[10.0, 20.0, 30.0]]);
+        assert_eq!(row.ratios(1).unwrap(), [1.0, 2.0, 3.0]);
+        assert_eq!(row.holds(&Target::Times(2.0, "1".into())), Some(true));
+        assert_eq!(row.holds(&Target::Times(1.9, "1".into())), Some(false));
+        assert_eq!(row.holds(&Target::Times(1.9, "nobody".into())), None);
+    }
+
+    #[test]
+    fn so_many_times_faster_is_the_inverse_ratio() {
+        let row = result(&[10.0], &[&[80.0]]);
+        assert_eq!(row.holds(&Target::Faster(8.0, "1".into())), Some(true));
+        assert_eq!(row.holds(&Target::Faster(8.1, "1".into())), Some(false));
+    }
+
+    #[test]
+    fn the_best_peer_is_found_anew_in_each_round() {
+        let row = result(&[10.0, 10.0, 10.0, 10.0], &[&[5.0, 10.0, 20.0, 20.0], &[20.0, 20.0, 9.5, 9.0]]);
+        assert_eq!(row.share_within(1.1), Some(0.5));
+    }
+
+    #[test]
+    fn a_contestant_that_fails_leaves_the_others_and_makes_the_row_unsound() {
+        let row = Row::new("group", "name")
+            .with("ours", |_| Ok(vec![3.0, 1.0, 2.0]))
+            .with("broken", |_| Err("it broke".into()))
+            .with_if("absent", Err("not installed".into()), |_| Ok(vec![1.0]));
+        let done = run(&row, &Effort { rounds: 2, divisor: 1 });
+        assert_eq!(done.figures(0).unwrap(), [2.0, 2.0]);
+        assert!(!done.is_sound());
+        assert!(done.ratios(1).is_none() && done.ratios(2).is_none());
+    }
+}

@@ -15,10 +15,13 @@ use crate::shared_page::SharedPage;
 
 const GROUP: &str = "two processes";
 const MIB: usize = 1 << 20;
-/// Samples a round; its figure is their median, so that a moment in which another program ran does not count.
-const SAMPLES: u64 = 21;
-const TRIPS: u64 = 4000;
-const BURST: u64 = 20_000;
+/// Samples a round; its figure is their median. Each is much shorter than a time slice, so that few of them have one in
+/// which another program ran.
+const SAMPLES: u64 = 161;
+/// Round trips in a sample.
+const TRIPS: u64 = 500;
+/// Messages in a sample.
+const BURST: u64 = 2000;
 /// Line of a shared page at which two processes meet; the peers use the first ones.
 const MEETING: usize = 8;
 
@@ -33,7 +36,7 @@ pub(crate) fn rows(processors: Processors) -> Vec<Row> {
             .with("weyr, 8 B", move |effort| {
                 weyr_trips(8, WaitMode::Spin, SAMPLES, TRIPS, processors, effort)
             })
-            .with_if("Open MPI", open_mpi::there(), mpi(Exchange::Trip, MIB, 100, processors))
+            .with_if("Open MPI", open_mpi::there(), mpi(Exchange::Trip, MIB, 5, processors))
             .must_times(1.5, "weyr, 8 B"),
     ];
     rows.extend([(8, 0.6), (256, 0.5)].map(|(bytes, must)| {
@@ -201,7 +204,7 @@ fn pipe_trips(processors: Processors, effort: &Effort) -> Result<Samples> {
     let asker = || Ok(|number| pipes.ask(number));
     let answerer = || Ok(|| pipes.answer());
     // A trip sleeps twice, so few are enough.
-    let trips = Trips { samples: SAMPLES, trips: effort.operations(200) };
+    let trips = Trips { samples: SAMPLES / 4, trips: effort.operations(50) };
     round_trips(trips, processors, &page, asker, answerer)
 }
 
@@ -210,7 +213,7 @@ fn pipe_trips(processors: Processors, effort: &Effort) -> Result<Samples> {
 fn crowd_bursts(pairs: u64, bytes: usize, processors: Processors, effort: &Effort) -> Result<Samples> {
     let (channels, page) = (Channels::new(1, &attributes(bytes), processors)?, SharedPage::new()?);
     let (channels, page) = (&channels, &page);
-    let each = effort.operations(BURST) / pairs;
+    let each = (effort.operations(BURST) / pairs).max(1);
     let ends = move || -> Result<Ends> {
         let channel = channels.attach(0)?;
         let ends = Ends::new(&channel, &channel, bytes, WaitMode::Spin);

@@ -9,8 +9,8 @@ use crate::row::{Effort, Row, Samples, Target};
 use crate::rows::exchange::{Trips, round_trips, weyr_trips};
 use crate::shared_page::SharedPage;
 
-const SAMPLES: u64 = 15;
-const TRIPS: u64 = 200;
+const SAMPLES: u64 = 41;
+const TRIPS: u64 = 40;
 
 pub(crate) fn rows(processors: Processors) -> Vec<Row> {
     let row = Row::new("sleeping receivers", "round trip of 8 B")

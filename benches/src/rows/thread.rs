@@ -17,8 +17,8 @@ use crate::rows::POOL_BYTES;
 use crate::scratch::Scratch;
 
 const CAPACITY: usize = 128;
-const MESSAGES: u64 = 200_000;
-const SAMPLES: usize = 5;
+const MESSAGES: u64 = 20_000;
+const SAMPLES: usize = 31;
 
 pub(crate) fn rows(processors: Processors) -> Vec<Row> {
     let row = |pairs: u64| {
@@ -46,7 +46,7 @@ fn samples<Q: Queue + Clone>(
     processors: Processors,
     effort: &Effort,
 ) -> Result<Samples> {
-    let each = effort.operations(MESSAGES) / pairs;
+    let each = (effort.operations(MESSAGES) / pairs).max(1);
     (0..SAMPLES).map(|_| time_of_message(queue, pairs, each, processors)).collect()
 }
 

@@ -121,7 +121,8 @@ layout! {
     pub struct Lane: 256, align 64 {
         /// Truth: `state:4 | process:16 | epoch:44` (LaneWord).
         0 => word: AtomicU64,
-        /// Thread id of its user; 0 unknown.
+        /// Thread id of its user, 0 unknown, in the low half; the low half of the lane's epoch in the high half. Stored
+        /// behind the two below by who took the lane; says nothing about users in other epochs.
         8 => thread: AtomicU64,
         /// Start of that thread, clock ticks since boot; 0 unknown.
         16 => thread_start: AtomicU64,

@@ -15,7 +15,7 @@ use weyr_sys::{barrier, fork, process, thread};
 use crate::Error;
 use crate::heap::lane::LaneHeap;
 use crate::heap::recovery::Channels;
-use crate::heap::word::{LaneWord, ProcessWord, SlotState};
+use crate::heap::word::{ProcessWord, SlotState};
 use crate::heap::{Heap, Liveness};
 use crate::layout::{FLAG_MEMBARRIER, ProcessSlot};
 
@@ -273,19 +273,10 @@ impl Liveness for KernelLiveness<'_> {
         }
     }
 
-    fn thread_is_dead(&self, lane: u16) -> bool {
-        let word: LaneWord = self.heap.lane_word(lane);
-        let state = self.heap.lane_state(lane);
-        let (id, start) = (state.thread.load(Ordering::Relaxed), state.thread_start.load(Ordering::Relaxed));
-        let process = self.heap.process_word(word.process());
-        if start == 0 || process.state() != SlotState::Active {
-            return false;
-        }
-        // A lane that its process's threads share outlives the one that took it.
-        self.identity(word.process(), process).is_some_and(|identity| {
-            state.shared.load(Ordering::Relaxed) == 0
-                && thread::standing(&identity, id as u32, start) == process::Standing::Gone
-        })
+    fn thread_is_dead(&self, process: u16, thread: u32, start: u64) -> bool {
+        let word = self.heap.process_word(process);
+        let identity = self.identity(process, word).filter(|_| word.state() == SlotState::Active);
+        identity.is_some_and(|identity| thread::standing(&identity, thread, start) == process::Standing::Gone)
     }
 
     fn barrier(&self) -> bool {

@@ -20,6 +20,8 @@ pub enum Fault {
     BaseOfEveryPage,
     /// The owner says that it is inside an operation.
     OperationWord,
+    /// A lane's thread counts only with the life of the lane that it belongs to.
+    ThreadOfThisLife,
     /// A revoker asks whether its flag still stands, before each change.
     FlagStillStands,
 }

@@ -142,7 +142,7 @@ impl Heap {
             let lane = self.lane_state(index);
             let active = LaneWord::active(process, seen.epoch());
             if lane.word.compare_exchange(seen.0, active.0, Ordering::AcqRel, Ordering::Acquire).is_ok() {
-                self.reset_lane(lane, thread, thread_start);
+                self.reset_lane(lane, active, thread, thread_start);
                 // Lanes start in different groups of 64 pages, so that they do not meet.
                 return Ok(Some(LaneHeap::new(
                     index,
@@ -155,15 +155,29 @@ impl Heap {
     }
 
     /// What a former user left means nothing to this one.
-    fn reset_lane(&self, lane: &Lane, thread: u32, thread_start: u64) {
-        lane.thread.store(thread.into(), Ordering::Relaxed);
-        lane.thread_start.store(thread_start, Ordering::Relaxed);
-        lane.shared.store(0, Ordering::Relaxed);
+    fn reset_lane(&self, lane: &Lane, active: LaneWord, thread: u32, thread_start: u64) {
+        lane.shared.store(0, Ordering::Release);
+        lane.thread_start.store(thread_start, Ordering::Release);
+        // Last, with the life it belongs to: until then nobody takes the former user's end for this one's.
+        lane.thread.store(u64::from(thread) | active.epoch() << 32, Ordering::Release);
         lane.operation.store(0, Ordering::Relaxed);
         lane.revoke.store(0, Ordering::Release);
         for word in &lane.inbox {
             word.store(0, Ordering::Relaxed);
         }
+    }
+
+    /// Thread id and start of the user of `lane` in the life that `seen` names. None when that is unknown, and when
+    /// the threads of its process share the lane, so that it outlives the one that took it.
+    pub(crate) fn lane_user(&self, lane: u16, seen: LaneWord) -> Option<(u32, u64)> {
+        let state = self.lane_state(lane);
+        // Acquire: pairs with `reset_lane`, which writes the other two before.
+        let word = state.thread.load(Ordering::Acquire);
+        let (thread, life) = (word as u32, word >> 32);
+        let start = state.thread_start.load(Ordering::Acquire);
+        let of_this_life = life == seen.epoch() & 0xffff_ffff || leaves_out(Fault::ThreadOfThisLife);
+        let known = of_this_life && thread != 0 && start != 0 && state.shared.load(Ordering::Acquire) == 0;
+        known.then_some((thread, start))
     }
 
     /// Gives a lane back: its slabs become orphans, then the lane is free.

@@ -67,8 +67,9 @@ pub struct Heap {
 pub trait Liveness {
     /// Whether the user of process slot `process`, in the life that `word` names, can never store again.
     fn process_is_dead(&self, process: u16, word: word::ProcessWord) -> bool;
-    /// Whether the thread that holds `lane` is gone although its process lives.
-    fn thread_is_dead(&self, lane: u16) -> bool;
+    /// Whether the thread of that id and start is gone although the user of process slot `process`, which had it,
+    /// lives.
+    fn thread_is_dead(&self, process: u16, thread: u32, start: u64) -> bool;
     /// Makes every registered thread's earlier stores visible; false where the kernel cannot.
     fn barrier(&self) -> bool;
 }

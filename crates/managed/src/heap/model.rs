@@ -28,9 +28,9 @@ impl Steps<'_> {
         slot.word.store(ProcessWord::active(epoch, pid).0, Ordering::Release);
     }
 
-    /// Takes a lane for `process`.
-    pub fn lane(&self, process: u16) -> LaneHeap {
-        self.0.acquire_lane(process, 0, 0).expect("present").expect("a free lane")
+    /// Takes a lane for a thread of `process`, 0 for one that is not known.
+    pub fn lane(&self, process: u16, thread: u32) -> LaneHeap {
+        self.0.acquire_lane(process, thread, 1).expect("present").expect("a free lane")
     }
 
     /// The word of a page.
@@ -60,6 +60,9 @@ impl Steps<'_> {
 
     /// What a free by handle does: nobody else can free the block.
     pub fn free_own(&self, own: &mut LaneHeap, block: BlockReference) -> bool {
+        if self.0.free_at_hand(own, block) {
+            return true;
+        }
         let process = own.process;
         let owned = |word: BlockWord| word.state() == BlockState::Alloc && word.actor() == process;
         self.0.free(own, block, true, owned).is_ok()
@@ -109,15 +112,17 @@ impl Steps<'_> {
         own.cursor = page;
     }
 
-    /// Allocates, looking at the truth before it gives up. The pool does not grow.
+    /// Allocates, looking at the truth before it grows the pool by `grow` or gives up.
     pub fn alloc_pressed(
         &self,
         own: &mut LaneHeap,
         bytes: u64,
         liveness: &impl Liveness,
         channels: &dyn Channels,
+        grow: impl Fn() -> bool,
     ) -> Option<BlockReference> {
-        let pressed = |own: &mut LaneHeap| self.0.alloc_pressed(own, bytes, liveness, channels, || Ok(false));
+        let pressed =
+            |own: &mut LaneHeap| self.0.alloc_pressed(own, bytes, liveness, channels, || Ok(grow()));
         self.0.alloc(own, bytes).expect("present").or_else(|| pressed(own).expect("present"))
     }
 
@@ -155,19 +160,31 @@ impl Steps<'_> {
         }
     }
 
+    /// Room in the block that `block` means.
+    pub fn bytes(&self, block: BlockReference) -> Option<u64> {
+        self.0.locate(block).ok().map(|block| block.bytes)
+    }
+
     /// Names what is part of the state, for traces too. Statistics are not, and what `parts` leaves out.
     #[cfg(weyr_face = "explore")]
     pub fn name(&self, regions: &mut weyr_atomic::explore::Regions, parts: &Parts) {
         let heap = self.0;
         regions.add(&heap.header().orphan_pages, "orphan count");
+        if parts.growth {
+            regions.add(&heap.header().segments, "segments");
+        }
         for index in parts.mortal.iter().copied() {
             regions.add(&heap.processes[index].word, format!("process {index}"));
             regions.add(&heap.lanes[index].word, format!("lane {index}"));
+            if parts.threads {
+                regions.add(&heap.lanes[index].thread, format!("thread of lane {index}"));
+                regions.add(&heap.lanes[index].thread_start, format!("start of lane {index}"));
+            }
         }
         for (index, lane) in heap.lanes.iter().enumerate() {
             // Pools of less than 4096 pages use the first word only.
             regions.add(&lane.inbox[0], format!("inbox of lane {index}"));
-            if parts.revocation {
+            if parts.revocation || parts.growth {
                 regions.add(&lane.operation, format!("operation of lane {index}"));
                 regions.add(&lane.revoke, format!("revoke of lane {index}"));
             }
@@ -200,4 +217,8 @@ pub struct Parts {
     pub mortal: Vec<usize>,
     /// Whether lanes are revoked.
     pub revocation: bool,
+    /// Whether threads end before their processes.
+    pub threads: bool,
+    /// Whether the pool grows.
+    pub growth: bool,
 }

@@ -170,12 +170,7 @@ impl Heap {
         }
         tracing::info!(process, pid = dead.pid(), "recovering a dead process");
         let mut help = Help::default();
-        // Another helper that freed a lane first may not live to free the slot.
-        while self.process_word(process) == dead {
-            if self.finish_process(own, process, dead, channels, &mut help).is_ok() {
-                break;
-            }
-        }
+        let _another_finished = self.finish_process(own, process, dead, channels, &mut help);
         help
     }
 
@@ -246,10 +241,12 @@ impl Heap {
         let mut dead = Vec::new();
         for lane in 0..self.lanes.len() as u16 {
             let seen = self.lane_word(lane);
+            let is_gone = |(thread, start)| liveness.thread_is_dead(seen.process(), thread, start);
             let gone = match seen.state() {
-                SlotState::Active => liveness.thread_is_dead(lane) && self.lane_word(lane) == seen,
+                SlotState::Active => self.lane_user(lane, seen).is_some_and(is_gone),
                 state => state == SlotState::Recovering,
             };
+            // Marked by exact compare-exchange, so never in a later life than the one that was asked about.
             if gone {
                 dead.extend(self.mark_recovering(lane, seen));
             }
@@ -422,7 +419,7 @@ mod tests {
         fn process_is_dead(&self, _: u16, _: ProcessWord) -> bool {
             false
         }
-        fn thread_is_dead(&self, _: u16) -> bool {
+        fn thread_is_dead(&self, _: u16, _: u32, _: u64) -> bool {
             false
         }
         fn barrier(&self) -> bool {

@@ -30,7 +30,9 @@ impl Heap {
             cache.filled -= 1;
             let offset = cache.magazine[cache.filled];
             let word = self.block_word(geometry, offset);
-            let seen = BlockWord(word.load(Ordering::Relaxed));
+            // Acquire: pairs with whoever freed it; an entry left from an earlier use of the block comes without the
+            // swap of the remote bits.
+            let seen = BlockWord(word.load(Ordering::Acquire));
             // The magazine is a hint; only the owner makes a FREE word anything else, so FREE is final.
             if seen.is_free() {
                 let generation = seen.next_generation();

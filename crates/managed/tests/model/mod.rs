@@ -21,11 +21,16 @@ pub const THREE: usize = 12;
 
 /// A heap of so many pages of 4096 bytes, for so many processes with one lane each.
 pub fn heap(pages: u64, processes: u32) -> Heap {
+    growing_heap(pages, pages, processes)
+}
+
+/// A heap that begins with so many pages and grows by as many, up to `most`.
+pub fn growing_heap(pages: u64, most: u64, processes: u32) -> Heap {
     let shape = Shape {
         page_shift: 12,
         initial_pages: pages,
         segment_pages: pages,
-        maximum_pages: pages,
+        maximum_pages: most,
         process_limit: processes,
         lane_limit: processes,
         channel_limit: 1,
@@ -40,14 +45,16 @@ pub struct Scheduler {
     pub processes: u32,
     /// Whether the barrier orders anything.
     pub barrier: bool,
+    /// Whether they are threads of processes that live: the model's process n has thread id n + 1.
+    pub threads: bool,
 }
 
 impl Liveness for Scheduler {
     fn process_is_dead(&self, _: u16, word: ProcessWord) -> bool {
-        word.pid() <= self.processes && explore::is_dead(word.pid() as usize - 1)
+        !self.threads && word.pid() <= self.processes && explore::is_dead(word.pid() as usize - 1)
     }
-    fn thread_is_dead(&self, _: u16) -> bool {
-        false
+    fn thread_is_dead(&self, _: u16, thread: u32, _: u64) -> bool {
+        self.threads && explore::is_dead(thread as usize - 1)
     }
     fn barrier(&self) -> bool {
         !self.barrier || weyr_atomic::heavy_barrier(|| true)
@@ -89,6 +96,13 @@ impl Issued {
         assert!(self.freed.insert((block.offset, block.generation)), "{block:?} was freed twice");
     }
 
+    /// Notes that a block has another owner.
+    pub fn hand_over(&mut self, block: BlockReference, owner: usize) {
+        if let Some(entry) = self.live.get_mut(&(block.offset, block.generation)) {
+            entry.1 = owner;
+        }
+    }
+
     /// Number of blocks in use.
     pub fn live(&self) -> usize {
         self.live.len()
@@ -113,11 +127,16 @@ pub struct World {
 impl World {
     /// A heap of so many pages for so many processes and the outsider.
     pub fn new(pages: u64, processes: u32) -> Self {
-        let heap = heap(pages, processes + 1);
+        Self::over(heap(pages, processes + 1))
+    }
+
+    /// All slots of a heap taken, the last by the outsider.
+    pub fn over(heap: Heap) -> Self {
+        let processes = heap.geometry.shape.process_limit - 1;
         let steps = Steps(&heap);
         let join = |process: u16| {
             steps.join(process, u32::from(process) + 1);
-            steps.lane(process)
+            steps.lane(process, 0)
         };
         let lanes = (0..=processes as u16).map(join).collect();
         let (posted, done) = (Zeroed::zeroed(), Zeroed::zeroed());
@@ -202,7 +221,7 @@ impl World {
 
     /// What can be asked about who is dead.
     pub fn scheduler(&self) -> Scheduler {
-        Scheduler { processes: self.lanes.len() as u32 - 1, barrier: true }
+        Scheduler { processes: self.lanes.len() as u32 - 1, barrier: true, threads: false }
     }
 
     /// Waits until `process` is dead, and recovers its slot; returns at once when it is through.
@@ -220,6 +239,16 @@ impl World {
     /// What holds when nobody goes on: everybody is through or dead; the words agree; what is in use is what was
     /// issued; and once that is freed and the dead are recovered the outsider can have all memory in one piece.
     pub fn settles(&self, outcome: &Outcome) -> Result<(), String> {
+        self.settles_with(outcome, &NoChannels, |_| Ok(()))
+    }
+
+    /// [`settles`](Self::settles) with channels, which `drain` empties when the dead are recovered.
+    pub fn settles_with(
+        &self,
+        outcome: &Outcome,
+        channels: &dyn Channels,
+        drain: impl Fn(&LaneHeap) -> Result<(), String>,
+    ) -> Result<(), String> {
         outcome.nobody_blocked()?;
         for (helper, helped) in self.helped.get() {
             let word = self.heap.process_word(helped as u16);
@@ -236,7 +265,8 @@ impl World {
             return Err(format!("in use: {:?}, known: {:?}", steps.blocks(), self.issued.get()));
         }
         let (mut own, liveness) = (self.lane(outsider), self.scheduler());
-        self.heap.recover_dead(&mut own, &liveness, &NoChannels);
+        self.heap.recover_dead(&mut own, &liveness, channels);
+        drain(&own)?;
         let verification = self.heap.verify(Mode::Quiesced);
         if !verification.holds() {
             return Err(format!("{:?}", verification.findings));
@@ -255,7 +285,7 @@ impl World {
         }
         steps.orphan_all();
         let bytes = self.heap.geometry.maximum_bytes();
-        match steps.alloc_pressed(&mut own, bytes, &liveness, &NoChannels) {
+        match steps.alloc_pressed(&mut own, bytes, &liveness, channels, || false) {
             Some(_) => Ok(()),
             None => {
                 let pages: Vec<_> = (0..self.heap.current_pages()).map(|page| steps.page(page)).collect();
@@ -273,14 +303,14 @@ pub fn full() -> bool {
     std::env::var("WEYR_MODEL").is_ok_and(|form| form == "full")
 }
 
-/// States up to which the short form explores.
-pub fn bound(short: usize, full_form: usize) -> usize {
-    if full() { full_form } else { short }
+/// States after which an exploration ends, complete or not.
+pub fn most() -> usize {
+    if full() { 4_000_000 } else { 150_000 }
 }
 
 /// A model over a world, in which the slots of `mortal` may die.
 pub fn model(name: &str, mortal: &[usize], build: impl FnOnce() -> World + 'static) -> Model<World> {
-    named(name, Parts { mortal: mortal.to_vec(), revocation: false }, build).may_die(mortal.iter().copied())
+    named(name, Parts { mortal: mortal.to_vec(), ..Parts::default() }, build).may_die(mortal.iter().copied())
 }
 
 /// A model over a world of which these parts change.
@@ -306,7 +336,7 @@ pub fn freer(world: &World, process: usize, giver: usize) {
 }
 
 /// Runs a model that must hold, and says how far.
-pub fn holds(model: Model<World>) {
+pub fn holds<W: 'static>(model: Model<W>) {
     let report = model.run();
     say(&report);
     assert!(report.violation.is_none() && report.error.is_none(), "{report}");
@@ -314,7 +344,7 @@ pub fn holds(model: Model<World>) {
 }
 
 /// Runs a model that must be found wrong.
-pub fn fails(model: Model<World>, parts: &[&str]) {
+pub fn fails<W: 'static>(model: Model<W>, parts: &[&str]) {
     let report = model.run();
     say(&report);
     let message = report.violation.as_ref().map_or("", |violation| &violation.message);
