@@ -419,7 +419,7 @@ mod tests {
         fn process_is_dead(&self, _: u16, _: ProcessWord) -> bool {
             false
         }
-        fn thread_is_dead(&self, _: u16) -> bool {
+        fn thread_is_dead(&self, _: u16, _: u32, _: u64) -> bool {
             false
         }
         fn barrier(&self) -> bool {
