@@ -34,6 +34,15 @@ impl<H: Host> Attached<H> {
         Ok(attached)
     }
 
+    /// As if `actor` had attached itself in this process: for models, whose processes are one to the system.
+    #[doc(hidden)]
+    pub fn for_model(ring: Ring, host: H, actor: Actor) -> Self {
+        let nonce = host.nonce();
+        let name = u64::from(actor.process) << 32 | u64::from(actor.epoch);
+        let [attaching, attached, actor] = [nonce, nonce, name].map(AtomicU64::new);
+        Self { ring, host, attaching, attached, actor }
+    }
+
     /// The ring.
     pub fn ring(&self) -> &Ring {
         &self.ring

@@ -10,7 +10,7 @@ use weyr_shared::SlotWord;
 
 /// The last word that held a handle up, and since when.
 #[derive(Debug)]
-pub(crate) struct Hindrance {
+pub struct Hindrance {
     word: AtomicU64,
     since_ns: AtomicU64,
 }
@@ -21,7 +21,7 @@ impl Hindrance {
     }
 
     /// Whether `word` has been in the way for longer than `patience`; if so, the time starts anew.
-    pub(crate) fn outlasts(&self, word: SlotWord, patience: Duration, now: Duration) -> bool {
+    pub fn outlasts(&self, word: SlotWord, patience: Duration, now: Duration) -> bool {
         let now_ns = now.as_nanos() as u64;
         let known = self.word.load(Ordering::Relaxed) == word.bits();
         let waited_ns = now_ns.saturating_sub(self.since_ns.load(Ordering::Relaxed));

@@ -5,9 +5,10 @@
 
 use std::time::Duration;
 
-use weyr_shared::{Actor, BlockReference, Futex, Holder, MessageReference};
+use weyr_shared::{Actor, BlockReference, Futex, Holder, MessageReference, SlotWord};
 
 use crate::Error;
+use crate::hindrance::Hindrance;
 
 /// The pool under a channel, as the protocol sees it.
 pub trait Host {
@@ -30,6 +31,19 @@ pub trait Host {
 
     /// Monotonic time since any moment.
     fn now(&self) -> Duration;
+
+    /// Whether `word` has been in the way for longer than `patience`. A model decides by choice, not by the clock.
+    fn is_patience_over(&self, hindrance: &Hindrance, word: SlotWord, patience: Duration) -> bool {
+        hindrance.outlasts(word, patience, self.now())
+    }
+
+    /// Called before each try of a wait, with all that the waiter remembers: a model tells states apart by it.
+    #[inline]
+    fn before_try(&self, _remembered: u128) {}
+
+    /// Called where a try remembers nothing but at which of its steps it is.
+    #[inline]
+    fn at_step(&self, _step: u32) {}
 
     /// Whether the process that a slot word names no longer exists. May ask the kernel; does not wait.
     fn is_dead(&self, holder: Holder) -> bool;

@@ -54,6 +54,7 @@ pub use wait::WaitMode;
 #[doc(hidden)]
 pub mod protocol {
     pub use crate::attached::Attached;
+    pub use crate::hindrance::Hindrance;
     pub use crate::host::Host;
     pub use crate::receive::{ReceiveSide, Taken};
     pub use crate::send::{Bytes, Claim, Outgoing, SendSide, Transfer};

@@ -38,6 +38,14 @@ pub struct ReceiveSide {
     pub(crate) bytes_copied: Tally,
 }
 
+impl ReceiveSide {
+    /// Where the handle will look next, for models.
+    #[doc(hidden)]
+    pub fn position(&self) -> u64 {
+        self.position.load(Ordering::Relaxed)
+    }
+}
+
 impl Default for ReceiveSide {
     fn default() -> Self {
         Self {
@@ -63,6 +71,11 @@ pub struct Taken {
 }
 
 impl Taken {
+    /// The slot in which it is, and its lap there: later messages of a channel have later ones.
+    pub fn place(&self) -> Position {
+        Position::new(self.word.lap, self.index)
+    }
+
     /// Whether an earlier receiver may have seen it.
     pub fn is_redelivered(&self) -> bool {
         self.again
@@ -112,6 +125,7 @@ impl<H: Host> Attached<H> {
         if let Some(taken) = self.take_returned(side, me, state)? {
             return Ok(Tried::Done(taken));
         }
+        self.host.at_step(1);
         let tried = self.take_next(side, me, state, attempt)?;
         if matches!(tried, Tried::Blocked { .. }) && (attempt.inspect || self.is_inspection_due(side)) {
             return self.inspect(side, me, state, tried);
@@ -206,7 +220,7 @@ impl<H: Host> Attached<H> {
         if !word.state.names_holder() {
             return Ok(Tried::EMPTY);
         }
-        if !side.hindrance.outlasts(word, attempt.patience, self.host.now()) {
+        if !self.host.is_patience_over(&side.hindrance, word, attempt.patience) {
             return Ok(Tried::Blocked { hindered: true });
         }
         if self.bury(index, word)? {
@@ -267,6 +281,7 @@ impl<H: Host> Attached<H> {
         let mut waiter = Waiter::new(mode, deadline);
         let event = self.ring.to_receivers(self.host.futex());
         loop {
+            self.host.before_try(waiter.remembered(&side.position));
             match self.try_take(side, state, waiter.attempt()) {
                 Ok(Tried::Blocked { hindered }) => waiter.pause(&event, hindered)?,
                 Ok(Tried::Done(taken)) => {
@@ -393,6 +408,24 @@ mod tests {
             assert!(take(&process, &two, SlotState::Taking).is_none());
             process.release(taken).unwrap();
         }
+    }
+
+    #[test]
+    fn a_receiver_concludes_less_from_a_lap_than_a_sender() {
+        let pool = FakePool::new(3);
+        let (process, from, to) = (pool.process(1), SendSide::default(), ReceiveSide::default());
+        assert!(send(&process, &from, 1) && send(&process, &from, 2));
+        let first = take(&process, &to, SlotState::Leased).unwrap();
+        let second = take(&process, &to, SlotState::Taking).unwrap();
+        process.release(second).unwrap();
+        assert!(send(&process, &from, 3) && send(&process, &from, 4));
+        // The first slot is a lap ahead of the head by now: the sender went round the lease in it.
+        assert_eq!(pool.ring.load(0).unwrap().lap.number(), 2);
+        pool.ring.header().head.store(0, Ordering::Relaxed);
+        let late = ReceiveSide::default();
+        let third = take(&process, &late, SlotState::Taking).unwrap();
+        assert_eq!(byte(&process, &third), 3);
+        let _ = first;
     }
 
     #[test]

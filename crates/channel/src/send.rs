@@ -12,7 +12,7 @@
 
 use std::time::Instant;
 
-use weyr_atomic::AtomicU64;
+use weyr_atomic::{AtomicU64, Ordering};
 use weyr_shared::{Corrupt, Holder, MessageReference, Position, Ring, SlotState, SlotWord};
 
 use crate::attached::Attached;
@@ -31,6 +31,14 @@ pub struct SendSide {
     pub(crate) messages: Tally,
     pub(crate) bytes_copied: Tally,
     pub(crate) revoked: Tally,
+}
+
+impl SendSide {
+    /// Where the handle will look next, for models.
+    #[doc(hidden)]
+    pub fn position(&self) -> u64 {
+        self.position.load(Ordering::Relaxed)
+    }
 }
 
 impl Default for SendSide {
@@ -214,7 +222,7 @@ impl<H: Host> Attached<H> {
         if word.state == SlotState::Full {
             return Ok(Tried::EMPTY);
         }
-        let outlasted = side.hindrance.outlasts(word, attempt.patience, self.host.now());
+        let outlasted = self.host.is_patience_over(&side.hindrance, word, attempt.patience);
         if outlasted && self.bury(place.index(), word)? {
             return Ok(Tried::Done(()));
         }
@@ -325,8 +333,8 @@ impl<H: Host> Attached<H> {
         let mut waiter = Waiter::new(mode, deadline);
         let event = self.ring.to_senders(self.host.futex());
         loop {
-            let tried = self.try_send(side, message, waiter.attempt());
-            match tried {
+            self.host.before_try(waiter.remembered(&side.position));
+            match self.try_send(side, message, waiter.attempt()) {
                 Ok(Tried::Blocked { hindered }) => waiter.pause(&event, hindered)?,
                 Ok(Tried::Done(())) => {
                     waiter.pass_on(&event, || self.is_free_at(side));
@@ -423,8 +431,8 @@ mod tests {
         let (process, from, to) = (pool.process(1), SendSide::default(), ReceiveSide::default());
         assert!(send(&process, &from, 1));
         for lie in [u64::MAX, u64::MAX >> 1, 3, 2, 1 << 28 | 5, 5 << 28] {
-            pool.ring.header().tail.store(lie, weyr_atomic::Ordering::Relaxed);
-            pool.ring.header().head.store(lie, weyr_atomic::Ordering::Relaxed);
+            pool.ring.header().tail.store(lie, Ordering::Relaxed);
+            pool.ring.header().head.store(lie, Ordering::Relaxed);
             assert!(send(&process, &SendSide::default(), 2));
             assert_eq!(receive(&process, &to).map(|(byte, _)| byte != 0), Some(true));
         }

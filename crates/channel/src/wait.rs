@@ -5,7 +5,8 @@
 
 use std::time::{Duration, Instant};
 
-use weyr_atomic::{hint, thread};
+use weyr_atomic::{AtomicU64, Ordering, hint, thread};
+use weyr_shared::fault::{self, Fault};
 use weyr_shared::{Armed, Awake, Event, Futex};
 
 use crate::Error;
@@ -88,6 +89,15 @@ impl Waiter {
         Attempt { patience, inspect: self.armed.is_some() && self.last == Some(Awake::TimedOut) }
     }
 
+    /// All that the next tries depend on, for models.
+    #[inline]
+    pub(crate) fn remembered(&self, position: &AtomicU64) -> u128 {
+        let armed = self.armed.map_or(0, |armed| u128::from(armed.value()) + 1);
+        let over = u128::from(self.last == Some(Awake::TimedOut));
+        let position = u128::from(position.load(Ordering::Relaxed));
+        position << 64 | armed << 4 | over << 1 | u128::from(self.woken)
+    }
+
     /// After a try that was blocked: waits a little, or gets ready to sleep, or sleeps; then the next try is due.
     ///
     /// # Errors
@@ -104,7 +114,7 @@ impl Waiter {
     /// wake led it to a place where it had to sleep again may have used up the wake of another.
     #[inline]
     pub(crate) fn pass_on<F: Futex>(&self, event: &Event<'_, F>, is_more: impl FnOnce() -> bool) {
-        if self.woken && is_more() {
+        if self.woken && !fault::is(Fault::NothingPassedOn) && is_more() {
             event.signal();
         }
     }
@@ -132,6 +142,9 @@ impl Waiter {
     fn arm_or_sleep<F: Futex>(&mut self, event: &Event<'_, F>, hindered: bool) -> Result<(), Error> {
         let left = self.time_left()?;
         match self.armed.take() {
+            None if fault::is(Fault::SleepWithoutSecondLook) => {
+                self.last = Some(event.sleep(event.arm(), left.min(self.slice(hindered))));
+            }
             None => self.armed = Some(event.arm()),
             Some(armed) => {
                 let awake = event.sleep(armed, left.min(self.slice(hindered)));

@@ -7,6 +7,7 @@
 //! been written by anybody.
 
 use weyr_atomic::{AtomicU64, Ordering};
+use weyr_shared::fault::{self, Fault};
 use weyr_shared::{Corrupt, Position, Ring, SlotWord};
 
 /// Which end of the ring a walk looks for.
@@ -81,7 +82,7 @@ impl<'a> Walk<'a> {
     }
 
     fn look_at_hint(&mut self) -> Result<(), Corrupt> {
-        if std::mem::replace(&mut self.hint_seen, true) {
+        if std::mem::replace(&mut self.hint_seen, true) || fault::is(Fault::WithoutHints) {
             return Ok(());
         }
         // Acquire pairs with the Release of `remember`: who stored it had seen all positions before it end.
@@ -105,6 +106,8 @@ impl<'a> Walk<'a> {
     pub(crate) fn advance(&mut self, handle: &AtomicU64) {
         self.place = self.place.next(self.ring.capacity());
         self.keep(handle);
-        self.end.hint(self.ring).store(self.place.bits(), Ordering::Release);
+        if !fault::is(Fault::WithoutHints) {
+            self.end.hint(self.ring).store(self.place.bits(), Ordering::Release);
+        }
     }
 }

@@ -38,9 +38,10 @@ impl Allocation {
         bytes: u64,
         cooperative: Option<Cooperative>,
     ) -> Result<Self, Error> {
-        let (reference, attachment) = attachment.alloc(bytes)?;
-        let mut allocation = Self::from_parts(attachment, reference, bytes, cooperative);
-        if allocation.attachment()?.zeroing {
+        let (zeroing, nonce) = (attachment.zeroing, fork::nonce());
+        let (reference, attachment) = attachment.alloc(bytes, nonce)?;
+        let mut allocation = Self { attachment: Some(attachment), reference, bytes, nonce, cooperative };
+        if zeroing {
             allocation.fill(0)?;
         }
         Ok(allocation)
@@ -171,7 +172,7 @@ impl Drop for Allocation {
     fn drop(&mut self) {
         let Some(attachment) = self.attachment.take() else { return };
         if self.nonce == fork::nonce() {
-            attachment.free_own(self.reference);
+            attachment.free_own(self.reference, self.nonce);
         }
     }
 }

@@ -65,7 +65,7 @@ impl Attachment {
     fn free_message(self: &Arc<Self>, reference: BlockReference, process: u16) {
         let taken = self.heap.change_block(reference, |word| landed(word, process));
         if taken.is_ok_and(|was| was.state() == BlockState::InFlightAlloc) {
-            Arc::clone(self).free_own(reference);
+            Arc::clone(self).free_own(reference, weyr_sys::fork::nonce());
         }
     }
 

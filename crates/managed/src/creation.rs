@@ -51,7 +51,9 @@ pub(crate) fn create(attributes: &PoolAttributes) -> Result<Attachment, Error> {
     object.set_len(geometry.object_bytes(shape.initial_pages)).map_err(failed)?;
     let first = geometry.offsets.processes.next_multiple_of(METADATA_CHUNK).min(geometry.offsets.data);
     object.back(0, first).map_err(failed)?;
-    let mapping = map(object, geometry.object_bytes(shape.maximum_pages), Access::ReadWrite)?;
+    let (window, least) =
+        (geometry.object_bytes(shape.maximum_pages), geometry.object_bytes(shape.initial_pages));
+    let mapping = map(object, window, least, Access::ReadWrite)?;
     let region = Region::new(mapping);
     write_header(region.view(0)?, &shape, attributes);
     let object = Arc::new(unpublished.publish(&path).map_err(failed)?);
@@ -157,7 +159,7 @@ pub(crate) fn attach(object: Object, path: &Path, access: Access) -> Result<Atta
     if bytes < header_bytes {
         return Err(Error::NotAPool { name });
     }
-    let header = Region::new(map(&object, header_bytes, access)?);
+    let header = Region::new(map(&object, header_bytes, header_bytes, access)?);
     let shape = read_shape(header.view(0)?, &name)?;
     let geometry = Geometry::new(shape);
     let segments = header.view::<PoolHeader>(0)?.segments.load(Ordering::Acquire);
@@ -165,7 +167,8 @@ pub(crate) fn attach(object: Object, path: &Path, access: Access) -> Result<Atta
     if bytes < expected {
         return Err(Error::Truncated { name, bytes, expected });
     }
-    let region = Region::new(map(&object, geometry.object_bytes(shape.maximum_pages), access)?);
+    let (window, least) = (geometry.object_bytes(shape.maximum_pages), geometry.object_bytes(1));
+    let region = Region::new(map(&object, window, least, access)?);
     let object = Arc::new(object);
     let data = data_of(&region, &geometry)?;
     let heap = Heap::new(geometry, &region, Store::Object(Arc::clone(&object)))?;

@@ -98,15 +98,7 @@ impl Membership {
     /// leaves a free (or dead) slot, a death behind it an ordinary dead process.
     pub(crate) fn join(heap: &Heap, object: &Object, channels: &dyn Channels) -> Result<Membership, Error> {
         let recover = || heap.recover_dead_without_lane(&KernelLiveness { heap, object }, channels);
-        let (seat, inherited) = match take_free_slot(heap, object)? {
-            Some(seat) => (seat, false),
-            None => {
-                let left = recover();
-                let free = take_free_slot(heap, object)?.map(|seat| (seat, false));
-                free.map_or_else(|| inherit_slot(heap, object, &left).map(|seat| (seat, true)), Ok)?
-            }
-        };
-        let (actor, presence) = seat;
+        let Seat { actor, presence, inherited } = take_seat(heap, object, recover)?;
         let lane = acquire_lane_or(heap, actor.process, || drop(recover()));
         let lane = lane.inspect_err(|_| leave_slot(heap, actor))?;
         if inherited {
@@ -153,7 +145,37 @@ fn acquire_lane_or(heap: &Heap, process: u16, recover: impl FnOnce()) -> Result<
 }
 
 /// A slot of this process, and the lock that goes with it.
-type Seat = (Actor, Presence);
+struct Seat {
+    actor: Actor,
+    presence: Presence,
+    /// It was a dead process's, whose spans are to be freed.
+    inherited: bool,
+}
+
+/// Takes a slot: a free one, or one that `recover` makes free, or one of which it leaves nothing but spans.
+fn take_seat(
+    heap: &Heap,
+    object: &Object,
+    recover: impl Fn() -> Vec<(u16, ProcessWord)>,
+) -> Result<Seat, Error> {
+    if let Some(seat) = take_free_slot(heap, object)? {
+        return Ok(seat);
+    }
+    loop {
+        let left = recover();
+        if let Some(seat) = take_free_slot(heap, object)? {
+            return Ok(seat);
+        }
+        if let Some(seat) = inherit_slot(heap, object, &left)? {
+            return Ok(seat);
+        }
+        // Somebody else, who has a lane, frees the spans: then there may be a free slot now.
+        if left.iter().all(|&(index, dead)| heap.process_word(index) == dead) {
+            let limit = heap.geometry.shape.process_limit;
+            return Err(Error::TableFull { table: "process slots", limit });
+        }
+    }
+}
 
 fn take_free_slot(heap: &Heap, object: &Object) -> Result<Option<Seat>, Error> {
     for index in 0..heap.geometry.shape.process_limit as u16 {
@@ -173,13 +195,13 @@ fn take_free_slot(heap: &Heap, object: &Object) -> Result<Option<Seat>, Error> {
 }
 
 /// Takes the slot of a dead process of which nothing is left but spans: they are this process's then.
-fn inherit_slot(heap: &Heap, object: &Object, left: &[(u16, ProcessWord)]) -> Result<Seat, Error> {
+fn inherit_slot(heap: &Heap, object: &Object, left: &[(u16, ProcessWord)]) -> Result<Option<Seat>, Error> {
     for &(index, dead) in left {
         if let Some(seat) = take_slot(heap, object, index, dead, dead.epoch().wrapping_add(1))? {
-            return Ok(seat);
+            return Ok(Some(Seat { inherited: true, ..seat }));
         }
     }
-    Err(Error::TableFull { table: "process slots", limit: heap.geometry.shape.process_limit })
+    Ok(None)
 }
 
 /// Takes the slot whose word was seen as `seen`; none when somebody else has it.
@@ -204,7 +226,8 @@ fn take_slot(
     let active = ProcessWord::active(epoch, identity.pid);
     // Release: publishes the fields above.
     let joined = slot.word.compare_exchange(seen.0, active.0, Ordering::AcqRel, Ordering::Acquire);
-    Ok(joined.ok().map(|_| (Actor { process: index, epoch: active.epoch() }, presence)))
+    let actor = Actor { process: index, epoch: active.epoch() };
+    Ok(joined.ok().map(|_| Seat { actor, presence, inherited: false }))
 }
 
 fn leave_slot(heap: &Heap, actor: Actor) {

@@ -10,11 +10,12 @@ use weyr_sys::mapping::Mapping;
 use weyr_sys::object::{Access, Object, ObjectIdentity};
 use weyr_sys::{Errno, host};
 
-use crate::attachment::{Attachment, forget_in_this_thread};
+use crate::attachment::Attachment;
 use crate::heap::recovery::Recovered;
 use crate::heap::usage::Usage;
 use crate::heap::verify::{Mode, Verification};
 use crate::layout::{STATE_DESTROYED, STATE_READY};
+use crate::thread::forget_in_this_thread;
 use crate::{Allocation, Error, PoolAttributes, PoolDescriptor, creation, name};
 
 /// A pool of managed memory that this process has attached.
@@ -380,12 +381,16 @@ pub(crate) fn path_error(path: &Path, name: &str, errno: Errno) -> Error {
     }
 }
 
-/// Maps the whole window of an object.
-pub(crate) fn map(object: &Object, bytes: u64, access: Access) -> Result<Arc<Mapping>, Error> {
+/// Maps the whole window of an object, or as much as this process's address space allows: `least` bytes at least.
+pub(crate) fn map(object: &Object, bytes: u64, least: u64, access: Access) -> Result<Arc<Mapping>, Error> {
     let window = weyr_sys::address_space::largest_window(bytes);
+    let too_large = Error::TooLarge { bytes: least, limit: window };
+    if window < least {
+        return Err(too_large);
+    }
     let mapping = Mapping::shared(object, window as usize, access);
     mapping.map(Arc::new).map_err(|errno| match errno {
-        Errno::NOMEM => Error::TooLarge { bytes, limit: window },
+        Errno::NOMEM => too_large,
         errno => Error::Os { operation: "mapping the pool", errno },
     })
 }

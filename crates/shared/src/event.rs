@@ -3,7 +3,7 @@
 //! | bits | meaning | who changes it |
 //! | --- | --- | --- |
 //! | 0 | armed: somebody sleeps or is about to | set by who will sleep; cleared by a signal that woke nobody |
-//! | 1 to 31 | sequence | every signal that finds the bit set, every raise |
+//! | 1 to 31 | sequence | every signal that finds the bit set, every clearing of it, every raise |
 //!
 //! There is no count of sleepers, for a count leaks when a sleeper dies; a bit left behind costs one idle wake. The
 //! order is everything: who sleeps **arms, looks once more, then sleeps** on the value that it armed; who has changed
@@ -15,8 +15,10 @@
 
 use std::time::{Duration, Instant};
 
-use weyr_atomic::{AtomicU32, Ordering, arm_then_look};
+use weyr_atomic::{AtomicU32, Ordering, arm_then_look, fence};
 use weyr_sys::futex;
+
+use crate::fault::{self, Fault};
 
 const ARMED: u32 = 1;
 const STEP: u32 = 2;
@@ -63,6 +65,13 @@ impl Futex for KernelFutex {
 #[must_use = "look at what is waited for once more, then sleep on it"]
 pub struct Armed(u32);
 
+impl Armed {
+    /// The value of the word.
+    pub const fn value(self) -> u32 {
+        self.0
+    }
+}
+
 /// An event word with the futex on which it sleeps.
 #[derive(Debug, Clone, Copy)]
 pub struct Event<'a, F> {
@@ -80,13 +89,15 @@ impl<'a, F: Futex> Event<'a, F> {
     /// the bit. Does not block.
     pub fn arm(&self) -> Armed {
         let mut seen = self.word.load(Ordering::SeqCst);
-        loop {
-            // Also where the bit is set already: the exchange is the barrier that pairs with the one of `signal`.
+        while seen & ARMED == 0 {
             match arm_then_look(self.word, seen, seen | ARMED) {
                 Ok(_) => return Armed(seen | ARMED),
                 Err(now) => seen = now,
             }
         }
+        // Somebody else's bit: the barrier that the exchange would have been. Pairs with the one before `signal`.
+        fence(Ordering::SeqCst);
+        Armed(seen)
     }
 
     /// Sleeps until the word is no longer what was armed, for at most `time`.
@@ -99,14 +110,15 @@ impl<'a, F: Futex> Event<'a, F> {
     #[inline]
     pub fn signal(&self) {
         // Pairs with `arm`: either this load sees the bit, or the armer's second look sees the caller's change.
-        if self.word.load(Ordering::SeqCst) & ARMED != 0 {
-            self.wake_one();
+        let seen = self.word.load(Ordering::SeqCst);
+        if seen & ARMED != 0 {
+            self.wake_one(seen);
         }
     }
 
     #[cold]
-    fn wake_one(&self) {
-        let mut seen = self.word.load(Ordering::SeqCst);
+    fn wake_one(&self, seen: u32) {
+        let mut seen = seen;
         while seen & ARMED != 0 {
             let next = seen.wrapping_add(STEP);
             match arm_then_look(self.word, seen, next) {
@@ -117,7 +129,14 @@ impl<'a, F: Futex> Event<'a, F> {
     }
 
     fn wake_or_disarm(&self, seen: u32) {
-        if self.futex.wake(self.word, 1) == 0 && arm_then_look(self.word, seen, seen & !ARMED).is_ok() {
+        if self.futex.wake(self.word, 1) > 0 {
+            return;
+        }
+        // The sequence goes on: else who armed before this, and has not slept yet, would take the next one's bit for
+        // its own, and sleep through what was changed in between.
+        let step = if fault::is(Fault::DisarmKeepsSequence) { 0 } else { STEP };
+        let disarmed = arm_then_look(self.word, seen, seen.wrapping_add(step) & !ARMED).is_ok();
+        if disarmed && !fault::is(Fault::NoSecondWake) {
             // Without this wake, one that fell asleep after the wake above and before the clearing sleeps for ever.
             self.futex.wake(self.word, u32::MAX);
         }
@@ -184,7 +203,7 @@ mod tests {
         let event = Event::new(&word, &fake);
         let _ = event.arm();
         event.signal();
-        assert_eq!((word.load(Ordering::Relaxed), fake.wakes()), (2, 2));
+        assert_eq!((word.load(Ordering::Relaxed), fake.wakes()), (4, 2));
     }
 
     #[test]

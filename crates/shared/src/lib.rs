@@ -11,6 +11,8 @@
 
 mod corrupt;
 mod event;
+#[doc(hidden)]
+pub mod fault;
 mod identity;
 mod layout;
 mod payload;

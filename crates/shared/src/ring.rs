@@ -17,13 +17,18 @@
 //! Crash argument: each step is one compare-exchange of one word from the exact value that was judged, so dying
 //! between two of them leaves a channel that the next one repairs, and no repairer excludes another.
 
+mod attachment;
+mod repair;
+
 use weyr_atomic::{AtomicU32, AtomicU64, Ordering, Zeroed, publish_then_look};
 use weyr_sys::mapping::Mapping;
 
 use crate::{
-    Actor, BlockReference, Corrupt, Description, Event, Futex, Holder, MessageKind, Position, Region,
-    SLOT_HEAD_BYTES, Slot, SlotState, SlotWord, Strided, Table,
+    BlockReference, Corrupt, Description, Event, Futex, MessageKind, Position, Region, SLOT_HEAD_BYTES, Slot,
+    SlotWord, Strided, Table,
 };
+pub use attachment::AttachError;
+use attachment::Attachment;
 
 crate::layout! {
     /// The header of a channel; the first line is read by every operation and hardly ever written.
@@ -173,45 +178,6 @@ pub struct MessageReference {
     pub view_offset: u64,
     /// Bytes of the block that belong to the message.
     pub view_len: u64,
-}
-
-/// `tag:32 | epoch:16 | handles:16`: how many handles the process in one process slot has on the channel.
-///
-/// The tag is made from the channel's own reference, so that an attacher that comes too late cannot change memory
-/// that has become something else; the epoch, so that a late repairer cannot detach the slot's next user.
-#[derive(Clone, Copy, PartialEq, Eq)]
-struct Attachment(u64);
-
-impl Attachment {
-    const fn new(tag: u32, epoch: u16, handles: u16) -> Self {
-        Self((tag as u64) << 32 | (epoch as u64) << 16 | handles as u64)
-    }
-
-    const fn tag(self) -> u32 {
-        (self.0 >> 32) as u32
-    }
-
-    const fn epoch(self) -> u16 {
-        (self.0 >> 16) as u16
-    }
-
-    const fn handles(self) -> u16 {
-        self.0 as u16
-    }
-}
-
-/// Why a process could not be attached to a channel.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub enum AttachError {
-    /// The memory is no longer this channel.
-    #[error("the channel no longer exists")]
-    Gone,
-    /// The process has 65,535 handles already.
-    #[error("this process has too many handles on one channel; clone a handle instead of attaching again")]
-    TooManyHandles,
-    /// The process slot is beyond those that the channel was made for.
-    #[error(transparent)]
-    Corrupt(#[from] Corrupt),
 }
 
 /// A channel in shared memory, as one process sees it; sizes were checked when it was opened and are never re-read.
@@ -495,8 +461,12 @@ impl Ring {
         self.header().returned_made.fetch_add(1, Ordering::SeqCst);
     }
 
+    /// Slot `index`.
+    ///
+    /// # Errors
+    /// [`Corrupt`]: no such slot.
     #[inline]
-    fn slot(&self, index: u32) -> Result<&Slot, Corrupt> {
+    pub fn slot(&self, index: u32) -> Result<&Slot, Corrupt> {
         self.slots.get(index as usize).ok_or_else(|| Corrupt::new("slot index", index.into()))
     }
 
@@ -513,260 +483,6 @@ impl Ring {
         } else {
             Err(Corrupt::new("message length", at))
         }
-    }
-}
-
-/// Attaching: what keeps the memory of a channel.
-impl Ring {
-    /// Counts one more handle of `actor`. Until it is taken back the memory of the channel is not freed. The caller
-    /// then looks whether the block is still this channel, and whether it was destroyed.
-    ///
-    /// # Errors
-    /// [`AttachError`]; nothing was changed.
-    pub fn attach(&self, actor: Actor) -> Result<(), AttachError> {
-        let word = self.attachment(actor.process)?;
-        loop {
-            let seen = Attachment(word.load(Ordering::SeqCst));
-            if seen.tag() != self.tag {
-                return Err(AttachError::Gone);
-            }
-            let handles = if seen.epoch() == actor.epoch as u16 { seen.handles() } else { 0 };
-            let more = handles.checked_add(1).ok_or(AttachError::TooManyHandles)?;
-            if self.exchange_attachment(word, seen, actor.epoch as u16, more) {
-                return Ok(());
-            }
-        }
-    }
-
-    /// Takes back one handle of `actor`. True: the channel is destroyed and nobody is attached, so the caller frees
-    /// it (of several, the pool lets one succeed). Who detaches from a destroyed channel drains it first.
-    ///
-    /// # Errors
-    /// [`Corrupt`]: no such process slot.
-    pub fn detach(&self, actor: Actor) -> Result<bool, Corrupt> {
-        let word = self.attachment(actor.process)?;
-        loop {
-            let seen = Attachment(word.load(Ordering::SeqCst));
-            let counted = seen.tag() == self.tag && seen.epoch() == actor.epoch as u16 && seen.handles() > 0;
-            if !counted {
-                return Ok(false);
-            }
-            let (fewer, epoch) = match seen.handles() - 1 {
-                0 => (0, 0),
-                fewer => (fewer, seen.epoch()),
-            };
-            if self.exchange_attachment(word, seen, epoch, fewer) {
-                return Ok(self.is_destroyed() && !self.is_attached());
-            }
-        }
-    }
-
-    /// Whether any process has a handle.
-    pub fn is_attached(&self) -> bool {
-        self.attachments.iter().any(|word| Attachment(word.load(Ordering::SeqCst)).handles() > 0)
-    }
-
-    fn detach_dead(&self, actor: Actor, still_dead: &impl Fn() -> bool) -> Result<(), Corrupt> {
-        let word = self.attachment(actor.process)?;
-        loop {
-            let seen = Attachment(word.load(Ordering::SeqCst));
-            let named = seen.tag() == self.tag && seen.epoch() == actor.epoch as u16 && seen.handles() > 0;
-            if !named || !still_dead() || self.exchange_attachment(word, seen, 0, 0) {
-                return Ok(());
-            }
-        }
-    }
-
-    fn exchange_attachment(&self, word: &AtomicU64, seen: Attachment, epoch: u16, handles: u16) -> bool {
-        let next = Attachment::new(self.tag, epoch, handles);
-        publish_then_look(word, seen.0, next.0).is_ok()
-    }
-
-    fn attachment(&self, process: u16) -> Result<&AtomicU64, Corrupt> {
-        let at = ATTACHMENTS_AT + 8 * u64::from(process);
-        self.attachments.get(usize::from(process)).ok_or(Corrupt::new("process slot of a channel", at))
-    }
-}
-
-/// What is done for the dead.
-impl Ring {
-    /// Ends everything that `actor`, which is dead, left undone here, detaches it and wakes everybody. The caller is
-    /// attached. Any number may do this at once, and again; each may die anywhere in it.
-    ///
-    /// `still_dead` is asked after each word was loaded and before it is changed; `in_flight` whether the pool's block
-    /// is still on its way by that reference. Returns how many slots were changed.
-    ///
-    /// # Errors
-    /// [`Corrupt`]: a word that cannot be, found on the way; all other slots were repaired.
-    pub fn repair<F: Futex>(
-        &self,
-        actor: Actor,
-        still_dead: impl Fn() -> bool,
-        in_flight: impl Fn(BlockReference) -> bool,
-        futex: &F,
-    ) -> Result<u32, Corrupt> {
-        let (mut changed, mut outcome) = (0, Ok(()));
-        for index in 0..self.capacity {
-            match self.repair_slot(index, actor.into(), &still_dead, &in_flight) {
-                Ok(count) => changed += count,
-                Err(corrupt) => outcome = outcome.and(Err(corrupt)),
-            }
-        }
-        let detached = self.detach_dead(actor, &still_dead);
-        // Also when nothing was changed: who repaired it before may have died before this line.
-        self.count_returned();
-        self.wake_everybody(futex);
-        outcome.and(detached).map(|()| changed)
-    }
-
-    /// Repairs one slot until it no longer names `dead`; returns how many changes that took.
-    fn repair_slot(
-        &self,
-        index: u32,
-        dead: Holder,
-        still_dead: &impl Fn() -> bool,
-        in_flight: &impl Fn(BlockReference) -> bool,
-    ) -> Result<u32, Corrupt> {
-        let mut changed = 0;
-        loop {
-            let word = self.load(index)?;
-            if !word.state.names_holder() || word.holder != dead {
-                return Ok(changed);
-            }
-            let repaired = self.repaired(index, word, in_flight);
-            if !still_dead() {
-                return Ok(changed);
-            }
-            changed += u32::from(self.publish(index, word, repaired)?);
-        }
-    }
-
-    /// What a word becomes whose holder is dead.
-    fn repaired(&self, index: u32, word: SlotWord, in_flight: &impl Fn(BlockReference) -> bool) -> SlotWord {
-        match word.state {
-            SlotState::Filling => word.becomes(SlotState::Empty).laps_later(1),
-            SlotState::Taking | SlotState::Leased if self.is_untaken(index, in_flight) => {
-                word.becomes(SlotState::Returned)
-            }
-            _ => word.becomes(SlotState::Empty),
-        }
-    }
-
-    /// Whether the message of a dead receiver is still the channel's: taking a block is the change of its word in
-    /// the pool, taking bytes is the end of the receive. What makes no sense was not a message.
-    fn is_untaken(&self, index: u32, in_flight: &impl Fn(BlockReference) -> bool) -> bool {
-        match (self.description(index).map(|description| description.kind), self.reference(index)) {
-            (Ok(MessageKind::Inline), _) => true,
-            (Ok(MessageKind::Reference), Ok(message)) => in_flight(message.block),
-            _ => false,
-        }
-    }
-
-    /// The blocks that messages in this channel refer to: in FULL, TAKING, LEASED, RETURNED and PUT_BACK.
-    ///
-    /// An error means that a slot could not be judged; then a block that was not seen may be in it all the same.
-    pub fn references(&self) -> impl Iterator<Item = Result<(SlotWord, BlockReference), Corrupt>> {
-        (0..self.capacity).filter_map(|index| self.stable_reference(index).transpose())
-    }
-
-    fn stable_reference(&self, index: u32) -> Result<Option<(SlotWord, BlockReference)>, Corrupt> {
-        for _ in 0..UNSTABLE_READS {
-            let word = self.load(index)?;
-            if matches!(word.state, SlotState::Empty | SlotState::Filling | SlotState::Revoked) {
-                return Ok(None);
-            }
-            let (description, message) = (self.description(index), self.reference(index)?);
-            // Pairs with the claim of the next sender: the same word means that nobody wrote here in between.
-            weyr_atomic::fence(Ordering::Acquire);
-            if self.load(index)? == word {
-                let is_reference = description?.kind == MessageKind::Reference;
-                return Ok(is_reference.then_some((word, message.block)));
-            }
-        }
-        Err(Corrupt::new("slot that never rests", self.word_at(index)))
-    }
-
-    /// Takes every message that waits in a destroyed channel and hands the blocks among them to `free`. The caller
-    /// is attached, as `me`; when it dies on the way the message is returned and drained by another.
-    ///
-    /// # Errors
-    /// [`Corrupt`]: a word that cannot be; all other slots were drained.
-    pub fn drain(&self, me: Holder, mut free: impl FnMut(BlockReference)) -> Result<(), Corrupt> {
-        let mut outcome = Ok(());
-        for index in 0..self.capacity {
-            outcome = outcome.and(self.drain_slot(index, me, &mut free));
-        }
-        outcome
-    }
-
-    fn drain_slot(
-        &self,
-        index: u32,
-        me: Holder,
-        free: &mut impl FnMut(BlockReference),
-    ) -> Result<(), Corrupt> {
-        let word = self.load(index)?;
-        let taken = match word.state {
-            SlotState::Full => word.held_by(SlotState::Taking, me).laps_later(1),
-            SlotState::Returned | SlotState::PutBack => word.held_by(SlotState::Taking, me),
-            _ => return Ok(()),
-        };
-        if !self.claim(index, word, taken)? {
-            return Ok(());
-        }
-        if self.description(index).is_ok_and(|description| description.kind == MessageKind::Reference) {
-            free(self.reference(index)?.block);
-        }
-        self.release(index, taken, SlotState::Empty).map(|_| ())
-    }
-
-    /// Leaves a slot that the caller holds by `held` to `state`, in whatever lap senders have put it by now. Returns
-    /// the word as it became. Commit point: the exchange.
-    ///
-    /// # Errors
-    /// [`Corrupt`]: the slot is no longer the caller's.
-    #[inline]
-    pub fn release(&self, index: u32, held: SlotWord, state: SlotState) -> Result<SlotWord, Corrupt> {
-        let mut word = held;
-        loop {
-            let next = word.becomes(state);
-            if self.publish(index, word, next)? {
-                return Ok(next);
-            }
-            word = self.load(index)?;
-            if (word.state, word.holder) != (held.state, held.holder) {
-                return Err(Corrupt::new("slot in the hands of this process", self.word_at(index)));
-            }
-        }
-    }
-
-    /// Number of messages that wait, by one look at each slot.
-    ///
-    /// # Errors
-    /// [`Corrupt`]: a word that cannot be.
-    pub fn waiting(&self) -> Result<u32, Corrupt> {
-        (0..self.capacity).try_fold(0, |count, index| {
-            let state = self.load(index)?.state;
-            Ok(count + u32::from(state == SlotState::Full || state.is_returned()))
-        })
-    }
-
-    /// Whether `position` is over or claimed by a sender: what makes a tail hint behind it believable.
-    ///
-    /// # Errors
-    /// [`Corrupt`]: the slot's word cannot be.
-    pub fn is_before_tail(&self, position: Position) -> Result<bool, Corrupt> {
-        let word = self.load(position.index())?;
-        let ahead = word.lap.after(position.lap());
-        Ok(ahead > 0 || ahead == 0 && matches!(word.state, SlotState::Filling | SlotState::Full))
-    }
-
-    /// Whether `position` is over or taken by a receiver: what makes a head hint behind it believable.
-    ///
-    /// # Errors
-    /// [`Corrupt`]: the slot's word cannot be.
-    pub fn is_before_head(&self, position: Position) -> Result<bool, Corrupt> {
-        Ok(self.load(position.index())?.lap.after(position.lap()) > 0)
     }
 }
 

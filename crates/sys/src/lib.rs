@@ -33,5 +33,4 @@ pub mod process;
 mod procfs;
 pub mod thread;
 
-pub use private_word::PrivateWord;
 pub use rustix::io::Errno;

@@ -10,18 +10,11 @@ use core::sync::atomic::{AtomicU64, Ordering};
 
 /// A private 64-bit word. Every operation is sequentially consistent unless it says otherwise: none is hot.
 #[repr(transparent)]
-#[derive(Debug)]
-pub struct PrivateWord(AtomicU64);
+pub(crate) struct PrivateWord(AtomicU64);
 
 impl PrivateWord {
-    /// A word that holds `value`.
-    pub const fn new(value: u64) -> PrivateWord {
+    pub(crate) const fn new(value: u64) -> PrivateWord {
         PrivateWord(AtomicU64::new(value))
-    }
-
-    /// Counts one up and returns the value before. Never blocks.
-    pub fn count_up(&self) -> u64 {
-        self.0.fetch_add(1, Ordering::SeqCst)
     }
 
     pub(crate) fn load(&self) -> u64 {

@@ -1,1 +1,69 @@
 //! Memory that other programs can use, and channels to hand it over.
+//!
+//! A [`Pool`] is memory that every process of the host can attach, allocate from and free in, by name, without a
+//! daemon. A [`Channel`] lies in a pool and hands over messages: bytes by copy, or an [`Allocation`] by ownership,
+//! without a copy. Whoever dies, at any instruction, the others go on, and nothing is lost.
+//!
+//! ```
+//! use weyr::prelude::*;
+//! # let name = format!("doc-facade-{}", std::process::id());
+//! let pool = Pool::create(&PoolAttributes::new(&name, 16 << 20))?;
+//! let channel = Channel::create(&pool, &ChannelAttributes::new())?;
+//!
+//! let reading = pool.owned(&[20.5_f64, 21.0])?;
+//! reading.send(&channel.sender())?; // any process may receive it
+//!
+//! let reading: Owned<[f64; 2]> = channel.receive()?.into_owned()?;
+//! assert_eq!(reading.get()?, [20.5, 21.0]);
+//! # drop(reading);
+//! pool.destroy()?;
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! Plain data has three typed states, each of which says who may look and who may write:
+//!
+//! | state | who has it | `&T` | `&mut T` | copies |
+//! | --- | --- | --- | --- | --- |
+//! | [`Owned`] | one process; freed when dropped or dead | cooperative pool | cooperative pool | get, set |
+//! | [`Frozen`] | everybody, for good | cooperative pool | never | get |
+//! | [`Shared`] | everybody | never | never | get, set |
+//!
+//! References into memory that other processes map rest on a promise that no program can check, so they exist only
+//! from a pool on which it was given: `pool.cooperative(unsafe { Cooperative::assume() })`. Copies need none.
+//!
+//! This crate adds the typed states; the rest is `weyr-managed` (pools) and `weyr-channel` (channels).
+#![forbid(unsafe_code)]
+
+mod error;
+mod frozen;
+mod owned;
+mod plain;
+mod shared;
+mod typed;
+
+pub use error::Error;
+pub use frozen::Frozen;
+pub use owned::Owned;
+pub use plain::{Fit, Plain};
+pub use shared::Shared;
+pub use typed::{TypedMessage, TypedPool};
+pub use weyr_channel as channel;
+pub use weyr_channel::{
+    Channel, ChannelAttributes, ChannelDescriptor, Content, Lease, Message, Receiver, SendError, Sender,
+    Statistics, WaitMode,
+};
+pub use weyr_managed as managed;
+pub use weyr_managed::{
+    Allocation, AllocationDescriptor, Growth, Mode, Pool, PoolAttributes, PoolDescriptor, Published,
+    Recovered, Usage, Verification,
+};
+pub use weyr_shared::Cooperative;
+pub use zerocopy;
+
+/// What most programs need, to be imported whole.
+pub mod prelude {
+    pub use crate::{
+        Allocation, Channel, ChannelAttributes, ChannelDescriptor, Cooperative, Frozen, Lease, Message,
+        Owned, Pool, PoolAttributes, Published, Receiver, Sender, Shared, TypedMessage, TypedPool,
+    };
+}

@@ -5,6 +5,7 @@
 
 /// A step whose absence a model must notice.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[cfg_attr(not(weyr_face = "explore"), allow(unreachable_pub, reason = "the models choose by it"))]
 pub enum Fault {
     /// Whoever marks a page used because it was found so looks at it again.
     SecondLook,

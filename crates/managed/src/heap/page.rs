@@ -16,6 +16,7 @@ use weyr_sys::Errno;
 use super::Heap;
 use super::fault::{Fault, leaves_out};
 use super::word::{BlockWord, PageState, PageWord};
+use crate::geometry::METADATA_CHUNK;
 use crate::layout::PageDescriptor;
 use weyr_shared::Layout as _;
 
@@ -183,14 +184,15 @@ impl Heap {
 
     /// Frees the tails of `head`; returns one past the distance of the last there was, and how many this call freed.
     fn release_tails(&self, head: u64, authority: Authority) -> Result<(u64, u64), Superseded> {
+        let end = self.current_pages();
         let mut tails = 1;
-        while self.names_tail(head, tails).is_some() {
+        while self.names_tail(head, tails, end).is_some() {
             tails += 1;
         }
         let mut freed = 0;
         for distance in (1..tails).rev() {
             // A freed tail may be another run's by now: only one that still names this head is touched.
-            let Some(seen) = self.names_tail(head, distance) else { continue };
+            let Some(seen) = self.names_tail(head, distance, end) else { continue };
             if !authority.holds() {
                 return Err(Superseded);
             }
@@ -199,12 +201,13 @@ impl Heap {
         Ok((tails, freed))
     }
 
-    /// The word of the page `distance` behind `head` if it is a tail of it.
-    pub(crate) fn names_tail(&self, head: u64, distance: u64) -> Option<PageWord> {
+    /// The word of the page `distance` behind `head` if it is a tail of it. The page before it was looked at already.
+    #[inline]
+    pub(crate) fn names_tail(&self, head: u64, distance: u64, end: u64) -> Option<PageWord> {
         let page = head + distance;
-        if page >= self.current_pages()
-            || !self.backing.has_metadata(self.geometry.offsets.page_words + page * 8)
-        {
+        let start = self.geometry.offsets.page_words + page * 8;
+        // Only the first word of a chunk can lie in one that was never backed.
+        if page >= end || start % METADATA_CHUNK < 8 && !self.backing.has_metadata(start) {
             return None;
         }
         let word = self.page(page);

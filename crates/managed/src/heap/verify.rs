@@ -149,10 +149,11 @@ impl Heap {
     }
 
     fn check_tails(&self, head: u64, pages: u64) -> Check {
-        if pages == 0 || head.checked_add(pages).is_none_or(|end| end > self.current_pages()) {
+        let end = self.current_pages();
+        if pages == 0 || head.checked_add(pages).is_none_or(|last| last > end) {
             return Err(("lengths stay inside the pool", format!("{pages} pages from page {head} on")));
         }
-        match (1..pages).find(|&distance| self.names_tail(head, distance).is_none()) {
+        match (1..pages).find(|&distance| self.names_tail(head, distance, end).is_none()) {
             None => Ok(()),
             Some(distance) => {
                 Err(("heads and tails agree", format!("page {} is no tail of page {head}", head + distance)))

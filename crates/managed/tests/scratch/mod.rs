@@ -1,12 +1,13 @@
 //! Pools for one test, and what must be true of a pool when all is over.
 #![allow(dead_code, reason = "each test file uses its part")]
 
+use weyr_atomic::{AtomicU64, Ordering};
 use weyr_kill::{Child, Rendezvous, child};
 use weyr_managed::{AllocationDescriptor, Mode, Pool, PoolAttributes, Published};
 use weyr_shared::BlockReference;
 
 /// A pool that is destroyed at the end of the test, however it ends.
-pub(crate) struct Scratch(Pool);
+pub(crate) struct Scratch(Option<Pool>);
 
 impl Scratch {
     pub(crate) fn new(test: &str, bytes: u64) -> Self {
@@ -14,25 +15,33 @@ impl Scratch {
     }
 
     pub(crate) fn with(attributes: PoolAttributes) -> Self {
-        Self(Pool::create(&attributes).unwrap())
+        Self(Some(Pool::create(&attributes).unwrap()))
+    }
+
+    /// The pool, without its destruction.
+    pub(crate) fn into_pool(mut self) -> Pool {
+        self.0.take().expect("there until it is given away")
     }
 }
 
 /// Attributes of a pool whose name no other test has.
 pub(crate) fn attributes(test: &str, bytes: u64) -> PoolAttributes {
-    PoolAttributes::new(format!("test-{test}-{}", std::process::id()), bytes)
+    static NUMBER: AtomicU64 = AtomicU64::new(0);
+    let number = NUMBER.fetch_add(1, Ordering::Relaxed);
+    let words = test.replace(|letter: char| !letter.is_ascii_alphanumeric(), "-");
+    PoolAttributes::new(format!("test-{words}-{}-{number}", std::process::id()), bytes)
 }
 
 impl std::ops::Deref for Scratch {
     type Target = Pool;
     fn deref(&self) -> &Pool {
-        &self.0
+        self.0.as_ref().expect("there until it is given away")
     }
 }
 
 impl Drop for Scratch {
     fn drop(&mut self) {
-        let _destroyed_by_the_test = self.0.destroy();
+        let _destroyed_by_the_test = self.0.take().map(|pool| pool.destroy());
     }
 }
 

@@ -1,0 +1,57 @@
+//! Open MPI, where its compiler is installed: a C program of two ranks.
+
+use std::process::{Command, Stdio};
+
+use super::foreign;
+use crate::Result;
+use crate::processor::Processors;
+use crate::row::Samples;
+
+const COMPILER: &str = "mpicc";
+const LAUNCHER: &str = "mpirun";
+
+/// What its two ranks do.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Exchange {
+    Trip,
+    Burst,
+}
+
+/// Its version, or that it is not installed.
+pub(crate) fn version() -> std::result::Result<String, String> {
+    there()?;
+    let output = Command::new(LAUNCHER).arg("--version").stderr(Stdio::null()).output();
+    let text =
+        output.map(|output| String::from_utf8_lossy(&output.stdout).into_owned()).map_err(|_| "unknown")?;
+    Ok(text.lines().next().and_then(|line| line.rsplit(' ').next()).unwrap_or("unknown").to_owned())
+}
+
+/// Whether it can take part.
+pub(crate) fn there() -> std::result::Result<(), String> {
+    let all = [COMPILER, LAUNCHER].into_iter().all(foreign::is_installed);
+    if all { Ok(()) } else { Err("not installed".into()) }
+}
+
+/// Samples of `operations` messages of `bytes` bytes each.
+pub(crate) fn measure(
+    exchange: Exchange,
+    bytes: usize,
+    operations: u64,
+    samples: u64,
+    processors: Processors,
+) -> Result<Samples> {
+    let exchange = match exchange {
+        Exchange::Trip => "trip",
+        Exchange::Burst => "burst",
+    };
+    let program = foreign::built(COMPILER, "open_mpi.c")?;
+    let mut command = foreign::limited(LAUNCHER);
+    // The ranks bind themselves, and spin: that is what is compared.
+    command.args(["-n", "2", "--bind-to", "none", "--oversubscribe", "--mca", "mpi_yield_when_idle", "0"]);
+    if rustix::process::geteuid().is_root() {
+        command.arg("--allow-run-as-root");
+    }
+    command.arg(program).args(processors.map(|processor| processor.to_string())).arg(exchange);
+    command.args([bytes as u64, operations, samples].map(|number| number.to_string()));
+    foreign::samples(&mut command)
+}

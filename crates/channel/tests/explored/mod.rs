@@ -1,0 +1,543 @@
+//! Small channels whose every interleaving is run on the product's own code.
+//!
+//! Senders send `messages` each and are done; receivers receive for ever; recoverers wait for a death and repair. The
+//! oracle remembers which messages were sent, read and done with, in the same step as the access that made them so.
+#![allow(dead_code, reason = "each test binary uses its part")]
+
+use std::cell::Cell;
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::time::Duration;
+
+use weyr_atomic::AtomicU32;
+use weyr_atomic::explore::{
+    self, Context, Fate, Ghost, Model, Outcome, Report, Woken, checkpoint, futex_wait, futex_wake, wait_until,
+};
+use weyr_channel::protocol::{Attached, Hindrance, Host, Outgoing, ReceiveSide, SendSide, Taken};
+use weyr_channel::{Error, WaitMode};
+use weyr_shared::fault::{self, Fault};
+use weyr_shared::{
+    Actor, Awake, BlockReference, Futex, Geometry, Holder, MessageReference, Ring, SlotState, SlotWord,
+};
+
+/// Messages that one sender can send at most.
+const PER_SENDER: usize = 4;
+
+/// One small channel and what may happen to its users.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Case {
+    pub(crate) name: &'static str,
+    pub(crate) capacity: u32,
+    pub(crate) senders: usize,
+    pub(crate) receivers: usize,
+    pub(crate) recoverers: usize,
+    pub(crate) messages: usize,
+    /// How often in all the patience with somebody alive may run out.
+    pub(crate) patience: u8,
+    pub(crate) deaths: usize,
+    pub(crate) stops: usize,
+    /// Which of the two the deaths and stops may hit.
+    pub(crate) senders_fall: bool,
+    pub(crate) receivers_fall: bool,
+    pub(crate) recoverers_fall: bool,
+    /// A sleep ends by itself when there is something to do that nobody has woken for.
+    pub(crate) slices: bool,
+    /// Each receiver receives so many and leaves; 0: for ever.
+    pub(crate) each_receives: usize,
+    /// Receivers hold leases instead of taking.
+    pub(crate) lease: bool,
+    /// Payload is two words, so that a torn message would be seen.
+    pub(crate) torn: bool,
+    /// Hints are written and looked at.
+    pub(crate) hints: bool,
+    pub(crate) fault: Option<Fault>,
+    pub(crate) tso: bool,
+}
+
+impl Case {
+    pub(crate) const PLAIN: Self = Self {
+        name: "",
+        capacity: 1,
+        senders: 1,
+        receivers: 1,
+        recoverers: 0,
+        messages: 2,
+        patience: 0,
+        deaths: 0,
+        stops: 0,
+        senders_fall: false,
+        receivers_fall: false,
+        recoverers_fall: false,
+        slices: false,
+        each_receives: 0,
+        lease: false,
+        torn: false,
+        hints: false,
+        fault: None,
+        tso: false,
+    };
+
+    fn sender_numbers(&self) -> std::ops::Range<usize> {
+        0..self.senders
+    }
+
+    fn receiver_numbers(&self) -> std::ops::Range<usize> {
+        self.senders..self.senders + self.receivers
+    }
+
+    fn recoverer_numbers(&self) -> std::ops::Range<usize> {
+        let first = self.senders + self.receivers;
+        first..first + self.recoverers
+    }
+
+    fn faults(&self) -> &'static [Fault] {
+        use Fault::WithoutHints;
+        match (self.fault, self.hints) {
+            (None, true) => &[],
+            (None, false) => &[WithoutHints],
+            (Some(fault), hints) => with_fault(fault, hints),
+        }
+    }
+
+    fn falling(&self) -> Vec<usize> {
+        let of = |falls: bool, numbers: std::ops::Range<usize>| numbers.filter(move |_| falls);
+        of(self.senders_fall, self.sender_numbers())
+            .chain(of(self.receivers_fall, self.receiver_numbers()))
+            .chain(of(self.recoverers_fall, self.recoverer_numbers()))
+            .collect()
+    }
+}
+
+/// Faults of a model, in the form that outlives it.
+fn with_fault(fault: Fault, hints: bool) -> &'static [Fault] {
+    macro_rules! table {
+        ($($name:ident),*) => {
+            match (fault, hints) {
+                $(
+                    (Fault::$name, true) => &[Fault::$name],
+                    (Fault::$name, false) => &[Fault::$name, Fault::WithoutHints],
+                )*
+            }
+        };
+    }
+    table!(
+        NoSecondWake,
+        DisarmKeepsSequence,
+        RepairWakesNobody,
+        RepairCountsNothing,
+        SleepWithoutSecondLook,
+        NothingPassedOn,
+        WithoutHints
+    )
+}
+
+/// What is known from outside about the messages; each has a number, and a bit in the sets.
+#[derive(Debug, Clone, Hash)]
+pub(crate) struct Oracle {
+    sent: u64,
+    read: u64,
+    done: u64,
+    /// Where each message was taken for the first time.
+    places: [u64; 16],
+    /// How often patience may still run out.
+    patience: u8,
+}
+
+/// The world of a case.
+pub(crate) struct World {
+    ring: Ring,
+    oracle: Ghost<Oracle>,
+    case: Case,
+}
+
+fn message_number(sender: usize, index: usize) -> u64 {
+    (sender * PER_SENDER + index) as u64
+}
+
+const fn bit(number: u64) -> u64 {
+    1 << number
+}
+
+/// Which access the next use of the futex follows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Phase {
+    Other,
+    /// A message was filled in: the next thing is its publish.
+    Published(u64),
+    /// A message was read: the next thing is its release.
+    Released(u64),
+}
+
+/// The pool as one process of the model has it.
+struct ModelHost<'w> {
+    world: &'w World,
+    process: usize,
+    futex: ModelFutex<'w>,
+    phase: Cell<Phase>,
+    /// How far the program is: what the process remembers besides what the waiter does.
+    progress: Cell<u64>,
+    remembered: Cell<u128>,
+}
+
+/// Sleeps by the explorer; its wakes are the explorer's choice.
+struct ModelFutex<'w> {
+    world: &'w World,
+    process: usize,
+}
+
+impl Futex for ModelFutex<'_> {
+    fn wait(&self, word: &AtomicU32, expected: u32, _time: Duration) -> Awake {
+        let woken = if self.world.case.slices {
+            explore::futex_wait_timed(word, expected)
+        } else {
+            futex_wait(word, expected)
+        };
+        match woken {
+            Woken::ByWaker => Awake::Woken,
+            Woken::ValueDiffered => Awake::Changed,
+            Woken::TimedOut => {
+                self.world.wait_for_something_to_do(self.process);
+                Awake::TimedOut
+            }
+        }
+    }
+
+    fn wake(&self, word: &AtomicU32, count: u32) -> u32 {
+        futex_wake(word, count)
+    }
+}
+
+impl World {
+    fn new(case: Case) -> Self {
+        let geometry = Geometry { block_size: 48, capacity: case.capacity, attributes: false, processes: 8 };
+        let oracle = Oracle { sent: 0, read: 0, done: 0, places: [u64::MAX; 16], patience: case.patience };
+        Self { ring: Ring::private(&geometry).unwrap(), oracle: Ghost::new(oracle), case }
+    }
+
+    fn words(&self) -> Vec<SlotWord> {
+        (0..self.case.capacity).map(|index| self.ring.load(index).unwrap()).collect()
+    }
+
+    /// The end of a slice matters only where there is something to find; elsewhere it is a turn on the spot.
+    fn wait_for_something_to_do(&self, process: usize) {
+        let sends = self.case.sender_numbers().contains(&process);
+        wait_until("the end of a slice", || {
+            let mut words = self.words().into_iter();
+            if sends {
+                words.any(|word| word.state != SlotState::Full)
+            } else {
+                words.any(|word| word.state != SlotState::Empty)
+            }
+        });
+    }
+
+    fn repair(&self, process: usize, futex: &ModelFutex<'_>) {
+        self.ring.repair(actor(process), || true, |_| true, futex).unwrap();
+    }
+}
+
+fn actor(process: usize) -> Actor {
+    Actor { process: process as u16, epoch: 1 }
+}
+
+impl<'w> ModelHost<'w> {
+    fn new(world: &'w World, process: usize) -> Self {
+        fault::choose(world.case.faults());
+        let futex = ModelFutex { world, process };
+        Self {
+            world,
+            process,
+            futex,
+            phase: Cell::new(Phase::Other),
+            progress: Cell::new(0),
+            remembered: Cell::new(0),
+        }
+    }
+
+    fn attached(self) -> Attached<Self> {
+        let (ring, actor) = (self.world.ring.clone(), actor(self.process));
+        Attached::for_model(ring, self, actor)
+    }
+
+    /// From here on the process remembers nothing but what is hashed here.
+    fn merge_states(&self, step: u32) {
+        let mut hasher = DefaultHasher::new();
+        (self.progress.get(), self.remembered.get(), step).hash(&mut hasher);
+        checkpoint(hasher.finish());
+    }
+
+    fn merge_states_behind_take(&self, side: &ReceiveSide, taken: &Taken) {
+        let mut hasher = DefaultHasher::new();
+        (side.position(), taken.place().bits(), taken.is_redelivered()).hash(&mut hasher);
+        self.remembered.set(hasher.finish().into());
+        self.merge_states(4);
+    }
+
+    /// The same behind a claim: of the wait nothing counts any more but whether it was woken.
+    fn merge_states_behind_claim(&self, ring: &Ring, index: u32) {
+        let word = explore::ghost(|| ring.load(index).unwrap().bits());
+        let mut hasher = DefaultHasher::new();
+        (index, word, self.remembered.get() & 1).hash(&mut hasher);
+        self.remembered.set(u128::from(hasher.finish()) << 64 | self.remembered.get() & 1);
+        self.merge_states(2);
+    }
+}
+
+impl<'w> Host for ModelHost<'w> {
+    type Block = BlockReference;
+    type Futex = ModelFutex<'w>;
+
+    /// The product asks for the futex right after a publish or release that succeeded, in the same step.
+    fn futex(&self) -> &ModelFutex<'w> {
+        match self.phase.replace(Phase::Other) {
+            Phase::Other => {}
+            Phase::Published(number) => {
+                self.world.oracle.update(|oracle| oracle.sent |= bit(number));
+                self.merge_states(3);
+            }
+            Phase::Released(number) => {
+                self.world.oracle.update(|oracle| {
+                    assert_eq!(oracle.done & bit(number), 0, "message {number} was finished twice");
+                    oracle.done |= bit(number);
+                });
+                self.merge_states(5);
+            }
+        }
+        &self.futex
+    }
+
+    fn nonce(&self) -> u64 {
+        1
+    }
+
+    fn me(&self) -> Result<Actor, Error> {
+        Ok(actor(self.process))
+    }
+
+    fn now(&self) -> Duration {
+        Duration::ZERO
+    }
+
+    /// With the dead it is over; with the living when the model chooses so.
+    fn is_patience_over(&self, _: &Hindrance, word: SlotWord, _: Duration) -> bool {
+        let holder = usize::from(word.holder.process);
+        if word.state.names_holder() && explore::ghost(|| explore::is_dead(holder)) {
+            return true;
+        }
+        self.world.oracle.read(|oracle| oracle.patience > 0) && explore::choose(2) == 1 && {
+            self.world.oracle.update(|oracle| match oracle.patience.checked_sub(1) {
+                Some(less) => {
+                    oracle.patience = less;
+                    true
+                }
+                None => false,
+            })
+        }
+    }
+
+    fn before_try(&self, remembered: u128) {
+        self.remembered.set(remembered);
+        self.merge_states(0);
+    }
+
+    fn at_step(&self, step: u32) {
+        self.merge_states(step);
+    }
+
+    fn is_dead(&self, holder: Holder) -> bool {
+        explore::is_dead(holder.process.into())
+    }
+
+    fn recover(&self, process: u16) {
+        self.world.repair(process.into(), &self.futex);
+    }
+
+    fn in_flight(&self, _: BlockReference) -> bool {
+        true
+    }
+
+    fn begin_transfer(&self, _: BlockReference) -> Result<(), Error> {
+        Ok(())
+    }
+
+    fn revert_transfer(&self, _: BlockReference) -> Result<(), Error> {
+        Ok(())
+    }
+
+    fn take_transfer(&self, message: &MessageReference) -> Result<BlockReference, Error> {
+        Ok(message.block)
+    }
+}
+
+/// Two words, written one after the other, so that torn messages are seen.
+struct Numbered(u64);
+
+impl Outgoing<ModelHost<'_>> for Numbered {
+    fn fill(&self, host: &ModelHost<'_>, ring: &Ring, index: u32) -> Result<(), Error> {
+        host.merge_states_behind_claim(ring, index);
+        let block = BlockReference { offset: self.0, generation: self.0 };
+        ring.write_reference(index, &MessageReference { block, view_offset: 0, view_len: 0 })?;
+        host.phase.set(Phase::Published(self.0));
+        Ok(())
+    }
+
+    fn take_back(&self, host: &ModelHost<'_>) -> Result<(), Error> {
+        host.phase.set(Phase::Other);
+        Ok(())
+    }
+
+    fn bytes_copied(&self) -> u64 {
+        0
+    }
+}
+
+fn send_all(world: &World, context: &Context) {
+    let (channel, side) = (ModelHost::new(world, context.process()).attached(), SendSide::default());
+    for index in 0..world.case.messages {
+        channel.host().progress.set(index as u64);
+        let message = Numbered(message_number(context.process(), index));
+        channel.send_until(&side, &message, WaitMode::Idle, None).unwrap();
+    }
+}
+
+fn receive_all(world: &World, context: &Context) {
+    let (channel, side) = (ModelHost::new(world, context.process()).attached(), ReceiveSide::default());
+    let state = if world.case.lease { SlotState::Leased } else { SlotState::Taking };
+    let mut received = 0;
+    while world.case.each_receives == 0 || received < world.case.each_receives {
+        if world.case.each_receives > 0 {
+            channel.host().progress.set(received as u64);
+        }
+        let taken = channel.take_until(&side, state, WaitMode::Idle, None).unwrap();
+        channel.host().merge_states_behind_take(&side, &taken);
+        let number = read(world, &channel, &taken);
+        channel.host().remembered.set(u128::from(side.position()));
+        channel.host().phase.set(Phase::Released(number));
+        channel.release(taken).unwrap();
+        received += 1;
+    }
+}
+
+/// Reads a message and judges it.
+fn read(world: &World, channel: &Attached<ModelHost<'_>>, taken: &Taken) -> u64 {
+    let block = channel.reference(taken).unwrap().block;
+    if world.case.torn {
+        assert_eq!(block.offset, block.generation, "the payload was torn or replaced under the reader");
+    }
+    let number = block.offset;
+    let place = taken.place().bits();
+    let again = taken.is_redelivered();
+    world.oracle.update(|oracle| {
+        assert_ne!(oracle.sent & bit(number), 0, "message {number} was received and never sent");
+        if !again {
+            assert_eq!(oracle.read & bit(number), 0, "message {number} was delivered twice without mark");
+            oracle.places[number as usize] = place;
+            assert_in_order(oracle, number as usize);
+        }
+        oracle.read |= bit(number);
+    });
+    number
+}
+
+/// The messages of one sender were taken at places that follow each other.
+fn assert_in_order(oracle: &Oracle, number: usize) {
+    let first = number / PER_SENDER * PER_SENDER;
+    let known = |number: &usize| oracle.places[*number] != u64::MAX;
+    let before = (first..number).filter(known).all(|other| oracle.places[other] < oracle.places[number]);
+    let after = (number + 1..first + PER_SENDER).filter(known);
+    let after = after.into_iter().all(|other| oracle.places[other] > oracle.places[number]);
+    assert!(before && after, "the messages of one sender are out of order");
+}
+
+/// Repairs what the first one to die left, then what the second did.
+fn recover_all(world: &World, context: &Context) {
+    let host = ModelHost::new(world, context.process());
+    let mut repaired = 0_u64;
+    loop {
+        host.progress.set(repaired);
+        host.merge_states(0);
+        let users = world.case.senders + world.case.receivers;
+        let unrepaired: Vec<usize> = (0..users).filter(|&user| repaired & bit(user as u64) == 0).collect();
+        wait_until("a death", || unrepaired.iter().any(|&user| explore::is_dead(user)));
+        for user in unrepaired {
+            if explore::is_dead(user) {
+                world.repair(user, &host.futex);
+                repaired |= bit(user as u64);
+            }
+        }
+    }
+}
+
+fn name_words(world: &World, regions: &mut explore::Regions) {
+    let header = world.ring.header();
+    if world.case.deaths > 0 {
+        // Else nobody changes them, and looking at them is no step.
+        regions.add(&header.returned_made, "made").add(&header.returned_seen, "seen");
+    }
+    if world.case.hints {
+        regions.add(&header.tail, "tail").add(&header.head, "head");
+    }
+    regions.add(&header.to_receivers, "to_receivers").add(&header.to_senders, "to_senders");
+    for index in 0..world.case.capacity {
+        let slot = world.ring.slot(index).unwrap();
+        regions.add(&slot.word, format!("slot{index}")).add(&slot.offset, format!("payload{index}"));
+        if world.case.torn {
+            regions.add(&slot.generation, format!("payload{index}'"));
+        }
+    }
+}
+
+/// Whether everything is as it should be when nobody can go on.
+fn judge(world: &World, outcome: &Outcome) -> Result<(), String> {
+    let (case, oracle, words) = (&world.case, world.oracle.get(), world.words());
+    let is = |process: usize, fate: &Fate| outcome.fates[process] == *fate;
+    let alive = |process: usize| !is(process, &Fate::Dead) && !is(process, &Fate::Stopped);
+    let receiving = |process: usize| alive(process) && !is(process, &Fate::Finished);
+    if !case.receiver_numbers().any(receiving) && case.each_receives == 0 {
+        return Ok(());
+    }
+    let stopped =
+        |word: &SlotWord| word.state.names_holder() && is(word.holder.process.into(), &Fate::Stopped);
+    let out_of_patience = case.patience > 0 && oracle.patience == 0;
+    if words.iter().all(stopped) || case.stops > 0 && out_of_patience {
+        return Ok(());
+    }
+    let describe = |what: &str| Err(format!("{what}: {outcome}; {words:?}; {oracle:?}"));
+    if case.sender_numbers().any(|sender| alive(sender) && !is(sender, &Fate::Finished)) {
+        return describe("a sender waits for ever");
+    }
+    if case.each_receives > 0 {
+        let enough = oracle.sent.count_ones() as usize >= case.receivers * case.each_receives;
+        let waits = |receiver| alive(receiver) && !is(receiver, &Fate::Finished);
+        let stuck = enough && case.deaths + case.stops == 0 && case.receiver_numbers().any(waits);
+        return if stuck { describe("a receiver waits for ever") } else { Ok(()) };
+    }
+    let held = (0..case.capacity).filter(|index| stopped(&words[*index as usize]));
+    let held = held.fold(0, |held, index| held | bit(world.ring.reference(index).unwrap().block.offset));
+    if oracle.sent & !oracle.done & !held != 0 { describe("a message was lost") } else { Ok(()) }
+}
+
+/// Explores a case.
+pub(crate) fn explore(case: Case) -> Report {
+    let mut model = Model::new(case.name).memory(move || World::new(case));
+    for _ in case.sender_numbers() {
+        model = model.process(send_all);
+    }
+    for _ in case.receiver_numbers() {
+        model = model.process(receive_all);
+    }
+    for _ in case.recoverer_numbers() {
+        model = model.process(recover_all);
+    }
+    let deadly = if case.deaths > 0 { case.falling() } else { Vec::new() };
+    let stopping = if case.stops > 0 { case.falling() } else { Vec::new() };
+    let model = model.may_die(deadly).deaths(case.deaths).may_stop(stopping).stops(case.stops);
+    let model = model.regions(name_words).private_elsewhere().tso(case.tso).max_states(20_000_000);
+    let report = model.at_end(judge).run();
+    eprintln_report(&report);
+    report
+}
+
+#[allow(clippy::print_stderr, reason = "the number of states belongs into the log of a test")]
+fn eprintln_report(report: &Report) {
+    eprintln!("{report}");
+}

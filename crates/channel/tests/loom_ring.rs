@@ -1,0 +1,281 @@
+//! The ring under the C11 memory model: what is published is seen, what is armed is signalled, what is given back is
+//! found. Two to three threads, on the product's own code.
+#![cfg(weyr_face = "loom")]
+
+use std::time::Duration;
+
+use weyr_atomic::loom::sync::Arc;
+use weyr_atomic::loom::{model::Builder, thread};
+use weyr_atomic::{AtomicU32, Ordering};
+use weyr_channel::Error;
+use weyr_channel::protocol::{Attached, Attempt, Host, ReceiveSide, SendSide, Taken, Transfer, Tried};
+use weyr_shared::{
+    Actor, Awake, BlockReference, Event, Futex, Geometry, Holder, MessageReference, Ring, SlotState,
+};
+
+/// Nobody sleeps here: what must hold is that nobody would have slept wrongly.
+#[derive(Debug, Clone, Copy)]
+struct NoFutex;
+
+impl Futex for NoFutex {
+    fn wait(&self, _: &AtomicU32, _: u32, _: Duration) -> Awake {
+        Awake::Changed
+    }
+
+    fn wake(&self, _: &AtomicU32, _: u32) -> u32 {
+        0
+    }
+}
+
+struct LoomHost {
+    process: u16,
+    futex: NoFutex,
+}
+
+impl Host for LoomHost {
+    type Block = BlockReference;
+    type Futex = NoFutex;
+
+    fn futex(&self) -> &NoFutex {
+        &self.futex
+    }
+
+    fn nonce(&self) -> u64 {
+        1
+    }
+
+    fn me(&self) -> Result<Actor, Error> {
+        Ok(actor(self.process))
+    }
+
+    fn now(&self) -> Duration {
+        Duration::ZERO
+    }
+
+    fn is_dead(&self, _: Holder) -> bool {
+        false
+    }
+
+    fn recover(&self, _: u16) {}
+
+    fn in_flight(&self, _: BlockReference) -> bool {
+        true
+    }
+
+    fn begin_transfer(&self, _: BlockReference) -> Result<(), Error> {
+        Ok(())
+    }
+
+    fn revert_transfer(&self, _: BlockReference) -> Result<(), Error> {
+        Ok(())
+    }
+
+    fn take_transfer(&self, message: &MessageReference) -> Result<BlockReference, Error> {
+        Ok(message.block)
+    }
+}
+
+fn actor(process: u16) -> Actor {
+    Actor { process, epoch: 1 }
+}
+
+fn ring(capacity: u32) -> Arc<Ring> {
+    let geometry = Geometry { block_size: 48, capacity, attributes: false, processes: 1 };
+    Arc::new(Ring::private(&geometry).unwrap())
+}
+
+fn attached(ring: &Ring, process: u16) -> Attached<LoomHost> {
+    Attached::for_model(ring.clone(), LoomHost { process, futex: NoFutex }, actor(process))
+}
+
+fn message(number: u64) -> Transfer {
+    let block = BlockReference { offset: number, generation: number };
+    Transfer(MessageReference { block, view_offset: number, view_len: number })
+}
+
+fn send(channel: &Attached<LoomHost>, side: &SendSide, number: u64) -> bool {
+    matches!(channel.try_send(side, &message(number), Attempt::AT_ONCE).unwrap(), Tried::Done(()))
+}
+
+fn take(channel: &Attached<LoomHost>, side: &ReceiveSide) -> Option<Taken> {
+    match channel.try_take(side, SlotState::Taking, Attempt::AT_ONCE).unwrap() {
+        Tried::Done(taken) => Some(taken),
+        Tried::Blocked { .. } => None,
+    }
+}
+
+/// The number of a message, all of whose words agree.
+fn number(channel: &Attached<LoomHost>, taken: &Taken) -> u64 {
+    let found = channel.reference(taken).unwrap();
+    assert_eq!(found, message(found.view_len).0, "torn");
+    found.view_len
+}
+
+/// Explores with a bound on how often a thread is interrupted: enough for two threads, and known to find the faults.
+fn explore(model: impl Fn() + Send + Sync + 'static) {
+    let mut builder = Builder::new();
+    builder.preemption_bound = Some(3);
+    builder.check(model);
+}
+
+#[test]
+fn what_a_taker_reads_is_what_was_published() {
+    explore(|| {
+        let ring = ring(1);
+        let shared = Arc::clone(&ring);
+        let sender = thread::spawn(move || {
+            let (channel, side) = (attached(&shared, 1), SendSide::default());
+            (1..=2).filter(|number| send(&channel, &side, *number)).count()
+        });
+        let (channel, side) = (attached(&ring, 2), ReceiveSide::default());
+        let mut last = 0;
+        for _ in 0..2 {
+            if let Some(taken) = take(&channel, &side) {
+                let number = number(&channel, &taken);
+                assert!(number > last);
+                last = number;
+                channel.release(taken).unwrap();
+            }
+        }
+        sender.join().unwrap();
+    });
+}
+
+#[test]
+fn of_two_receivers_one_takes_a_message() {
+    explore(|| {
+        let ring = ring(1);
+        let sender = attached(&ring, 1);
+        assert!(send(&sender, &SendSide::default(), 7));
+        let shared = Arc::clone(&ring);
+        let receive = |ring: &Ring, process| {
+            let channel = attached(ring, process);
+            take(&channel, &ReceiveSide::default()).map(|taken| number(&channel, &taken))
+        };
+        let other = thread::spawn(move || receive(&shared, 2));
+        let mine = receive(&ring, 3);
+        let theirs = other.join().unwrap();
+        assert!(matches!((mine, theirs), (Some(7), None) | (None, Some(7))));
+    });
+}
+
+#[test]
+fn who_armed_and_saw_no_message_is_signalled() {
+    explore(|| {
+        let ring = ring(1);
+        let shared = Arc::clone(&ring);
+        let sender = thread::spawn(move || assert!(send(&attached(&shared, 1), &SendSide::default(), 1)));
+        let event = Event::new(&ring.header().to_receivers, &NoFutex);
+        let armed = event.arm();
+        let saw = ring.load(0).unwrap().state == SlotState::Full;
+        sender.join().unwrap();
+        let changed = ring.header().to_receivers.load(Ordering::SeqCst) != armed.value();
+        assert!(saw || changed, "the receiver sleeps with a message in the channel");
+    });
+}
+
+#[test]
+fn who_finds_the_bit_armed_already_is_signalled_too() {
+    explore(|| {
+        let ring = ring(1);
+        let (first, second) = (Arc::clone(&ring), Arc::clone(&ring));
+        let sender = thread::spawn(move || assert!(send(&attached(&first, 1), &SendSide::default(), 1)));
+        let other = thread::spawn(move || {
+            let _ = Event::new(&second.header().to_receivers, &NoFutex).arm();
+        });
+        let armed = Event::new(&ring.header().to_receivers, &NoFutex).arm();
+        let saw = ring.load(0).unwrap().state == SlotState::Full;
+        sender.join().unwrap();
+        other.join().unwrap();
+        let changed = ring.header().to_receivers.load(Ordering::SeqCst) != armed.value();
+        assert!(saw || changed, "the receiver sleeps with a message in the channel");
+    });
+}
+
+#[test]
+fn who_armed_and_saw_no_room_is_signalled() {
+    explore(|| {
+        let ring = ring(1);
+        assert!(send(&attached(&ring, 1), &SendSide::default(), 1));
+        let shared = Arc::clone(&ring);
+        let receiver = thread::spawn(move || {
+            let channel = attached(&shared, 2);
+            let taken = take(&channel, &ReceiveSide::default()).unwrap();
+            channel.release(taken).unwrap();
+        });
+        let armed = Event::new(&ring.header().to_senders, &NoFutex).arm();
+        let saw = ring.load(0).unwrap().state == SlotState::Empty;
+        receiver.join().unwrap();
+        let changed = ring.header().to_senders.load(Ordering::SeqCst) != armed.value();
+        assert!(saw || changed, "the sender sleeps beside an empty slot");
+    });
+}
+
+#[test]
+fn a_message_given_back_is_found_by_who_looks_next() {
+    explore(|| {
+        let ring = ring(1);
+        assert!(send(&attached(&ring, 1), &SendSide::default(), 9));
+        let channel = attached(&ring, 2);
+        let taken = take(&channel, &ReceiveSide::default()).unwrap();
+        let shared = Arc::clone(&ring);
+        let searching = thread::spawn(move || {
+            let channel = attached(&shared, 3);
+            take(&channel, &ReceiveSide::default()).map(|taken| number(&channel, &taken))
+        });
+        channel.put_back(taken, true).unwrap();
+        let found = searching.join().unwrap();
+        let left = take(&channel, &ReceiveSide::default()).map(|taken| number(&channel, &taken));
+        assert!(matches!((found, left), (Some(9), None) | (None, Some(9))), "{found:?} {left:?}");
+    });
+}
+
+#[test]
+fn two_messages_given_back_are_both_found() {
+    explore(|| {
+        let ring = ring(2);
+        let channel = attached(&ring, 1);
+        let (from, to) = (SendSide::default(), ReceiveSide::default());
+        assert!(send(&channel, &from, 1) && send(&channel, &from, 2));
+        let (first, second) = (take(&channel, &to).unwrap(), take(&channel, &to).unwrap());
+        channel.put_back(first, false).unwrap();
+        let shared = Arc::clone(&ring);
+        let searching = thread::spawn(move || {
+            let (channel, side) = (attached(&shared, 3), ReceiveSide::default());
+            (0..2).filter(|_| take(&channel, &side).is_some()).count()
+        });
+        channel.put_back(second, false).unwrap();
+        let found = searching.join().unwrap();
+        let left = (0..3).filter(|_| take(&channel, &to).is_some()).count();
+        assert_eq!(found + left, 2);
+    });
+}
+
+#[test]
+fn a_revoked_sender_and_its_revoker_agree() {
+    explore(|| {
+        let ring = ring(2);
+        let sender = attached(&ring, 1);
+        let me = sender.me().unwrap();
+        let Ok(Tried::Done(claim)) = sender.claim(&SendSide::default(), me, Attempt::AT_ONCE) else {
+            panic!("no slot");
+        };
+        let shared = Arc::clone(&ring);
+        let receiver = thread::spawn(move || {
+            let (channel, side) = (attached(&shared, 2), ReceiveSide::default());
+            let impatient = Attempt { patience: Duration::ZERO, inspect: false };
+            let tries = (0..2).map(|_| channel.try_take(&side, SlotState::Taking, impatient).unwrap());
+            tries
+                .into_iter()
+                .any(|tried| matches!(tried, Tried::Done(taken) if number(&channel, &taken) == 4))
+        });
+        sender.fill(claim, &message(4)).unwrap();
+        let published = sender.publish(claim).unwrap();
+        if !published {
+            sender.give_back(claim).unwrap();
+        }
+        let received = receiver.join().unwrap();
+        let late = take(&sender, &ReceiveSide::default()).is_some();
+        assert_eq!(published, received || late);
+    });
+}

@@ -1,0 +1,34 @@
+//! `weyr pool`: this user's pools, looked at from outside.
+//!
+//! Looking is read-only and invisible to the pool's users. Only `destroy` and `prune` attach, to be members while they
+//! decide.
+
+mod destroy;
+mod list;
+mod prune;
+mod show;
+mod users;
+mod verify;
+
+use std::path::{Path, PathBuf};
+
+use weyr::managed::name;
+
+use crate::arguments::{PoolArguments, PoolCommand};
+use crate::failure::Failure;
+use crate::output::Output;
+
+pub(crate) fn run(arguments: &PoolArguments, output: &Output) -> Result<(), Failure> {
+    let directory = arguments.directory.clone().unwrap_or_else(name::default_directory);
+    match &arguments.command {
+        PoolCommand::List => list::run(&directory, output),
+        PoolCommand::Show { name } => show::run(&path(&directory, name)?, output),
+        PoolCommand::Verify { name, quiesced } => verify::run(&path(&directory, name)?, *quiesced, output),
+        PoolCommand::Destroy { name, force } => destroy::run(name, &path(&directory, name)?, *force, output),
+        PoolCommand::Prune { unused, dry_run } => prune::run(&directory, *unused, *dry_run, output),
+    }
+}
+
+fn path(directory: &Path, name: &str) -> Result<PathBuf, Failure> {
+    Ok(name::pool_path(directory, name)?)
+}

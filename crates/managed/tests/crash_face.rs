@@ -1,0 +1,657 @@
+//! Death, and a stop, before each shared write of every operation of a pool.
+//!
+//! A child counts the writes of an operation. Then, for each of them, a fresh pool and a fresh child: it is killed
+//! just before the write, and the parent recovers; or it is stopped there, the parent and a newcomer go on, and it is
+//! continued or killed. At the end nothing may be lost, and nothing be had twice.
+#![cfg(weyr_face = "crash")]
+#![forbid(unsafe_code)]
+#![allow(clippy::print_stderr, reason = "the numbers of points are part of the result")]
+
+mod scratch;
+
+use std::cell::RefCell;
+
+use rustix::process::{Signal, getpid, kill_process};
+use scratch::{Line, Scratch, after, assert_whole, attributes, kill, wait_for_death};
+use weyr_atomic::crash;
+use weyr_kill::{Child, Outcome, Rendezvous, Syscall, child, refuse};
+use weyr_managed::{Allocation, Error, Growth, Mode, Pool, PoolAttributes, Published, Taken};
+use weyr_shared::{BlockReference, Geometry, Ring};
+
+/// What is done to one operation.
+struct Plan<'p> {
+    name: &'static str,
+    attributes: PoolAttributes,
+    /// Whether small allocations by others must succeed while the child stands.
+    room: bool,
+    /// What the parent does when the child is prepared, before it begins.
+    meanwhile: &'p dyn Fn(&Pool, &Line, &Child),
+    /// Fewer writes than this are not the operation that is meant.
+    floor: u64,
+}
+
+impl Plan<'_> {
+    fn new(name: &'static str, floor: u64) -> Self {
+        let attributes = attributes(name, 512 << 10).page_size(4096);
+        Self { name, attributes, room: true, meanwhile: &|_, _, _| (), floor }
+    }
+}
+
+/// How the child ends at a point.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum End {
+    /// It makes all its writes, and dies then.
+    AfterAll,
+    Killed(u64),
+    StoppedThenContinued(u64),
+    StoppedThenKilled(u64),
+}
+
+fn die_here() {
+    kill_process(getpid(), Signal::KILL).unwrap();
+}
+
+fn stop_here() {
+    kill_process(getpid(), Signal::STOP).unwrap();
+}
+
+impl End {
+    fn arm(self) {
+        match self {
+            End::AfterAll => crash::arm(0, || ()),
+            End::Killed(write) => crash::arm(write, die_here),
+            End::StoppedThenContinued(write) | End::StoppedThenKilled(write) => crash::arm(write, stop_here),
+        }
+    }
+}
+
+/// Runs `operate` to each of its ends. `ground` runs in the parent, before the fork; `prepare` and `operate` in the
+/// child; `settle` in the parent, when the child is gone and recovered: it leaves no block.
+fn sweep<G, S>(
+    plan: &Plan,
+    ground: impl Fn(&Pool) -> G,
+    prepare: impl Fn(&Pool, &G, &Line) -> S,
+    operate: impl Fn(&Pool, &G, S),
+    settle: impl Fn(&Pool, G),
+) {
+    every_end(plan, |end| run(plan, end, &ground, &prepare, &operate, &settle));
+}
+
+/// One end of the operation. Returns its writes if the child came to its end.
+fn run<G, S>(
+    plan: &Plan,
+    end: End,
+    ground: &impl Fn(&Pool) -> G,
+    prepare: &impl Fn(&Pool, &G, &Line) -> S,
+    operate: &impl Fn(&Pool, &G, S),
+    settle: &impl Fn(&Pool, G),
+) -> u64 {
+    let pool = Scratch::with(plan.attributes.clone());
+    let ground = ground(&pool);
+    let line = Line::new();
+    let mut child = child::spawn(|| {
+        let state = prepare(&pool, &ground, &line);
+        line.to_parent.post().unwrap();
+        line.to_child.wait().unwrap();
+        end.arm();
+        operate(&pool, &ground, state);
+        line.to_parent.send(crash::disarm()).unwrap();
+    })
+    .unwrap();
+    line.to_parent.wait_from(&child).unwrap();
+    (plan.meanwhile)(&pool, &line, &child);
+    line.to_child.post().unwrap();
+    let writes = bring_to(end, &pool, &line, &mut child, plan.room);
+    pool.recover();
+    assert_eq!(pool.members().len(), 1, "{}: {end:?}", plan.name);
+    settle(&pool, ground);
+    assert_whole(&pool);
+    writes
+}
+
+fn every_end(plan: &Plan, run: impl Fn(End) -> u64) {
+    let points = run(End::AfterAll);
+    assert!(
+        points >= plan.floor,
+        "{}: {points} writes, and at least {} were expected",
+        plan.name,
+        plan.floor
+    );
+    for write in 1..=points {
+        for end in [End::Killed(write), End::StoppedThenContinued(write), End::StoppedThenKilled(write)] {
+            let ran = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| run(end)));
+            assert!(ran.is_ok(), "{}: {end:?} of {points}", plan.name);
+        }
+    }
+    eprintln!("crash {}: {points} points, killed, stopped and continued, stopped and killed", plan.name);
+}
+
+/// As [`sweep`], by death alone and without a report. Returns the points.
+fn kill_only<G, S>(
+    plan: &Plan,
+    ground: impl Fn(&Pool) -> G,
+    prepare: impl Fn(&Pool, &G, &Line) -> S,
+    operate: impl Fn(&Pool, &G, S),
+) -> u64 {
+    let run = |end| run(plan, end, &ground, &prepare, &operate, &|_, _| ());
+    let points = run(End::AfterAll);
+    for write in 1..=points {
+        run(End::Killed(write));
+    }
+    points
+}
+
+/// Waits until the child is gone, and does what others do meanwhile. Returns its writes if it came to its end.
+fn bring_to(end: End, pool: &Pool, line: &Line, child: &mut Child, room: bool) -> u64 {
+    match end {
+        End::AfterAll => {
+            let writes = line.to_parent.wait_from(child).expect("the operation succeeds");
+            assert_eq!(child.wait().unwrap(), Outcome::Exited(0));
+            writes
+        }
+        End::Killed(_) => {
+            assert!(child.wait().unwrap().was_killed(), "the write was not reached");
+            0
+        }
+        End::StoppedThenContinued(_) | End::StoppedThenKilled(_) => {
+            child.wait_stopped().expect("the write is reached");
+            let tenant = go_on_without(pool, room);
+            if matches!(end, End::StoppedThenKilled(_)) {
+                child.kill().unwrap();
+                assert!(child.wait().unwrap().was_killed());
+            } else {
+                child.cont().unwrap();
+                line.to_parent.wait_from(child).expect("it goes on to its end");
+                assert_eq!(child.wait().unwrap(), Outcome::Exited(0));
+            }
+            if let Some((tenant, line)) = tenant {
+                line.to_child.post().unwrap();
+                line.to_parent.wait_from(&tenant).expect("its blocks are its own still");
+                kill(tenant);
+            }
+            0
+        }
+    }
+}
+
+/// What the parent, and a newcomer, do while the child stands: thousands of operations, and a recovery. The newcomer
+/// holds blocks, which nobody may take from it.
+fn go_on_without(pool: &Pool, room: bool) -> Option<(Child, Line)> {
+    pool.recover();
+    for round in 0..1000u64 {
+        match pool.alloc(1 + round * 37 % 2000) {
+            Ok(memory) => drop(memory),
+            Err(Error::NoMemory { .. }) if !room => {}
+            Err(error) => panic!("round {round}: {error}"),
+        }
+    }
+    let verification = pool.verify(Mode::Online);
+    assert!(verification.holds(), "{:#?}", verification.findings);
+    room.then(|| newcomer(pool))
+}
+
+fn newcomer(pool: &Pool) -> (Child, Line) {
+    let line = Line::new();
+    let tenant = child::spawn(|| {
+        let mut held: Vec<Allocation> =
+            [64, 100, 500, 2000, 9000, 9000].iter().map(|&bytes| pool.alloc(bytes).unwrap()).collect();
+        held.iter_mut().for_each(|memory| memory.fill(0x77).unwrap());
+        line.to_parent.post().unwrap();
+        line.to_child.wait().unwrap();
+        for memory in &held {
+            let mut bytes = vec![0; memory.len() as usize];
+            memory.read(0, &mut bytes).unwrap();
+            assert!(bytes.iter().all(|&byte| byte == 0x77), "somebody wrote to {memory:?}");
+        }
+        let blocks = pool.usage().by_process[&pool.actor().unwrap().process].blocks;
+        assert_eq!(blocks, held.len() as u64);
+        drop(held);
+        line.to_parent.post().unwrap();
+        wait_for_death();
+    })
+    .unwrap();
+    line.to_parent.wait_from(&tenant).expect("a newcomer finds room");
+    (tenant, line)
+}
+
+/// Somebody who did `work`, and died without being recovered.
+fn dead(pool: &Pool, work: impl FnOnce(&Pool)) {
+    let mut victim = child::spawn(|| {
+        pool.actor().unwrap();
+        work(pool);
+        die_here();
+    })
+    .unwrap();
+    assert!(victim.wait().unwrap().was_killed());
+}
+
+/// No ground, and nothing to settle.
+fn alone<S>(plan: &Plan, prepare: impl Fn(&Pool) -> S, operate: impl Fn(&Pool, S)) {
+    let prepare = |pool: &Pool, _: &(), _: &Line| {
+        pool.actor().unwrap();
+        prepare(pool)
+    };
+    sweep(plan, |_| (), prepare, |pool, _, state| operate(pool, state), |_, ()| ());
+}
+
+/// Frees what the child may have freed before, and then not twice.
+fn free_if_there(pool: &Pool, published: Published) {
+    let there = pool.usage().total.blocks;
+    match published.free() {
+        Ok(()) => assert_eq!(there, 1),
+        Err(Error::DoubleFree { .. } | Error::Stale { .. } | Error::NotABlock { .. }) => assert_eq!(there, 0),
+        Err(other) => panic!("{other}"),
+    }
+}
+
+fn join(pool: &Pool) {
+    pool.actor().unwrap();
+}
+
+fn recover(pool: &Pool) {
+    pool.recover();
+}
+
+fn hold(pool: &Pool, bytes: u64) {
+    std::mem::forget(pool.alloc(bytes).unwrap());
+}
+
+#[test]
+fn alloc_of_a_block_of_a_fresh_slab() {
+    for bytes in [64, 500, 2000, 5000] {
+        alone(&Plan::new("alloc, fresh slab", 5), |_| (), |pool, ()| hold(pool, bytes));
+    }
+}
+
+#[test]
+fn alloc_of_a_block_at_hand() {
+    alone(
+        &Plan::new("alloc, magazine", 3),
+        |pool| drop(pool.alloc(100).unwrap()),
+        |pool, ()| hold(pool, 100),
+    );
+}
+
+#[test]
+fn alloc_that_fills_the_magazine_again() {
+    // A slab of 64 blocks gives two magazines.
+    let prepare = |pool: &Pool| (0..32).for_each(|_| hold(pool, 64));
+    alone(&Plan::new("alloc, second magazine", 3), prepare, |pool, ()| hold(pool, 64));
+}
+
+#[test]
+fn alloc_of_spans() {
+    for pages in [3, 5, 70] {
+        alone(&Plan::new("alloc, span", 5 + pages), |_| (), |pool, ()| hold(pool, pages * 4096));
+    }
+    let mut small = Plan::new("alloc, span of one page", 5);
+    small.attributes = attributes("one-page", 128 << 10).page_size(4096);
+    alone(&small, |_| (), |pool, ()| hold(pool, 4096));
+}
+
+#[test]
+fn alloc_of_a_span_that_meets_a_conflict_and_puts_back() {
+    // The hints know nothing yet of the pages that somebody was claiming when he died, three pages behind a gap.
+    let ground = |pool: &Pool| {
+        dead(pool, |pool| {
+            drop(pool.alloc(3 * 4096).unwrap());
+            crash::arm(4, die_here);
+            hold(pool, 5 * 4096);
+        })
+    };
+    let join = |pool: &Pool, (): &(), _: &Line| join(pool);
+    let plan = Plan::new("alloc, span put back", 15);
+    sweep(&plan, ground, join, |pool, (), ()| hold(pool, 5 * 4096), |_, ()| ());
+}
+
+#[test]
+fn free_of_an_own_block() {
+    for bytes in [64, 500, 2000, 5000] {
+        alone(&Plan::new("free, own block", 3), |pool| pool.alloc(bytes).unwrap(), |_, memory| drop(memory));
+    }
+}
+
+#[test]
+fn free_that_flushes_the_magazine_and_retires_slabs() {
+    let prepare = |pool: &Pool| (0..64).map(|_| pool.alloc(512).unwrap()).collect::<Vec<_>>();
+    alone(&Plan::new("free, flush and retire", 100), prepare, |_, held| drop(held));
+}
+
+#[test]
+fn free_of_an_own_span() {
+    for pages in [3, 5, 70] {
+        let prepare = |pool: &Pool| pool.alloc(pages * 4096).unwrap();
+        alone(&Plan::new("free, own span", 5 + pages), prepare, |_, memory| drop(memory));
+    }
+}
+
+#[test]
+fn free_of_anothers_block_or_span() {
+    for bytes in [64, 500, 2000, 5000, 3 * 4096, 70 * 4096] {
+        let publish = |pool: &Pool| pool.alloc(bytes).unwrap().publish().unwrap();
+        let open = |pool: &Pool, published: &Published, _: &Line| pool.open(&published.descriptor()).unwrap();
+        let operate = |_: &Pool, _: &Published, opened: Published| opened.free().unwrap();
+        sweep(&Plan::new("free, of another", 4), publish, open, operate, free_if_there);
+    }
+}
+
+/// A published block, and a page that nobody owns around it: its owner is dead.
+fn orphaned(pool: &Pool, bytes: u64) -> Published {
+    let met = Rendezvous::new().unwrap();
+    let (owner, told) = after(&met, || {
+        let reference = pool.alloc(bytes).unwrap().publish().unwrap().reference();
+        reference.offset << 32 | reference.generation
+    });
+    kill(owner);
+    pool.recover();
+    scratch::open(pool, told >> 32, told & 0xffff_ffff, bytes).unwrap()
+}
+
+#[test]
+fn free_of_a_block_of_a_slab_without_owner() {
+    for bytes in [100, 500, 2000] {
+        let open = |pool: &Pool, published: &Published, _: &Line| pool.open(&published.descriptor()).unwrap();
+        let operate = |_: &Pool, _: &Published, opened: Published| opened.free().unwrap();
+        let plan = Plan::new("free, into an orphan", 4);
+        sweep(&plan, |pool| orphaned(pool, bytes), open, operate, free_if_there);
+    }
+}
+
+#[test]
+fn adoption_of_a_slab_without_owner() {
+    for bytes in [100, 500, 2000] {
+        let join = |pool: &Pool, _: &Published, _: &Line| join(pool);
+        let operate = |pool: &Pool, _: &Published, ()| hold(pool, bytes);
+        let plan = Plan::new("adopt", 8);
+        sweep(&plan, |pool| orphaned(pool, bytes), join, operate, free_if_there);
+    }
+}
+
+#[test]
+fn harvest_of_what_others_freed() {
+    let (count, told) = (64, Rendezvous::new().unwrap());
+    let free_all = |pool: &Pool, _: &Line, _: &Child| {
+        for _ in 0..count {
+            let (offset, generation) = (told.wait().unwrap(), told.wait().unwrap());
+            scratch::open(pool, offset, generation, 64).unwrap().free().unwrap();
+        }
+    };
+    let mut plan = Plan::new("harvest", 8);
+    plan.meanwhile = &free_all;
+    let prepare = |pool: &Pool, (): &(), _: &Line| {
+        let publish = |_| pool.alloc(64).unwrap().publish().unwrap().reference();
+        for reference in (0..count).map(publish).collect::<Vec<BlockReference>>() {
+            told.send(reference.offset).unwrap();
+            told.send(reference.generation).unwrap();
+        }
+    };
+    sweep(&plan, |_| (), prepare, |pool, (), ()| hold(pool, 64), |_, ()| ());
+}
+
+#[test]
+fn publishing_and_freezing() {
+    for (name, freeze) in [("publish", false), ("freeze", true)] {
+        for bytes in [100, 3 * 4096] {
+            let told = Rendezvous::new().unwrap();
+            let prepare = |pool: &Pool, (): &(), _: &Line| {
+                let memory = pool.alloc(bytes).unwrap();
+                told.send(memory.reference().offset).unwrap();
+                told.send(memory.reference().generation).unwrap();
+                memory
+            };
+            let operate = |_: &Pool, (): &(), memory: Allocation| {
+                if freeze { drop(memory.freeze().unwrap()) } else { drop(memory.publish().unwrap()) }
+            };
+            let settle = |pool: &Pool, ()| {
+                let (offset, generation) = (told.wait().unwrap(), told.wait().unwrap());
+                if pool.usage().total.blocks == 1 {
+                    let published = scratch::open(pool, offset, generation, bytes).unwrap();
+                    assert_eq!(published.is_frozen(), freeze);
+                    published.free().unwrap();
+                }
+            };
+            sweep(&Plan::new(name, 1), |_| (), prepare, operate, settle);
+        }
+    }
+}
+
+fn ring(pool: &Pool) -> Allocation {
+    let geometry =
+        Geometry { block_size: 256, capacity: 4, attributes: false, processes: pool.process_limit() };
+    let memory = pool.alloc(geometry.bytes()).unwrap();
+    let region = pool.region().part(memory.reference().offset, geometry.bytes()).unwrap();
+    Ring::format(&region, &geometry, memory.reference()).unwrap();
+    memory
+}
+
+#[test]
+fn making_a_channel() {
+    let prepare = |pool: &Pool, (): &(), _: &Line| {
+        pool.actor().unwrap();
+        ring(pool)
+    };
+    let operate = |pool: &Pool, (): &(), memory: Allocation| assert!(pool.make_channel(memory).is_ok());
+    let settle = |pool: &Pool, ()| {
+        for block in pool.channel_blocks() {
+            pool.free_channel(block.reference).unwrap();
+        }
+    };
+    sweep(&Plan::new("make channel", 2), |_| (), prepare, operate, settle);
+}
+
+#[test]
+fn freeing_a_channel() {
+    let ground = |pool: &Pool| pool.make_channel(ring(pool)).unwrap().reference;
+    let join = |pool: &Pool, _: &BlockReference, _: &Line| join(pool);
+    let operate = |pool: &Pool, channel: &BlockReference, ()| pool.free_channel(*channel).unwrap();
+    let settle = |pool: &Pool, channel: BlockReference| {
+        let there = pool.channel_blocks().len() as u64;
+        assert_eq!(pool.usage().total.blocks, there);
+        assert_eq!(pool.free_channel(channel).is_ok(), there == 1);
+        // An entry that a death left behind is taken by the next channel.
+        let all = [(); 2].map(|()| pool.make_channel(ring(pool)).unwrap().reference);
+        assert_eq!(pool.channel_blocks().len(), 2);
+        all.iter().for_each(|channel| pool.free_channel(*channel).unwrap());
+    };
+    let mut plan = Plan::new("free channel", 4);
+    plan.attributes = plan.attributes.channels(2);
+    sweep(&plan, ground, join, operate, settle);
+}
+
+#[test]
+fn beginning_and_reverting_a_transfer() {
+    for bytes in [100, 3 * 4096] {
+        let keep = |pool: &Pool| {
+            let memory = pool.alloc(bytes).unwrap();
+            let reference = memory.reference();
+            std::mem::forget(memory);
+            reference
+        };
+        let begin = |pool: &Pool, reference| pool.begin_transfer(reference).unwrap();
+        alone(&Plan::new("begin transfer", 1), keep, begin);
+        let begun = |pool: &Pool| {
+            let reference = keep(pool);
+            begin(pool, reference);
+            reference
+        };
+        let revert = |pool: &Pool, reference| pool.revert_transfer(reference).unwrap();
+        alone(&Plan::new("revert transfer", 1), begun, revert);
+    }
+}
+
+#[test]
+fn a_published_block_that_a_dead_sender_had_in_hand_is_the_pools_again() {
+    for bytes in [100, 3 * 4096] {
+        let publish = |pool: &Pool| pool.alloc(bytes).unwrap().publish().unwrap();
+        let join = |pool: &Pool, _: &Published, _: &Line| join(pool);
+        let operate =
+            |pool: &Pool, published: &Published, ()| pool.begin_transfer(published.reference()).unwrap();
+        let settle = |_: &Pool, published: Published| {
+            assert!(published.exists());
+            published.free().unwrap();
+        };
+        sweep(&Plan::new("begin transfer, published", 1), publish, join, operate, settle);
+    }
+}
+
+#[test]
+fn taking_a_transfer() {
+    for bytes in [100, 3 * 4096] {
+        let ground = |pool: &Pool| {
+            let memory = pool.alloc(bytes).unwrap();
+            pool.begin_transfer(memory.reference()).unwrap();
+            memory
+        };
+        let join = |pool: &Pool, _: &Allocation, _: &Line| join(pool);
+        let operate = |pool: &Pool, memory: &Allocation, ()| {
+            let taken = pool.take_transfer(memory.reference(), bytes).unwrap();
+            assert!(matches!(taken, Taken::Owned(_)));
+            std::mem::forget(taken);
+        };
+        let settle = |pool: &Pool, memory: Allocation| {
+            let there = pool.usage().total.blocks;
+            // Not taken: it is the sender's again. Taken: it died with the receiver.
+            assert_eq!(pool.revert_transfer(memory.reference()).is_ok(), there == 1);
+            if there == 1 { drop(memory) } else { std::mem::forget(memory) }
+        };
+        sweep(&Plan::new("take transfer", 1), ground, join, operate, settle);
+    }
+}
+
+#[test]
+fn joining() {
+    let plan = Plan::new("join", 8);
+    sweep(&plan, |_| (), |_, (), _| (), |pool, (), ()| join(pool), |_, ()| ());
+}
+
+#[test]
+fn the_first_operation_of_a_thread() {
+    let operate = |pool: &Pool, (): ()| drop(pool.alloc(0).unwrap());
+    alone(&Plan::new("first alloc and free of a thread", 12), |_| (), operate);
+}
+
+#[test]
+fn leaving() {
+    let plan = Plan::new("leave", 8);
+    every_end(&plan, |end| {
+        let scratch = RefCell::new(Some(Scratch::with(plan.attributes.clone())));
+        let line = Line::new();
+        let mut child = child::spawn(|| {
+            // The child's copy of the only handle.
+            let last = scratch.take().unwrap().into_pool();
+            for bytes in [64, 100, 500, 2000] {
+                drop(last.alloc(bytes).unwrap());
+            }
+            end.arm();
+            drop(last);
+            line.to_parent.send(crash::disarm()).unwrap();
+        })
+        .unwrap();
+        let pool = scratch.take().unwrap();
+        let writes = bring_to(end, &pool, &line, &mut child, plan.room);
+        if end == End::AfterAll {
+            assert_eq!(pool.members().len(), 1, "it has left, and is not to be recovered");
+        }
+        pool.recover();
+        assert_whole(&pool);
+        writes
+    });
+}
+
+#[test]
+fn growing() {
+    let mut plan = Plan::new("grow", 10);
+    plan.attributes =
+        attributes("grow", 64 << 10).growth(Growth::UpTo(512 << 10)).segment_size(64 << 10).page_size(4096);
+    alone(&plan, |_| (), |pool, ()| hold(pool, 200 << 10));
+}
+
+#[test]
+fn taking_the_pages_of_idle_lanes() {
+    let mut plan = Plan::new("revoke, the revoker's side", 20);
+    plan.room = false;
+    // The parent's lane has slabs, all free.
+    let ground =
+        |pool: &Pool| [64, 100, 500, 2000].iter().for_each(|&bytes| drop(pool.alloc(bytes).unwrap()));
+    let join = |pool: &Pool, (): &(), _: &Line| join(pool);
+    sweep(&plan, ground, join, |pool, (), ()| hold(pool, 512 << 10), |_, ()| ());
+}
+
+#[test]
+fn giving_pages_up_when_asked() {
+    let mut plan = Plan::new("revoke, the owner's side", 10);
+    // The barrier does not reach the child, so the revoker leaves its pages to it, and the flag.
+    plan.meanwhile = &|pool, _, _| {
+        let whole = pool.alloc(512 << 10);
+        assert!(matches!(whole, Err(Error::NoMemory { .. })), "{whole:?}");
+    };
+    let prepare = |pool: &Pool, (): &(), _: &Line| {
+        refuse(&[Syscall::Membarrier]).unwrap();
+        for bytes in [64, 100, 500, 2000] {
+            drop(pool.alloc(bytes).unwrap());
+        }
+    };
+    sweep(&plan, |_| (), prepare, |pool, (), ()| drop(pool.alloc(64).unwrap()), |_, ()| ());
+}
+
+/// Blocks and spans, owned and published, in several slabs.
+fn rich(pool: &Pool) {
+    for bytes in [64, 64, 100, 500, 2000, 5000, 3 * 4096, 5 * 4096] {
+        hold(pool, bytes);
+        drop(pool.alloc(bytes).unwrap());
+    }
+}
+
+#[test]
+fn recovering() {
+    let join = |pool: &Pool, (): &(), _: &Line| join(pool);
+    let recover = |pool: &Pool, (): &(), ()| recover(pool);
+    sweep(&Plan::new("recover", 40), |pool| dead(pool, rich), join, recover, |_, ()| ());
+}
+
+#[test]
+fn recovering_who_died_at_any_write() {
+    type Work = fn(&Pool);
+    let victims: [(&str, Work); 4] = [
+        ("alloc of a slab", |pool| hold(pool, 500)),
+        ("alloc of a span", |pool| hold(pool, 5 * 4096)),
+        ("free of a span", |pool| drop(pool.alloc(5 * 4096).unwrap())),
+        ("recovery", |pool| recover(pool)),
+    ];
+    for (name, work) in victims {
+        let mut ran = 0;
+        for death in 1.. {
+            let reached = RefCell::new(true);
+            let ground = |pool: &Pool| {
+                dead(pool, |pool| hold(pool, 3 * 4096));
+                let line = Line::new();
+                let mut victim = child::spawn(|| {
+                    pool.actor().unwrap();
+                    crash::arm(death, die_here);
+                    work(pool);
+                    line.to_parent.post().unwrap();
+                })
+                .unwrap();
+                *reached.borrow_mut() = victim.wait().unwrap().was_killed();
+            };
+            let join = |pool: &Pool, (): &(), _: &Line| join(pool);
+            let recover = |pool: &Pool, (): &(), ()| recover(pool);
+            let plan = Plan::new("recover", 10);
+            ran += kill_only(&plan, ground, join, recover);
+            if !reached.take() {
+                break;
+            }
+        }
+        eprintln!("crash recovery of who died in {name}: {ran} pairs of deaths");
+        assert!(ran > 100, "{name}: {ran}");
+    }
+}
+
+#[test]
+fn joining_where_every_slot_is_a_dead_ones() {
+    let mut plan = Plan::new("join, inheriting", 40);
+    plan.attributes = plan.attributes.processes(2);
+    plan.room = false;
+    let operate = |pool: &Pool, (): &(), ()| join(pool);
+    sweep(&plan, |pool| dead(pool, rich), |_, (), _| (), operate, |_, ()| ());
+}

@@ -1,0 +1,51 @@
+//! Mistakes that models make on purpose, to see that they would be found. Outside the explore face there are none.
+
+/// A step left out or done wrongly.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Fault {
+    /// A signal that woke nobody disarms the event and leaves it at that.
+    NoSecondWake,
+    /// Disarming an event leaves its sequence as it is.
+    DisarmKeepsSequence,
+    /// A repair wakes nobody.
+    RepairWakesNobody,
+    /// A repair does not raise the count of messages given back.
+    RepairCountsNothing,
+    /// A waiter sleeps on the word that it armed without having looked again.
+    SleepWithoutSecondLook,
+    /// A woken waiter that leaves does not pass on.
+    NothingPassedOn,
+    /// No mistake, but fewer states: hints are neither written nor looked at.
+    WithoutHints,
+}
+
+#[cfg(weyr_face = "explore")]
+mod chosen {
+    use std::cell::Cell;
+
+    use super::Fault;
+
+    thread_local! {
+        static CHOSEN: Cell<&'static [Fault]> = const { Cell::new(&[]) };
+    }
+
+    /// Whether `fault` is to be made.
+    pub fn is(fault: Fault) -> bool {
+        CHOSEN.get().contains(&fault)
+    }
+
+    /// From now on this thread makes these.
+    pub fn choose(faults: &'static [Fault]) {
+        CHOSEN.set(faults);
+    }
+}
+
+#[cfg(weyr_face = "explore")]
+pub use chosen::{choose, is};
+
+/// Whether `fault` is to be made: never.
+#[cfg(not(weyr_face = "explore"))]
+#[inline]
+pub const fn is(_fault: Fault) -> bool {
+    false
+}

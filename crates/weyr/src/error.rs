@@ -1,0 +1,44 @@
+//! What can go wrong with typed memory.
+
+/// An error of typed memory. Nothing was changed.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// The memory has another length than the type.
+    #[error("{found} bytes are not a {type_name}; {expected}")]
+    WrongSize {
+        /// Bytes there are.
+        found: u64,
+        /// What the type needs, in words.
+        expected: String,
+        /// The type.
+        type_name: &'static str,
+    },
+    /// The type needs a stricter alignment than allocations have.
+    #[error("a {type_name} is aligned to {needed} bytes, allocations are to {given}; use a type with less")]
+    Misaligned {
+        /// Alignment of the type, in bytes.
+        needed: usize,
+        /// Alignment of every allocation, in bytes.
+        given: usize,
+        /// The type.
+        type_name: &'static str,
+    },
+    /// No element has that index.
+    #[error("there is no element {index}; there are {len}")]
+    NoElement {
+        /// Asked for.
+        index: usize,
+        /// Elements there are.
+        len: usize,
+    },
+    /// The memory is shared, not frozen: others may still write it.
+    #[error("the memory is not frozen, so others may write it; open it as `Shared`, or freeze it first")]
+    NotFrozen,
+    /// The message carries bytes or published memory, not an allocation.
+    #[error("the message carries no allocation; read its bytes instead")]
+    NoAllocation,
+    /// The pool refused.
+    #[error(transparent)]
+    Pool(#[from] weyr_managed::Error),
+}

@@ -1,0 +1,114 @@
+//! Plain data that everybody reads and writes.
+
+use std::fmt;
+use std::marker::PhantomData;
+
+use weyr_managed::{AllocationDescriptor, Published};
+
+use crate::plain::{self, Fit, Plain};
+use crate::{Error, Frozen};
+
+/// A `T` in a pool that everybody who has its descriptor may read and write, by copies.
+///
+/// There is never a reference to it: others write when they like. A copy taken while somebody writes can have bytes of
+/// both values; let one process write, or agree by messages on whose turn it is.
+///
+/// Dropping it detaches; the memory lives until somebody [frees](Self::free) it.
+///
+/// ```compile_fail,E0599
+/// # fn no(shared: weyr::Shared<u64>) -> Result<(), weyr::Error> {
+/// let value: &u64 = shared.as_ref()?;
+/// # Ok(()) }
+/// ```
+pub struct Shared<T: ?Sized> {
+    published: Published,
+    plain: PhantomData<Box<T>>,
+}
+
+impl<T: Fit + ?Sized> Shared<T> {
+    /// The `T` that the bytes of `published` are.
+    ///
+    /// # Errors
+    /// [`Error::WrongSize`], [`Error::Misaligned`].
+    pub fn from_published(published: Published) -> Result<Self, Error> {
+        T::check(published.len())?;
+        Ok(Self { published, plain: PhantomData })
+    }
+
+    /// Replaces all of the data by a copy of `data`. Does not block.
+    ///
+    /// # Errors
+    /// [`Error::Pool`] when `data` has more elements, or when it was frozen.
+    pub fn set(&self, data: &T) -> Result<(), Error> {
+        Ok(self.published.write(0, data.as_bytes())?)
+    }
+
+    /// Names it to other processes of this host.
+    pub fn descriptor(&self) -> AllocationDescriptor {
+        self.published.descriptor()
+    }
+
+    /// Gives it up for good: nobody may write it any more.
+    ///
+    /// # Errors
+    /// [`Error::Pool`] when it is gone, or when this is a view.
+    pub fn freeze(self) -> Result<Frozen<T>, Error> {
+        Frozen::from_published(self.published.freeze()?)
+    }
+
+    /// Frees the memory; other handles find it gone.
+    ///
+    /// # Errors
+    /// [`Error::Pool`] when somebody freed it before, or when this is a view.
+    pub fn free(self) -> Result<(), Error> {
+        Ok(self.published.free()?)
+    }
+}
+
+impl<T: Plain> Shared<T> {
+    /// A copy of the value. Does not block.
+    ///
+    /// # Errors
+    /// [`Error::Pool`].
+    pub fn get(&self) -> Result<T, Error> {
+        let mut value = T::new_zeroed();
+        self.published.read(0, value.as_mut_bytes())?;
+        Ok(value)
+    }
+}
+
+impl<T: Plain> Shared<[T]> {
+    /// Elements there are.
+    pub fn len(&self) -> usize {
+        self.published.len() as usize / size_of::<T>().max(1)
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// A copy of element `index`. Does not block.
+    ///
+    /// # Errors
+    /// [`Error::NoElement`], [`Error::Pool`].
+    pub fn get(&self, index: usize) -> Result<T, Error> {
+        let mut value = T::new_zeroed();
+        self.published.read(plain::element::<T>(index, self.len())?, value.as_mut_bytes())?;
+        Ok(value)
+    }
+
+    /// Replaces element `index`. Does not block. Errors as [`get`](Self::get).
+    ///
+    /// # Errors
+    /// As [`get`](Self::get).
+    pub fn set_element(&self, index: usize, value: &T) -> Result<(), Error> {
+        Ok(self.published.write(plain::element::<T>(index, self.len())?, value.as_bytes())?)
+    }
+}
+
+impl<T: ?Sized> fmt::Debug for Shared<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Shared").field(&self.published.reference()).finish()
+    }
+}
