@@ -14,14 +14,14 @@ mod pools;
 use std::cell::Cell;
 
 use Fate::{Absent, Again, Fresh};
-use ledger::{Fate, Ledger, assert_sound, assert_whole, attributes, letter, number_of, parcel, states};
+use ledger::{Fate, Ledger, assert_sound, assert_whole, attributes, letter, number_of, parcel, soon, states};
 use pools::TestPool;
 use rustix::process::{Signal, getpid, kill_process};
-use weyr_atomic::crash;
+use weyr_atomic::{Ordering, crash};
 use weyr_channel::{Channel, Error, Lease, Message, WaitMode};
 use weyr_kill::{Child, Outcome, Rendezvous, child};
 use weyr_managed::{Allocation, Mode, PoolAttributes};
-use weyr_shared::SlotState;
+use weyr_shared::{Ring, SlotState};
 
 /// How the child ends at a point.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -747,4 +747,57 @@ fn a_channel_of_one_slot() {
     let take = |_: &World, channel: &mut Channel| received(channel.try_receive());
     sweep(&one("receive, inline", 4, RECEIVED), ground_of(false), World::attach, take, nothing);
     sweep(&one("receive, allocation", 6, RECEIVED), ground_of(true), World::attach, take, nothing);
+}
+
+/// Waits until a receiver has said that it will sleep.
+fn wait_until_armed(world: &World) {
+    let (pool, reference) = (&world.pool.0, world.channel.descriptor().reference());
+    let bytes = pool.channel_block(reference).unwrap().bytes;
+    let ring = Ring::open(&pool.region().part(reference.offset, bytes).unwrap(), reference).unwrap();
+    while ring.header().to_receivers.load(Ordering::Acquire) & 1 == 0 {
+        std::thread::yield_now();
+    }
+}
+
+#[test]
+fn a_receiver_asleep_while_its_only_sender_dies_gets_what_was_sent() {
+    let mut fates = Vec::new();
+    for write in 1.. {
+        let (world, line) = (World::new("asleep", 2), Line::new());
+        let mut victim = child::spawn(|| {
+            let channel = world.attach();
+            line.to_child.wait().unwrap();
+            crash::arm(write, die_here);
+            send_letter(&channel);
+            crash::disarm();
+        })
+        .unwrap();
+        let receiver = world.channel.receiver().with_wait_mode(WaitMode::Idle);
+        let sleeper =
+            std::thread::spawn(move || receiver.receive_until(soon()).unwrap().into_bytes().unwrap());
+        wait_until_armed(&world);
+        line.to_child.post().unwrap();
+        let killed = victim.wait().unwrap().was_killed();
+        // A message of the dead is there, or is the sleeper's by now; nobody wakes the sleeper for it.
+        let sent = !states(&world.channel).contains(&SlotState::Filling) && fates.last() == Some(&100)
+            || states(&world.channel).contains(&SlotState::Full)
+            || sleeper.is_finished();
+        if !sent {
+            world.send(&[1]);
+        }
+        fates.push(number_of(&sleeper.join().unwrap()));
+        world.pool.0.recover();
+        let mut ledger = Ledger::default();
+        ledger.drain(&world.channel);
+        assert_eq!(ledger.count(100), 0);
+        world.leave();
+        if !killed {
+            break;
+        }
+    }
+    let points = fates.len() - 1;
+    assert!(points >= 6 && fates.is_sorted(), "{fates:?}");
+    fates.dedup();
+    assert_eq!(fates, [1, 100]);
+    eprintln!("crash channel, send to a sleeper: {points} points, killed unnoticed");
 }

@@ -60,13 +60,16 @@ fn alloc(world: &World, own: &mut LaneHeap, bytes: u64) -> Option<BlockReference
     block.inspect(|&block| world.write(block))
 }
 
+/// What one of two threads does.
+type Side = Box<dyn FnOnce()>;
+
 /// Runs the two at once: `swapped` says which of them is the spawned thread.
 ///
 /// loom runs the spawning thread first and remembers one access of an atomic only, so a look that is followed by a look
 /// and a change elsewhere is moved behind that change only when the one that looks was spawned. So every case is run
 /// both ways.
 fn race(swapped: bool, one: impl FnOnce() + 'static, other: impl FnOnce() + 'static) {
-    let (one, other): (Box<dyn FnOnce()>, Box<dyn FnOnce()>) = (Box::new(one), Box::new(other));
+    let (one, other): (Side, Side) = (Box::new(one), Box::new(other));
     let (here, there) = if swapped { (other, one) } else { (one, other) };
     let thread = loom::thread::spawn(there);
     here();

@@ -51,6 +51,8 @@ pub(crate) struct Case {
     pub(crate) hints: bool,
     pub(crate) fault: Option<Fault>,
     pub(crate) tso: bool,
+    /// States after which the exploration gives up.
+    pub(crate) bound: usize,
 }
 
 impl Case {
@@ -74,6 +76,7 @@ impl Case {
         hints: false,
         fault: None,
         tso: false,
+        bound: 8_000_000,
     };
 
     fn sender_numbers(&self) -> std::ops::Range<usize> {
@@ -531,7 +534,7 @@ pub(crate) fn explore(case: Case) -> Report {
     let deadly = if case.deaths > 0 { case.falling() } else { Vec::new() };
     let stopping = if case.stops > 0 { case.falling() } else { Vec::new() };
     let model = model.may_die(deadly).deaths(case.deaths).may_stop(stopping).stops(case.stops);
-    let model = model.regions(name_words).private_elsewhere().tso(case.tso).max_states(20_000_000);
+    let model = model.regions(name_words).private_elsewhere().tso(case.tso).max_states(case.bound);
     let report = model.at_end(judge).run();
     eprintln_report(&report);
     report

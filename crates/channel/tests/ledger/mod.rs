@@ -15,7 +15,7 @@ const PARCEL_WORDS: usize = 25;
 
 /// A guard against waiting for ever, not a measure of anything.
 pub(crate) fn soon() -> Instant {
-    Instant::now() + Duration::from_secs(120)
+    Instant::now() + Duration::from_secs(60)
 }
 
 /// The bytes of message `number`; each word of them says which it is.
