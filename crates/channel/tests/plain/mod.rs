@@ -40,6 +40,12 @@ impl Host for PlainHost {
 
     fn recover(&self, _process: u16) {}
 
+    fn check_channel(&self, _channel: BlockReference) -> Result<(), Error> {
+        Ok(())
+    }
+
+    fn free_channel(&self, _channel: BlockReference) {}
+
     fn in_flight(&self, _reference: BlockReference) -> bool {
         true
     }
@@ -65,5 +71,5 @@ pub(crate) fn ring(capacity: u32) -> Ring {
 /// The channel as one thread has it, which acts as process `process`.
 pub(crate) fn attached(ring: &Ring, process: u16) -> Attached<PlainHost> {
     let host = PlainHost { futex: KernelFutex, actor: Actor { process, epoch: 1 }, born: Instant::now() };
-    Attached::new(ring.clone(), host).unwrap()
+    Attached::new(ring.clone(), BlockReference { offset: 0, generation: 1 }, host).unwrap()
 }
