@@ -168,7 +168,9 @@ fn what_a_taker_reads_is_what_was_published() {
             }
         });
         let (channel, side) = (attached(&ring, 1), SendSide::default());
-        (1..=2).for_each(|number| drop(send(&channel, &side, number)));
+        (1..=2).for_each(|number| {
+            let _sent_or_full = send(&channel, &side, number);
+        });
         receiver.join().unwrap();
     });
 }

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use pools::{TestPool, as_child, child};
 use weyr_channel::{Channel, Error, Receiver, WaitMode};
+use weyr_kill::Outcome;
 
 fn soon() -> Instant {
     Instant::now() + Duration::from_secs(60)
@@ -202,4 +203,130 @@ fn a_sleeping_receiver_in_a_child_is_told_of_the_destruction() {
     said.receive_until(soon()).unwrap();
     work.destroy().unwrap();
     assert!(sleeping.wait().unwrap().success());
+}
+
+#[test]
+fn the_message_of_a_killed_worker_is_done_once_more_and_only_once() {
+    const TEST: &str = "the_message_of_a_killed_worker_is_done_once_more_and_only_once";
+    if let Some(channels) = as_child(TEST) {
+        let receiver = channels[0].receiver().with_wait_mode(WaitMode::Idle);
+        while let Ok(lease) = receiver.lease() {
+            let (work, again) = (lease.bytes().unwrap()[0], lease.is_redelivered());
+            channels[1].send(&[work, again.into()]).unwrap();
+            if work == 3 && !again {
+                forever();
+            }
+            lease.done().unwrap();
+        }
+        return;
+    }
+    let pool = TestPool::new("worker");
+    let (work, reports) = (pool.channel(8), pool.channel(8));
+    (1..=5_u8).for_each(|number| work.send(&[number]).unwrap());
+    let report = || {
+        let bytes = reports.receive_until(soon()).unwrap().into_bytes().unwrap();
+        (bytes[0], bytes[1] == 1)
+    };
+    let mut dying = child(TEST, &[&work, &reports]);
+    assert_eq!([(); 3].map(|()| report()), [(1, false), (2, false), (3, false)]);
+    dying.kill().unwrap();
+    dying.wait().unwrap();
+    let mut next = child(TEST, &[&work, &reports]);
+    let mut rest = [(); 3].map(|()| report());
+    rest.sort_unstable();
+    assert_eq!(rest, [(3, true), (4, false), (5, false)]);
+    work.clone().destroy().unwrap();
+    assert!(next.wait().unwrap().success());
+    assert!(reports.is_empty().unwrap());
+    drop((work, reports));
+    pool.0.recover();
+    pool.assert_verified();
+}
+
+#[test]
+fn what_a_killed_sender_had_sent_arrives_in_order_and_ends_where_it_died() {
+    const TEST: &str = "what_a_killed_sender_had_sent_arrives_in_order_and_ends_where_it_died";
+    if let Some(channels) = as_child(TEST) {
+        for number in 0_u64.. {
+            channels[0].send(&number.to_le_bytes()).unwrap();
+            // What was said here was sent before.
+            channels[1].send(&number.to_le_bytes()).unwrap();
+        }
+    }
+    let pool = TestPool::new("stream");
+    let (stream, said) = (pool.channel(16), pool.channel(16));
+    let mut sending = child(TEST, &[&stream, &said]);
+    let (data, returned) = (stream.receiver(), said.receiver());
+    for number in 0..2000 {
+        assert_eq!((receive_number(&data), receive_number(&returned)), (number, number));
+    }
+    sending.kill().unwrap();
+    sending.wait().unwrap();
+    pool.0.recover();
+    let rest = |receiver: &Receiver| {
+        let mut count = 0;
+        while let Ok(message) = receiver.try_receive() {
+            assert!(!message.is_redelivered());
+            let bytes = message.into_bytes().unwrap();
+            assert_eq!(bytes, (2000 + count as u64).to_le_bytes());
+            count += 1;
+        }
+        count
+    };
+    let (sent, known) = (rest(&data), rest(&returned));
+    assert!(sent == known || sent == known + 1, "{sent} came, and {known} sends are known to have returned");
+}
+
+#[test]
+fn a_sleeping_receiver_outlives_the_death_of_the_only_sender() {
+    const TEST: &str = "a_sleeping_receiver_outlives_the_death_of_the_only_sender";
+    if let Some(channels) = as_child(TEST) {
+        channels[1].send(b"here").unwrap();
+        forever();
+    }
+    let pool = TestPool::new("only");
+    let (work, said) = (pool.channel(3), pool.channel(1));
+    let mut dying = child(TEST, &[&work, &said]);
+    said.receive_until(soon()).unwrap();
+    let receiver = work.receiver().with_wait_mode(WaitMode::Idle);
+    let sleeping = std::thread::spawn(move || {
+        let nothing = receiver.receive_until(Instant::now() + Duration::from_millis(300)).err();
+        (nothing, receiver)
+    });
+    dying.kill().unwrap();
+    dying.wait().unwrap();
+    let (nothing, receiver) = sleeping.join().unwrap();
+    assert_eq!(nothing, Some(Error::Timeout));
+    work.send(b"late").unwrap();
+    assert_eq!(receiver.receive_until(soon()).unwrap().into_bytes().unwrap(), b"late");
+}
+
+#[test]
+fn a_forked_child_attaches_anew_and_leaves_its_parents_leases_alone() {
+    let pool = TestPool::new("forked");
+    let (out, back) = (pool.channel(3), pool.channel(3));
+    let (sender, receiver) = (back.sender(), out.receiver());
+    out.send(b"leased").unwrap();
+    out.send(b"to the child").unwrap();
+    let lease = std::cell::RefCell::new(Some(out.lease().unwrap()));
+    let mut forked = weyr_kill::child::spawn(|| {
+        let inherited = lease.take().unwrap();
+        assert_eq!(inherited.bytes().err(), Some(Error::Forked));
+        assert_eq!(inherited.len().err(), Some(Error::Forked));
+        drop(inherited);
+        assert_eq!(receiver.receive_until(soon()).unwrap().into_bytes().unwrap(), b"to the child");
+        assert_eq!(receiver.try_receive().err(), Some(Error::Empty));
+        sender.send(b"from the child").unwrap();
+        assert_eq!(pool.0.members().len(), 2);
+    })
+    .unwrap();
+    assert_eq!(back.receive_until(soon()).unwrap().into_bytes().unwrap(), b"from the child");
+    assert_eq!(forked.wait().unwrap(), Outcome::Exited(0));
+    assert_eq!(pool.0.recover().processes, 1);
+    let lease = lease.take().unwrap();
+    assert_eq!(lease.bytes().unwrap(), b"leased");
+    lease.done().unwrap();
+    assert!(out.is_empty().unwrap());
+    drop((sender, receiver, out, back));
+    pool.assert_verified();
 }

@@ -58,13 +58,24 @@ pub(crate) fn note(text: impl Display) {
     let _ = writeln!(anstream::stderr(), "{WARNING}note:{WARNING:#} {text}");
 }
 
-/// A table without lines, with these headings.
+/// A table without lines, with these headings; `>` before one aligns its column to the right.
 pub(crate) fn table(headings: &[&str]) -> Table {
     let mut table = Table::new();
     table.load_style(presets::NOTHING).enforce_styling();
-    if !headings.is_empty() {
-        table.set_header(headings.iter().map(|heading| Cell::new(heading).add_attribute(Attribute::Dim)));
+    let heading = |text: &&str| Cell::new(text.trim_start_matches('>')).add_attribute(Attribute::Dim);
+    table.set_header(headings.iter().map(heading));
+    for (column, heading) in table.column_iter_mut().zip(headings) {
+        if heading.starts_with('>') {
+            column.set_cell_alignment(CellAlignment::Right);
+        }
     }
+    table
+}
+
+/// A table of names and values.
+pub(crate) fn facts() -> Table {
+    let mut table = Table::new();
+    table.load_style(presets::NOTHING).enforce_styling();
     table
 }
 
@@ -85,11 +96,6 @@ fn without_last_spaces(line: &str) -> String {
         Some(escape) => without_last_spaces(&line[..escape]) + &line[escape..],
         None => line.trim_end().to_owned(),
     }
-}
-
-/// A number's cell.
-pub(crate) fn right(content: impl ToString) -> Cell {
-    Cell::new(content.to_string()).set_alignment(CellAlignment::Right)
 }
 
 /// A cell in colour.

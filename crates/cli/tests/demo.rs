@@ -8,6 +8,7 @@ use std::process::{Child, Stdio};
 use command::{Pools, text};
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
+use weyr::{Channel, ChannelAttributes, Pool, PoolAttributes};
 
 /// Not a multiple of the chunk, and larger than what is on its way at once.
 const FILE_BYTES: u64 = 40 * CHUNK + 1234;
@@ -94,9 +95,17 @@ fn a_file_smaller_than_a_chunk_is_one_chunk() {
 }
 
 #[test]
-fn workers_that_come_when_all_is_done_are_no_problem() {
-    let report = demo_in_chunks("4M", &["--workers", "16"]);
-    assert_eq!((report["chunks"].as_u64(), report["workers"].as_u64()), (Some(1), Some(16)));
+fn a_worker_that_comes_when_all_is_done_ends_well() {
+    let pools = Pools::new();
+    let pool = Pool::create(&PoolAttributes::new("late", 1 << 20).directory(pools.directory())).unwrap();
+    let [work, replies] = [(), ()].map(|()| Channel::create(&pool, &ChannelAttributes::new()).unwrap());
+    work.clone().destroy().unwrap();
+    let [work, replies] = [work, replies].map(|channel| channel.descriptor().to_string());
+    let mut command =
+        pools.command(&["demo-worker", "--worker", "0", "--work", &work, "--replies", &replies]);
+    let mut worker = command.stdin(Stdio::piped()).spawn().unwrap();
+    let _parent_lives = worker.stdin.take();
+    assert!(worker.wait().unwrap().success());
 }
 
 #[test]

@@ -208,8 +208,14 @@ fn a_pool_with_a_dead_and_a_live_user_stays() {
     let mut member = member(&pools, "shared");
     member.kill().unwrap();
     member.wait().unwrap();
-    let (report, _) = pools.json(&["pool", "prune", "--unused"]);
-    assert_eq!((report["removed"].as_array().unwrap().len(), &report["kept"]), (0, &1.into()));
+    for words in [&["pool", "prune", "--dry-run"][..], &["pool", "prune", "--unused"]] {
+        let (report, _) = pools.json(words);
+        assert_eq!(
+            (report["removed"].as_array().unwrap().len(), &report["kept"]),
+            (0, &1.into()),
+            "{words:?}"
+        );
+    }
 }
 
 #[test]

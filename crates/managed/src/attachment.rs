@@ -1,14 +1,13 @@
-//! A pool as one process has it: the mapping, the tables, its membership, and the lanes of its threads.
+//! A pool as one process has it: the mapping, the tables, its membership.
 
-use std::cell::RefCell;
 use std::path::PathBuf;
-use std::sync::{Arc, LazyLock, Weak};
+use std::sync::Arc;
 
 use weyr_atomic::{AtomicU64, Ordering};
 use weyr_shared::{Actor, BlockReference, Region};
 use weyr_sys::mapping::Mapping;
 use weyr_sys::object::{Access, Object, unlink};
-use weyr_sys::{Errno, fork};
+use weyr_sys::{Errno, host};
 
 use crate::Error;
 use crate::allocation::explain;
@@ -17,19 +16,15 @@ use crate::heap::lane::LaneHeap;
 use crate::heap::word::{BlockState, BlockWord, SlotState};
 use crate::heap::{Heap, Liveness};
 use crate::layout::STATE_READY;
-use crate::membership::{KernelLiveness, Membership, Memberships, acquire_lane};
+use crate::membership::{KernelLiveness, Membership, Memberships};
 use crate::pool::{Gone, Member, path_error};
-
-/// Attachments handed from an allocation to the next without counting, per thread and pool.
-const SPARE: usize = 64;
-
-/// Tells attachments of this process apart; never reused.
-static NEXT_ID: LazyLock<AtomicU64> = LazyLock::new(|| AtomicU64::new(1));
+use crate::thread::{THREAD, forget_in_this_thread};
 
 /// One attached pool. Dropped when the last handle and the last allocation are gone: the process leaves the pool,
 /// then the mapping goes.
 #[derive(Debug)]
 pub(crate) struct Attachment {
+    /// Tells the attachments of this process apart: random, so that none comes back.
     pub(crate) id: u64,
     pub(crate) heap: Heap,
     /// The data area; offsets of blocks are offsets in it.
@@ -50,7 +45,7 @@ impl Attachment {
         let half = |word: &AtomicU64| u128::from(word.load(Ordering::Relaxed));
         let uuid = half(&header.uuid_low) | half(&header.uuid_high) << 64;
         let zeroing = header.options.load(Ordering::Relaxed) & 1 == 1;
-        let id = NEXT_ID.fetch_add(1, Ordering::Relaxed);
+        let id = host::random_u128() as u64;
         let mapping = Arc::clone(data.mapping());
         let (memberships, handles) = (Memberships::default(), Gone::default());
         Self { id, heap, data, object, name, path, uuid, zeroing, mapping, memberships, handles }
@@ -146,13 +141,14 @@ impl Attachment {
     fn grow(&self) -> Result<bool, Errno> {
         let segments = &self.heap.header().segments;
         let seen = segments.load(Ordering::Acquire);
-        let (now, next) = (self.heap.geometry.pages(seen), self.heap.geometry.pages(seen + 1));
+        let (now, next) = (self.heap.geometry.pages(seen), self.heap.geometry.pages(seen.saturating_add(1)));
         if next == now || next > self.heap.window_pages {
             return Ok(false);
         }
         self.object.extend(self.heap.geometry.object_bytes(next))?;
         // Release: whoever sees the new count sees a long enough object. Losing to another grower is as good.
-        let _another_grew = segments.compare_exchange(seen, seen + 1, Ordering::AcqRel, Ordering::Acquire);
+        let _another_grew =
+            segments.compare_exchange(seen, seen.saturating_add(1), Ordering::AcqRel, Ordering::Acquire);
         tracing::debug!(pool = self.name, pages = next, "pool grew");
         Ok(true)
     }
@@ -252,56 +248,6 @@ impl Attachment {
     pub(crate) fn liveness(&self) -> KernelLiveness<'_> {
         KernelLiveness { heap: &self.heap, object: &self.object }
     }
-
-    /// Calls `act` with the calling thread's lane.
-    ///
-    /// # Errors
-    /// What joining gives, in a forked child or a new thread.
-    #[inline]
-    pub(crate) fn with_lane<R>(
-        self: &Arc<Self>,
-        act: impl FnOnce(&mut LaneHeap, &mut Spare) -> R,
-    ) -> Result<R, Error> {
-        let nonce = fork::nonce();
-        let mut act = Some(act);
-        let own = THREAD.try_with(|thread| {
-            // Borrowed already: a signal handler interrupted an operation of this thread.
-            let mut thread = thread.try_borrow_mut().ok()?;
-            let entry = thread.entry(self.id, nonce)?;
-            let lane = entry.lane.as_mut()?;
-            act.take().map(|act| act(lane, &mut entry.spare))
-        });
-        match (own, act) {
-            (Ok(Some(result)), _) => Ok(result),
-            (_, Some(act)) => self.with_lane_slowly(act),
-            (_, None) => Err(Error::Forked),
-        }
-    }
-
-    #[cold]
-    fn with_lane_slowly<R>(
-        self: &Arc<Self>,
-        act: impl FnOnce(&mut LaneHeap, &mut Spare) -> R,
-    ) -> Result<R, Error> {
-        let membership = self.membership()?;
-        let mut act = Some(act);
-        let own = THREAD.try_with(|thread| {
-            let mut thread = thread.try_borrow_mut().ok()?;
-            let entry = match thread.join(self, membership) {
-                Ok(entry) => entry,
-                Err(error) => return Some(Err(error)),
-            };
-            let lane = entry.lane.as_mut()?;
-            act.take().map(|act| Ok(act(lane, &mut entry.spare)))
-        });
-        if let Ok(Some(result)) = own {
-            return result;
-        }
-        // No lane left, or no thread-local memory (any more): the lane that the process shares.
-        let mut shared = membership.shared_lane.lock().map_err(|_| Error::Destroyed)?;
-        let lane = shared.as_mut().ok_or(Error::Destroyed)?;
-        act.map_or(Err(Error::Forked), |act| Ok(act(lane, &mut Spare::default())))
-    }
 }
 
 impl Drop for Attachment {
@@ -309,129 +255,5 @@ impl Drop for Attachment {
         if let Some(membership) = self.memberships.existing() {
             membership.leave(&self.heap);
         }
-    }
-}
-
-/// Attachments that freed allocations of this thread left behind, for the next ones: moving one costs nothing, while
-/// counting one is a locked instruction on a line that all threads share.
-#[derive(Debug, Default)]
-pub(crate) struct Spare(Vec<Arc<Attachment>>);
-
-impl Spare {
-    /// One for a new allocation.
-    #[inline]
-    pub(crate) fn take(&mut self, attachment: &Arc<Attachment>) -> Arc<Attachment> {
-        self.0.pop().unwrap_or_else(|| Arc::clone(attachment))
-    }
-
-    /// One that a freed allocation had.
-    #[inline]
-    pub(crate) fn give(&mut self, attachment: Arc<Attachment>) -> Option<Arc<Attachment>> {
-        if self.0.len() < SPARE {
-            self.0.push(attachment);
-            return None;
-        }
-        Some(attachment)
-    }
-}
-
-/// One thread's part in one pool.
-#[derive(Debug)]
-struct Entry {
-    id: u64,
-    nonce: u64,
-    /// None: the process's shared lane is used.
-    lane: Option<LaneHeap>,
-    spare: Spare,
-    attachment: Weak<Attachment>,
-}
-
-impl Entry {
-    /// Gives the lane back, unless it is a parent's.
-    fn close(mut self) {
-        let lane = self.lane.take();
-        if self.nonce != fork::nonce() {
-            // A forked child: what was the parent's thread's stays the parent's.
-            self.spare.0.clear();
-            return;
-        }
-        if let (Some(lane), Some(attachment)) = (lane, self.attachment.upgrade()) {
-            attachment.heap.release_lane(lane);
-        }
-    }
-}
-
-#[derive(Debug, Default)]
-struct Thread {
-    entries: Vec<Entry>,
-}
-
-thread_local! {
-    static THREAD: RefCell<Thread> = const { RefCell::new(Thread { entries: Vec::new() }) };
-}
-
-impl Thread {
-    #[inline]
-    fn entry(&mut self, id: u64, nonce: u64) -> Option<&mut Entry> {
-        // Most threads use one pool.
-        let first = self.entries.first().is_some_and(|entry| entry.id == id && entry.nonce == nonce);
-        if first {
-            return self.entries.first_mut();
-        }
-        self.entries.iter_mut().find(|entry| entry.id == id && entry.nonce == nonce)
-    }
-
-    /// Adds this thread's part in a pool, and closes those of pools that are gone.
-    fn join(&mut self, attachment: &Arc<Attachment>, membership: &Membership) -> Result<&mut Entry, Error> {
-        let known = self
-            .entries
-            .iter()
-            .position(|entry| entry.id == attachment.id && entry.nonce == membership.nonce);
-        let index = match known {
-            Some(index) => index,
-            None => {
-                self.close_where(|entry| {
-                    entry.nonce != membership.nonce || entry.attachment.strong_count() == 0
-                });
-                // Where no lane can be backed the process's is shared, as where all are in use: so a full
-                // filesystem keeps nobody from freeing.
-                let lane = acquire_lane(&attachment.heap, membership.actor.process).unwrap_or_default();
-                let entry = Entry {
-                    id: attachment.id,
-                    nonce: membership.nonce,
-                    lane,
-                    spare: Spare::default(),
-                    attachment: Arc::downgrade(attachment),
-                };
-                self.entries.push(entry);
-                self.entries.len() - 1
-            }
-        };
-        Ok(&mut self.entries[index])
-    }
-
-    fn close_where(&mut self, gone: impl Fn(&Entry) -> bool) {
-        let (closed, kept) = std::mem::take(&mut self.entries).into_iter().partition(gone);
-        self.entries = kept;
-        let _: () = Vec::into_iter(closed).for_each(Entry::close);
-    }
-}
-
-impl Drop for Thread {
-    fn drop(&mut self) {
-        std::mem::take(&mut self.entries).into_iter().for_each(Entry::close);
-    }
-}
-
-/// Drops what the calling thread keeps of a pool, so that its last handle can let it go.
-pub(crate) fn forget_in_this_thread(id: u64) {
-    let closed = THREAD.try_with(|thread| {
-        thread.try_borrow_mut().ok().and_then(|mut thread| {
-            let index = thread.entries.iter().position(|entry| entry.id == id)?;
-            Some(thread.entries.swap_remove(index))
-        })
-    });
-    if let Ok(Some(entry)) = closed {
-        entry.close();
     }
 }

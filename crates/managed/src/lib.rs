@@ -27,6 +27,7 @@ mod membership;
 pub mod name;
 mod pool;
 mod published;
+mod thread;
 mod transfer;
 
 pub use allocation::Allocation;

@@ -10,11 +10,12 @@ use weyr_sys::mapping::Mapping;
 use weyr_sys::object::{Access, Object, ObjectIdentity};
 use weyr_sys::{Errno, host};
 
-use crate::attachment::{Attachment, forget_in_this_thread};
+use crate::attachment::Attachment;
 use crate::heap::recovery::Recovered;
 use crate::heap::usage::Usage;
 use crate::heap::verify::{Mode, Verification};
 use crate::layout::{STATE_DESTROYED, STATE_READY};
+use crate::thread::forget_in_this_thread;
 use crate::{Allocation, Error, PoolAttributes, PoolDescriptor, creation, name};
 
 /// A pool of managed memory that this process has attached.

@@ -655,3 +655,59 @@ fn joining_where_every_slot_is_a_dead_ones() {
     let operate = |pool: &Pool, (): &(), ()| join(pool);
     sweep(&plan, |pool| dead(pool, rich), |_, (), _| (), operate, |_, ()| ());
 }
+
+#[test]
+fn who_is_stopped_inside_an_operation_keeps_its_own_pages_only() {
+    let pool = Scratch::with(Plan::new("stopped inside", 0).attributes);
+    let line = Line::new();
+    let mut child = child::spawn(|| {
+        [64, 500].iter().for_each(|&bytes| drop(pool.alloc(bytes).unwrap()));
+        // The first write raises the lane's operation word.
+        crash::arm(2, stop_here);
+        hold(&pool, 64);
+        line.to_parent.post().unwrap();
+    })
+    .unwrap();
+    child.wait_stopped().unwrap();
+    let blocks: Vec<Allocation> = std::iter::from_fn(|| pool.alloc(64).ok()).collect();
+    assert_eq!(blocks.len(), (128 - 2) * 64);
+    drop(blocks);
+    child.cont().unwrap();
+    line.to_parent.wait_from(&child).unwrap();
+    assert_eq!(child.wait().unwrap(), Outcome::Exited(0));
+    assert_eq!(pool.recover().blocks, 1);
+    assert_whole(&pool);
+}
+
+#[test]
+fn who_frees_what_a_stopped_process_is_freeing_succeeds_or_comes_too_late() {
+    for bytes in [64, 2000, 5 * 4096] {
+        let mut succeeded = [0, 0];
+        for write in 1.. {
+            let pool = Scratch::with(Plan::new("free, both", 0).attributes);
+            let published = pool.alloc(bytes).unwrap().publish().unwrap();
+            let line = Line::new();
+            let mut child = child::spawn(|| {
+                pool.actor().unwrap();
+                let opened = pool.open(&published.descriptor()).unwrap();
+                crash::arm(write, stop_here);
+                let freed = opened.free();
+                crash::disarm();
+                line.to_parent.send(u64::from(freed.is_ok())).unwrap();
+            })
+            .unwrap();
+            if child.wait_stopped().is_err() {
+                break;
+            }
+            let freed = published.free().is_ok();
+            child.cont().unwrap();
+            let by_child = line.to_parent.wait_from(&child).unwrap() == 1;
+            assert_ne!(freed, by_child, "{bytes} bytes, write {write}");
+            succeeded[usize::from(by_child)] += 1;
+            assert_eq!(child.wait().unwrap(), Outcome::Exited(0));
+            pool.recover();
+            assert_whole(&pool);
+        }
+        assert!(succeeded.iter().all(|&times| times > 0), "{succeeded:?}");
+    }
+}

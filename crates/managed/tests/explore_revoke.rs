@@ -3,7 +3,7 @@
 
 mod model;
 
-use model::{Scheduler, TWO, World, bound, fails, holds, named};
+use model::{Scheduler, TWO, World, fails, holds, most, named};
 use weyr_atomic::explore::Model;
 use weyr_managed::heap::model::{Fault, Parts, without};
 
@@ -37,7 +37,7 @@ fn revoker(world: &World, process: usize, barrier: bool) {
 }
 
 fn revoked(name: &str, mortal: &[usize], revokers: usize, barrier: bool) -> Model<World> {
-    let parts = Parts { mortal: mortal.to_vec(), revocation: true, threads: false };
+    let parts = Parts { mortal: mortal.to_vec(), revocation: true, ..Parts::default() };
     let mut model = named(name, parts, move || idle(1 + revokers as u32)).process(|world, _| owner(world));
     for process in 1..=revokers {
         model = model.process(move |world, _| revoker(world, process, barrier));
@@ -47,7 +47,7 @@ fn revoked(name: &str, mortal: &[usize], revokers: usize, barrier: bool) -> Mode
 
 #[test]
 fn an_idle_lane_gives_its_slab_up_and_an_active_one_keeps_it() {
-    let most = bound(300_000, 20_000_000);
+    let most = most();
     holds(revoked("revocation: one revoker; TSO", &[], 1, true).max_states(most));
     holds(revoked("revocation: owner and revoker may die; TSO", &[0, 1], 1, true).max_states(most));
     holds(revoked("revocation: two revokers of which one dies; TSO", &[1], 2, true).max_states(most));

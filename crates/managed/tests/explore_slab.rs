@@ -3,7 +3,7 @@
 
 mod model;
 
-use model::{THREE, TWO, World, bound, fails, freer, helper, holds, model};
+use model::{THREE, TWO, World, fails, freer, helper, holds, model, most};
 use weyr_atomic::explore::{Model, is_dead, wait_until};
 use weyr_managed::heap::model::{Fault, without};
 use weyr_managed::heap::word::PageState;
@@ -44,16 +44,16 @@ fn recycled(name: &str, freers: usize) -> Model<World> {
 
 #[test]
 fn owner_remote_free_and_another_class_never_share_a_block() {
-    let bound = bound(300_000, 20_000_000);
-    holds(recycled("slab: owner, freer, other class", 1).max_states(bound));
-    holds(recycled("slab: owner, freer, other class; TSO", 1).tso(true).max_states(bound));
+    let most = most();
+    holds(recycled("slab: owner, freer, other class", 1).max_states(most));
+    holds(recycled("slab: owner, freer, other class; TSO", 1).tso(true).max_states(most));
 }
 
 #[test]
 fn of_two_frees_of_one_block_one_is_granted() {
-    let bound = bound(300_000, 20_000_000);
-    holds(recycled("slab: double free", 2).max_states(bound));
-    holds(recycled("slab: double free; TSO", 2).tso(true).max_states(bound));
+    let most = most();
+    holds(recycled("slab: double free", 2).max_states(most));
+    holds(recycled("slab: double free; TSO", 2).tso(true).max_states(most));
 }
 
 /// Process 0 dies anywhere in its program; two helpers, of which one may die.
@@ -68,9 +68,9 @@ fn dying(name: &str, tso: bool) -> Model<World> {
 
 #[test]
 fn an_owner_that_dies_anywhere_is_recovered_by_any_number() {
-    let bound = bound(300_000, 20_000_000);
-    holds(dying("slab: owner dies, two helpers of which one dies", false).max_states(bound));
-    holds(dying("slab: owner dies, two helpers of which one dies; TSO", true).max_states(bound));
+    let most = most();
+    holds(dying("slab: owner dies, two helpers of which one dies", false).max_states(most));
+    holds(dying("slab: owner dies, two helpers of which one dies; TSO", true).max_states(most));
 }
 
 /// A world whose page is full, with blocks of process 0, both posted.
@@ -120,16 +120,16 @@ fn bereaved(name: &str, processes: u32, mortal: &[usize], others: &'static [usiz
 
 #[test]
 fn a_dead_owners_page_is_adopted_while_its_blocks_are_freed() {
-    let bound = bound(300_000, 20_000_000);
+    let most = most();
     for (tso, buffers) in [(false, ""), (true, "; TSO")] {
         let name = format!("slab: owner dies, helper, adopter, freer{buffers}");
-        holds(bereaved(&name, 4, &[0], &[0, 1, 3]).tso(tso).max_states(bound));
+        holds(bereaved(&name, 4, &[0], &[0, 1, 3]).tso(tso).max_states(most));
         let name = format!("slab: owner dies, two helpers of which one dies, adopter, freer{buffers}");
         let model = bereaved(&name, 5, &[0, 3], &[0, 1, 3, 4]).process(|world, _| helper(world, 4, 0));
-        holds(model.tso(tso).max_states(bound));
+        holds(model.tso(tso).max_states(most));
         let name = format!("slab: owner, freer and adopter die, a helper of owner and adopter each{buffers}");
         let model = bereaved(&name, 5, &[0, 1, 2], &[0, 1, 3]).process(|world, _| helper(world, 4, 2));
-        holds(model.tso(tso).max_states(bound));
+        holds(model.tso(tso).max_states(most));
     }
 }
 

@@ -3,10 +3,12 @@
 
 mod model;
 
-use model::{TWO, World, bound, fails, freer, helper, holds, model};
+use model::{Scheduler, TWO, World, fails, freer, full, growing_heap, helper, holds, model, most, named};
+use weyr_atomic::Ordering;
 use weyr_atomic::explore::{Model, choose, wait_until};
 use weyr_managed::heap::lane::LaneHeap;
-use weyr_managed::heap::model::{Fault, without};
+use weyr_managed::heap::model::{Fault, Parts, without};
+use weyr_managed::heap::recovery::NoChannels;
 use weyr_managed::heap::word::SlotState;
 
 /// Allocates `count` pages from `page` on, or where they are, and frees them.
@@ -29,7 +31,7 @@ fn overlapping(name: &str, pages: u64, spans: &[(u64, u64)]) -> Model<World> {
 
 #[test]
 fn overlapping_spans_are_never_shared_and_no_free_page_is_hidden() {
-    let most = bound(300_000, 20_000_000);
+    let most = most();
     for (tso, buffers) in [(false, ""), (true, "; TSO")] {
         let name = format!("span: two overlapping claims and frees{buffers}");
         holds(overlapping(&name, 3, &[(0, 2), (1, 2)]).tso(tso).max_states(most));
@@ -59,7 +61,7 @@ fn dying(name: &str, mortal: &[usize], helpers: &[usize]) -> Model<World> {
 
 #[test]
 fn a_claim_or_free_that_dies_is_finished_by_any_number() {
-    let most = bound(300_000, 20_000_000);
+    let most = most();
     for (tso, buffers) in [(false, ""), (true, "; TSO")] {
         let name = format!("span: claim or free dies, a helper, a second claimer{buffers}");
         holds(dying(&name, &[0], &[0]).tso(tso).max_states(most));
@@ -80,10 +82,7 @@ fn alone(name: &str) -> Model<World> {
 
 #[test]
 fn a_page_left_after_one_look_stays_claimed() {
-    holds(
-        alone("span: claim or free dies, two helpers of which one dies")
-            .max_states(bound(300_000, 20_000_000)),
-    );
+    holds(alone("span: claim or free dies, two helpers of which one dies").max_states(most()));
     without(Fault::PageSeenClean, || {
         fails(
             alone("span: a page is left after one look"),
@@ -121,7 +120,7 @@ fn reused(name: &str) -> Model<World> {
 
 #[test]
 fn a_late_helper_leaves_the_next_user_of_slot_and_lane_alone() {
-    let most = bound(300_000, 20_000_000);
+    let most = most();
     holds(reused("span: late helper while slot and lane are used again").max_states(most));
     holds(reused("span: late helper while slot and lane are used again; TSO").tso(true).max_states(most));
     without(Fault::Authority, || {
@@ -141,7 +140,7 @@ fn giver(world: &World) {
 
 #[test]
 fn a_span_freed_by_another_survives_the_death_of_either_or_both() {
-    let most = bound(300_000, 20_000_000);
+    let most = most();
     let freed = |name: &str, mortal: &[usize], processes: u32| {
         model(name, mortal, move || World::new(2, processes))
             .process(|world, _| giver(world))
@@ -177,12 +176,12 @@ fn life(world: &World, own: &mut LaneHeap, kind: u32, page: u64) {
 
 #[test]
 fn no_reference_is_issued_twice_over_the_lives_of_a_page() {
-    let most = bound(4, 6);
+    let lives_in_a_row = if full() { 6 } else { 4 };
     let lives = move |name: &str| {
         model(name, &[], || World::new(64, 1))
             .process(move |world, _| {
                 let mut own = world.lane(0);
-                for _ in 0..most {
+                for _ in 0..lives_in_a_row {
                     life(world, &mut own, choose(3), choose(2).into());
                 }
                 world.finish(0);
@@ -195,4 +194,35 @@ fn no_reference_is_issued_twice_over_the_lives_of_a_page() {
             fails(lives(&format!("generations: without {step:?}")), &["issued twice", "never return"])
         });
     }
+}
+
+/// Raises the count of segments as growing does once the object is longer.
+fn grow(world: &World) -> bool {
+    let (segments, geometry) = (&world.heap.header().segments, &world.heap.geometry);
+    let seen = segments.load(Ordering::Acquire);
+    let can = geometry.pages(seen + 1) > geometry.pages(seen);
+    if can {
+        let _another_grew = segments.compare_exchange(seen, seen + 1, Ordering::AcqRel, Ordering::Acquire);
+    }
+    can
+}
+
+fn grower(world: &World, process: usize) {
+    let mut own = world.lane(process);
+    let liveness = Scheduler { processes: 0, ..world.scheduler() };
+    let page = world.steps().alloc_pressed(&mut own, 1 << 12, &liveness, &NoChannels, || grow(world));
+    assert!(page.is_some(), "there was a page for each");
+    world.note(&own, page, 1 << 12);
+    world.finish(process);
+}
+
+#[test]
+fn two_that_grow_a_pool_both_get_what_they_wanted() {
+    let build = || World::over(growing_heap(1, 2, 3));
+    let model = named("growth: two growers of a pool", Parts { growth: true, ..Parts::default() }, build)
+        .process(|world, _| grower(world, 0))
+        .process(|world, _| grower(world, 1))
+        .spin_patience(4)
+        .at_end(|world, outcome| world.settles(outcome));
+    holds(model.max_states(most()));
 }

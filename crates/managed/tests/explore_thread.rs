@@ -3,7 +3,7 @@
 
 mod model;
 
-use model::{Scheduler, TWO, World, bound, fails, holds, named};
+use model::{Scheduler, TWO, World, fails, holds, most, named};
 use weyr_atomic::explore::{Model, Outcome, is_dead, wait_until};
 use weyr_managed::heap::model::{Fault, Parts, without};
 use weyr_managed::heap::recovery::NoChannels;
@@ -49,7 +49,7 @@ fn newcomer(world: &World) {
 }
 
 fn ended(name: &str, mortal: &[usize]) -> Model<World> {
-    named(name, Parts { mortal: vec![0, 1], threads: true, revocation: false }, threads)
+    named(name, Parts { mortal: vec![0, 1], threads: true, ..Parts::default() }, threads)
         .process(|world, _| thread(world))
         .process(|world, _| helper(world, 1))
         .process(|world, _| helper(world, 2))
@@ -75,7 +75,7 @@ fn well(world: &World, outcome: &Outcome) -> Result<(), String> {
 
 #[test]
 fn a_lane_is_recovered_from_the_thread_that_ended_and_from_nobody_else() {
-    let most = bound(200_000, 20_000_000);
+    let most = most();
     holds(ended("thread: ends anywhere, two helpers, the lane's next user", &[0]).max_states(most));
     holds(
         ended("thread: ends anywhere, two helpers, the lane's next user; TSO", &[0])

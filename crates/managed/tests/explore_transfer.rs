@@ -7,7 +7,7 @@ mod model;
 
 use std::collections::HashSet;
 
-use model::{TWO, World, bound, fails, holds};
+use model::{TWO, World, fails, holds, most};
 use weyr_atomic::explore::{Ghost, Model, Outcome, Regions, wait_until};
 use weyr_atomic::{AtomicU64, Ordering, Zeroed};
 use weyr_managed::heap::lane::LaneHeap;
@@ -168,7 +168,7 @@ fn transfer(name: &str, mortal: &[usize], by_word: bool) -> Model<Posted> {
 
 #[test]
 fn a_message_is_delivered_once_whoever_dies() {
-    let most = bound(300_000, 20_000_000);
+    let most = most();
     holds(transfer("transfer: sender and a receiver may die", &[0, 1], true).max_states(most));
     holds(transfer("transfer: both receivers may die", &[1, 2], true).max_states(most));
     holds(transfer("transfer: all three may die", &[0, 1, 2], true).max_states(most));

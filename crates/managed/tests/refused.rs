@@ -9,6 +9,7 @@ use std::fs::{self, OpenOptions, Permissions};
 use std::io::Write;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use rustix::mount::{MountFlags, UnmountFlags, mount, unmount};
 use rustix::process::{Resource, Rlimit, setrlimit};
@@ -18,6 +19,13 @@ use weyr_kill::{Outcome, Refusal, Rendezvous, Syscall, child, refuse, refuse_wit
 use weyr_managed::geometry::{Geometry, METADATA_CHUNK, Shape};
 use weyr_managed::{Allocation, Error, Growth, Mode, Pool, PoolAttributes};
 
+/// One test at a time: a child that another test forks meanwhile keeps what this one has unlinked, so that a small
+/// filesystem stays full.
+fn alone() -> MutexGuard<'static, ()> {
+    static ALONE: Mutex<()> = Mutex::new(());
+    ALONE.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
 /// Runs `work` in a child that must come to its end.
 fn in_child(work: impl FnOnce()) {
     assert_eq!(child::spawn(work).unwrap().wait().unwrap(), Outcome::Exited(0));
@@ -25,6 +33,7 @@ fn in_child(work: impl FnOnce()) {
 
 #[test]
 fn where_membarrier_is_refused_idle_lanes_keep_their_pages_until_their_next_call() {
+    let _alone = alone();
     for refusal in [Refusal::Missing, Refusal::Forbidden] {
         let pool = Scratch::new("membarrier", 256 << 10);
         let line = Line::new();
@@ -63,6 +72,7 @@ fn where_membarrier_is_refused_idle_lanes_keep_their_pages_until_their_next_call
 
 #[test]
 fn pools_work_without_any_one_of_the_calls_that_a_filter_may_refuse() {
+    let _alone = alone();
     let directory = tempfile::tempdir_in("/dev/shm").unwrap();
     for (index, call) in Syscall::ALL.into_iter().enumerate() {
         in_child(|| {
@@ -86,6 +96,7 @@ fn pools_work_without_any_one_of_the_calls_that_a_filter_may_refuse() {
 
 #[test]
 fn without_fallocate_a_pool_cannot_grow_and_says_so() {
+    let _alone = alone();
     let directory = tempfile::tempdir_in("/dev/shm").unwrap();
     in_child(|| {
         refuse(&[Syscall::Fallocate]).unwrap();
@@ -145,6 +156,7 @@ impl Drop for SmallFilesystem {
 
 #[test]
 fn creation_on_a_full_filesystem_is_an_error_and_leaves_nothing() {
+    let _alone = alone();
     let Some(small) = SmallFilesystem::mount("creation", 4 << 20) else { return };
     let attributes = PoolAttributes::new("full", 1 << 20).directory(small.path());
     let mut refused = 0;
@@ -202,6 +214,7 @@ fn exercise(pool: &Pool) -> u64 {
 
 #[test]
 fn whatever_room_is_left_no_operation_ends_in_a_signal_and_all_succeed_when_there_is_room_again() {
+    let _alone = alone();
     let Some(small) = SmallFilesystem::mount("operations", 8 << 20) else { return };
     let attributes = PoolAttributes::new("little-room", 1 << 20).directory(small.path());
     let growing = attributes.clone().growth(Growth::UpTo(4 << 20)).segment_size(1 << 20);
@@ -250,6 +263,7 @@ fn whatever_room_is_left_no_operation_ends_in_a_signal_and_all_succeed_when_ther
 
 #[test]
 fn a_newcomer_whose_lane_has_no_room_is_refused_and_leaves_no_trace() {
+    let _alone = alone();
     let Some(small) = SmallFilesystem::mount("newcomer", 4 << 20) else { return };
     // Of the lanes two lie in the first chunk of metadata, and the third in the next.
     let shape = |processes| Shape {
@@ -286,6 +300,7 @@ fn a_newcomer_whose_lane_has_no_room_is_refused_and_leaves_no_trace() {
 
 #[test]
 fn growth_on_a_full_filesystem_is_an_error_and_goes_on_when_there_is_room() {
+    let _alone = alone();
     let Some(small) = SmallFilesystem::mount("growth", 16 << 20) else { return };
     let attributes = PoolAttributes::new("grow", 1 << 20).directory(small.path());
     let pool = Pool::create(&attributes.growth(Growth::UpTo(8 << 20)).segment_size(1 << 20)).unwrap();
@@ -325,6 +340,7 @@ fn public_directory() -> tempfile::TempDir {
 
 #[test]
 fn another_users_pool_is_refused_or_open_as_its_mode_says() {
+    let _alone = alone();
     let directory = public_directory();
     let create = |name: &str, mode: u32| {
         Pool::create(&PoolAttributes::new(name, 1 << 20).directory(directory.path()).mode(mode)).unwrap()
@@ -359,6 +375,7 @@ fn another_users_pool_is_refused_or_open_as_its_mode_says() {
 
 #[test]
 fn a_directory_without_rights_is_refused() {
+    let _alone = alone();
     let directory = public_directory();
     for mode in [0o755, 0o400, 0o000] {
         fs::set_permissions(directory.path(), Permissions::from_mode(mode)).unwrap();
@@ -375,6 +392,7 @@ fn a_directory_without_rights_is_refused() {
 
 #[test]
 fn the_dead_of_another_user_are_recovered() {
+    let _alone = alone();
     let directory = public_directory();
     let attributes = PoolAttributes::new("shared", 1 << 20).directory(directory.path()).mode(0o666);
     let pool = Pool::create(&attributes).unwrap();
@@ -389,6 +407,7 @@ fn the_dead_of_another_user_are_recovered() {
 
 #[test]
 fn sizes_that_no_pool_can_have_are_named_errors() {
+    let _alone = alone();
     let sizes = [0, 1, 4095, 1 << 32, 1 << 45, 1 << 50, i64::MAX as u64, u64::MAX - 4095, u64::MAX];
     let growths =
         [Growth::None, Growth::UpTo(1), Growth::UpTo(1 << 44), Growth::UpTo(u64::MAX), Growth::Unlimited];
@@ -429,6 +448,7 @@ fn sizes_that_no_pool_can_have_are_named_errors() {
 
 #[test]
 fn requests_that_no_pool_can_meet_are_named_errors() {
+    let _alone = alone();
     let pool = Scratch::new("requests", 1 << 20);
     for bytes in [(1 << 20) + 1, 1 << 32, 1 << 63, i64::MAX as u64, u64::MAX - 1, u64::MAX] {
         assert!(matches!(pool.alloc(bytes), Err(Error::TooLarge { .. })), "{bytes}");
@@ -438,6 +458,7 @@ fn requests_that_no_pool_can_meet_are_named_errors() {
 
 #[test]
 fn where_address_space_is_short_a_pool_is_refused_or_smaller() {
+    let _alone = alone();
     for limit in [64u64 << 20, 256 << 20, 1 << 30, 4 << 30] {
         in_child(|| {
             setrlimit(Resource::As, Rlimit { current: Some(limit), maximum: Some(limit) }).unwrap();

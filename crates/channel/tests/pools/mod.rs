@@ -4,6 +4,7 @@
 use std::env;
 use std::process::{Child, Command, Stdio};
 
+use weyr_atomic::{AtomicU64, Ordering};
 use weyr_channel::{Channel, ChannelAttributes, ChannelDescriptor};
 use weyr_managed::{Mode, Pool, PoolAttributes};
 
@@ -17,6 +18,15 @@ impl TestPool {
     pub(crate) fn new(test: &str) -> Self {
         let name = format!("test-{test}-{}", std::process::id());
         Self(Pool::create(&PoolAttributes::new(name, 4 << 20)).unwrap())
+    }
+
+    /// One of a name that no other test has, and shaped by `shape`.
+    pub(crate) fn with(test: &str, bytes: u64, shape: impl Fn(PoolAttributes) -> PoolAttributes) -> Self {
+        static NUMBER: AtomicU64 = AtomicU64::new(0);
+        let number = NUMBER.fetch_add(1, Ordering::Relaxed);
+        let words = test.replace(|letter: char| !letter.is_ascii_alphanumeric(), "-");
+        let name = format!("test-{words}-{}-{number}", std::process::id());
+        Self(Pool::create(&shape(PoolAttributes::new(name, bytes))).unwrap())
     }
 
     pub(crate) fn channel(&self, capacity: u64) -> Channel {

@@ -105,7 +105,7 @@ pub(crate) fn write(to: &mut dyn Write, report: &Report) -> io::Result<()> {
 }
 
 fn facts(report: &Report) -> Table {
-    let mut table = output::table(&[]);
+    let mut table = output::facts();
     let mut row = |name: &str, value: Cell| {
         table.add_row([Cell::new(name), value]);
     };
@@ -131,7 +131,7 @@ fn facts(report: &Report) -> Table {
 }
 
 fn judged(text: String, well: bool) -> Cell {
-    output::coloured(text, if well { Color::Green } else { Color::Red })
+    output::coloured(text, if well { Color::DarkGreen } else { Color::DarkRed })
 }
 
 fn passed(report: &Report) -> String {
@@ -157,7 +157,7 @@ fn message_times(times: &MessageTimes) -> String {
 fn copied(report: &Report) -> Cell {
     let Copied { send_bytes, receive_bytes } = report.payload_copied;
     match (send_bytes, receive_bytes) {
-        (0, 0) => output::coloured("0 by send, 0 by receive", Color::Green),
+        (0, 0) => output::coloured("0 by send, 0 by receive", Color::DarkGreen),
         _ => Cell::new(format!(
             "{} by send, {} by receive",
             output::bytes(send_bytes),

@@ -10,7 +10,7 @@ use weyr::{Pool, Usage};
 
 use super::users::Users;
 use crate::failure::Failure;
-use crate::output::{self, DIM, Output, right};
+use crate::output::{self, DIM, ERROR, Output};
 
 /// All pools.
 #[derive(Debug, Serialize)]
@@ -81,30 +81,31 @@ fn write(to: &mut dyn Write, pools: &Pools) -> io::Result<()> {
     if pools.pools.is_empty() {
         return writeln!(to, "No pools in {}.", pools.directory);
     }
-    let mut table = output::table(&["NAME", "SIZE", "USED", "PEAK", "BLOCKS", "ALIVE", "DEAD"]);
-    for entry in &pools.pools {
-        table.add_row(row(entry));
+    let mut table = output::table(&["NAME", ">SIZE", ">USED", ">PEAK", ">BLOCKS", ">ALIVE", ">DEAD"]);
+    let mut unreadable = Vec::new();
+    for Entry { name, found } in &pools.pools {
+        match found {
+            Found::Readable(pool) => drop(table.add_row(row(name, pool))),
+            Found::Unreadable { error } => unreadable.push(error),
+        }
     }
-    output::write_table(to, table, "")?;
+    if !table.is_empty() {
+        output::write_table(to, table, "")?;
+    }
+    unreadable.iter().try_for_each(|error| writeln!(to, "{ERROR}unreadable:{ERROR:#} {error}"))?;
     let number = output::counted(pools.pools.len() as u64, "pool", "pools");
     writeln!(to, "{DIM}{number} in {}{DIM:#}", pools.directory)
 }
 
-fn row(entry: &Entry) -> Vec<Cell> {
-    let name = Cell::new(&entry.name);
-    match &entry.found {
-        Found::Readable(pool) => {
-            let dead = if pool.processes_dead > 0 { Color::Yellow } else { Color::Reset };
-            vec![
-                name,
-                right(output::bytes(pool.size_bytes)),
-                right(output::bytes(pool.used_bytes)),
-                right(output::bytes(pool.peak_bytes)),
-                right(output::count(pool.blocks)),
-                right(pool.processes_alive),
-                right(pool.processes_dead).fg(dead),
-            ]
-        }
-        Found::Unreadable { error } => vec![name, output::coloured(error, Color::Red)],
-    }
+fn row(name: &str, pool: &Summary) -> Vec<Cell> {
+    let dead = if pool.processes_dead > 0 { Color::DarkYellow } else { Color::Reset };
+    vec![
+        Cell::new(name),
+        Cell::new(output::bytes(pool.size_bytes)),
+        Cell::new(output::bytes(pool.used_bytes)),
+        Cell::new(output::bytes(pool.peak_bytes)),
+        Cell::new(output::count(pool.blocks)),
+        Cell::new(pool.processes_alive),
+        Cell::new(pool.processes_dead).fg(dead),
+    ]
 }

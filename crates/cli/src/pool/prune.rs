@@ -9,7 +9,7 @@ use weyr::managed::{Error, name};
 
 use super::users::Users;
 use crate::failure::Failure;
-use crate::output::{self, DIM, GOOD, Output};
+use crate::output::{self, DIM, ERROR, GOOD, Output};
 
 #[derive(Debug, Serialize)]
 struct Report {
@@ -84,12 +84,12 @@ fn write(to: &mut dyn Write, report: &Report) -> io::Result<()> {
         writeln!(to, "{GOOD}{verb}{GOOD:#} {} {DIM}({}, {bytes}){DIM:#}", pool.name, pool.reason)?;
     }
     for pool in &report.failed {
-        writeln!(to, "{} stays: {}", pool.name, pool.error)?;
+        writeln!(to, "{ERROR}stays:{ERROR:#} {}", pool.error)?;
     }
-    let kept = output::counted(report.kept, "pool is in use or unused", "pools are in use or unused");
-    match (report.removed.len(), report.kept) {
+    let kept = output::counted(report.kept, "pool stays", "pools stay");
+    match (report.removed.len() + report.failed.len(), report.kept) {
         (0, 0) => writeln!(to, "No pools in {}.", report.directory),
-        (0, _) => writeln!(to, "Nothing to remove: {kept} in {}.", report.directory),
+        (0, _) => writeln!(to, "Nothing to remove; {kept} in {}.", report.directory),
         _ => Ok(()),
     }
 }

@@ -10,7 +10,7 @@ use weyr::managed::{Amount, Inspection, Member};
 use weyr::{Pool, Usage};
 
 use crate::failure::Failure;
-use crate::output::{self, DIM, HEADING, Output, right};
+use crate::output::{self, DIM, HEADING, Output};
 
 /// All that is known about a pool.
 #[derive(Debug, Serialize)]
@@ -141,7 +141,7 @@ fn section(to: &mut dyn Write, title: &str, table: Table, empty: bool) -> io::Re
 }
 
 fn facts(report: &Report) -> Table {
-    let mut table = output::table(&[]);
+    let mut table = output::facts();
     let size = match report.maximum_bytes {
         maximum if maximum > report.size_bytes => {
             format!("{}, may grow to {}", output::bytes(report.size_bytes), output::bytes(maximum))
@@ -167,35 +167,36 @@ fn facts(report: &Report) -> Table {
 }
 
 fn processes(processes: &[Process]) -> Table {
-    let mut table = output::table(&["PID", "COMMAND", "STATE", "LANES", "BLOCKS", "OWNED"]);
+    let mut table = output::table(&[">PID", "COMMAND", "STATE", ">LANES", ">BLOCKS", ">OWNED"]);
     for process in processes {
-        let (state, color) = if process.alive { ("alive", Color::Green) } else { ("dead", Color::Yellow) };
+        let (state, color) =
+            if process.alive { ("alive", Color::DarkGreen) } else { ("dead", Color::DarkYellow) };
         table.add_row([
-            right(process.pid),
+            Cell::new(process.pid),
             Cell::new(process.command.as_deref().unwrap_or("-")),
             output::coloured(state, color),
-            right(process.lanes),
-            right(output::count(process.blocks)),
-            right(output::bytes(process.bytes)),
+            Cell::new(process.lanes),
+            Cell::new(output::count(process.blocks)),
+            Cell::new(output::bytes(process.bytes)),
         ]);
     }
     table
 }
 
 fn classes(classes: &[Class]) -> Table {
-    let mut table = output::table(&["SIZE", "BLOCKS", "BYTES"]);
+    let mut table = output::table(&[">SIZE", ">BLOCKS", ">BYTES"]);
     for class in classes {
-        let size = right(output::bytes(class.block_bytes));
-        table.add_row([size, right(output::count(class.blocks)), right(output::bytes(class.bytes))]);
+        let size = Cell::new(output::bytes(class.block_bytes));
+        table.add_row([size, Cell::new(output::count(class.blocks)), Cell::new(output::bytes(class.bytes))]);
     }
     table
 }
 
 fn states(states: &[State]) -> Table {
-    let mut table = output::table(&["STATE", "BLOCKS", "BYTES"]);
+    let mut table = output::table(&["STATE", ">BLOCKS", ">BYTES"]);
     for state in states {
         let name = Cell::new(state.state);
-        table.add_row([name, right(output::count(state.blocks)), right(output::bytes(state.bytes))]);
+        table.add_row([name, Cell::new(output::count(state.blocks)), Cell::new(output::bytes(state.bytes))]);
     }
     table
 }

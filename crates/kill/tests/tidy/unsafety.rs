@@ -100,11 +100,11 @@ mod tests {
             ("crates/managed/src/lib.rs", "//! Words.\n#![warn(x)]\n#![forbid(unsafe_code)]"),
             ("crates/channel/src/lib.rs", "//! #![forbid(unsafe_code)]\n#![deny(unsafe_code)]"),
             ("crates/channel/src/ring.rs", ""),
-            ("crates/cli/src/main.rs", "fn main() {}"),
-            ("crates/cli/src/bin/other.rs", "fn main() {}"),
+            ("crates/node/src/main.rs", "fn main() {}"),
+            ("crates/node/src/bin/other.rs", "fn main() {}"),
             ("crates/sys/src/lib.rs", ""),
         ];
-        let lax = ["crates/channel/src/lib.rs", "crates/cli/src/bin/other.rs", "crates/cli/src/main.rs"];
+        let lax = ["crates/channel/src/lib.rs", "crates/node/src/bin/other.rs", "crates/node/src/main.rs"];
         assert_broken(is_forbidden_elsewhere, &files, &lax);
     }
 }

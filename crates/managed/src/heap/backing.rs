@@ -89,11 +89,20 @@ impl Backing {
         for chunk in offset >> self.chunk_shift..=(offset + bytes.max(1) - 1) >> self.chunk_shift {
             if !is_set(&self.data, chunk) {
                 let start = chunk << self.chunk_shift;
-                object.back(self.data_start + start, (1 << self.chunk_shift).min(limit - start))?;
+                object.back(
+                    self.data_start + start,
+                    (1 << self.chunk_shift).min(limit.saturating_sub(start)),
+                )?;
                 set(&self.data, chunk);
             }
         }
         Ok(())
+    }
+
+    /// Whole pages of data that the object is long enough for.
+    pub(crate) fn object_pages(&self, page_shift: u32) -> u64 {
+        let Store::Object(object) = &self.store else { return 0 };
+        object.len().map_or(0, |bytes| bytes.saturating_sub(self.data_start) >> page_shift)
     }
 
     /// Bytes of the object that are backed, rounded up to chunks.

@@ -30,13 +30,12 @@ impl Class {
     /// Index of the block that starts `offset` bytes into the slab, if one does.
     #[inline]
     pub const fn index(&self, offset: u64) -> Option<u32> {
+        if offset >= self.blocks as u64 * self.size as u64 {
+            return None;
+        }
         // Exact for offsets below 2^19 and sizes below 2^18: the reciprocal's error stays below one part of a block.
         let index = (offset * self.reciprocal) >> 32;
-        if index * self.size as u64 == offset && index < self.blocks as u64 {
-            Some(index as u32)
-        } else {
-            None
-        }
+        if index * self.size as u64 == offset { Some(index as u32) } else { None }
     }
     /// Words of 64 bits that hold one bit a block.
     pub const fn rows(&self) -> usize {

@@ -109,11 +109,13 @@ impl Heap {
 
     /// The word of a lane; free where it was never backed, and where there is no such lane.
     pub(crate) fn lane_word(&self, lane: u16) -> LaneWord {
+        self.known_lane(lane).map_or(LaneWord::free(0), |lane| LaneWord(lane.word.load(Ordering::Acquire)))
+    }
+
+    /// A lane, if there is one of that number and it was ever backed.
+    pub(crate) fn known_lane(&self, lane: u16) -> Option<&Lane> {
         let start = self.geometry.offsets.lanes + u64::from(lane) * Lane::SIZE as u64;
-        match self.lanes.get(lane as usize).filter(|_| self.backing.has_metadata(start)) {
-            Some(lane) => LaneWord(lane.word.load(Ordering::Acquire)),
-            None => LaneWord::free(0),
-        }
+        self.lanes.get(lane as usize).filter(|_| self.backing.has_metadata(start))
     }
 
     /// Takes a free lane for a thread of `process`; none when all are in use.
@@ -142,7 +144,11 @@ impl Heap {
             if lane.word.compare_exchange(seen.0, active.0, Ordering::AcqRel, Ordering::Acquire).is_ok() {
                 self.reset_lane(lane, active, thread, thread_start);
                 // Lanes start in different groups of 64 pages, so that they do not meet.
-                return Ok(Some(LaneHeap::new(index, process, u64::from(index) * 64 % self.current_pages())));
+                return Ok(Some(LaneHeap::new(
+                    index,
+                    process,
+                    u64::from(index) * 64 % self.current_pages().max(1),
+                )));
             }
         }
         Ok(None)

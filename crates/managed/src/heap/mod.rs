@@ -28,6 +28,8 @@ pub mod usage;
 pub mod verify;
 pub mod word;
 
+use std::sync::Arc;
+
 use weyr_atomic::{AtomicU64, Ordering, Zeroed};
 use weyr_shared::{BlockReference, Corrupt, Layout, Region, Table};
 
@@ -46,6 +48,8 @@ pub struct Heap {
     pub backing: Backing,
     /// Pages that this process has mapped; below the pool's maximum where address space is short.
     pub window_pages: u64,
+    /// Pages that the object was seen to be long enough for: what the header says beyond is looked at first.
+    reach: Arc<AtomicU64>,
     pub(crate) header: Table<PoolHeader>,
     pub(crate) processes: Table<ProcessSlot>,
     pub(crate) lanes: Table<Lane>,
@@ -123,6 +127,7 @@ impl Heap {
                 data_start: at.data,
                 chunk_shift: geometry.chunk_shift,
             },
+            reach: Arc::default(),
             window_pages: region.len().saturating_sub(at.data) >> shape.page_shift,
             geometry,
         })
@@ -154,6 +159,7 @@ impl Heap {
                 chunk_shift: geometry.chunk_shift,
             },
             window_pages: shape.maximum_pages,
+            reach: Arc::default(),
             geometry,
         };
         heap.header().segments.store(1, Ordering::Relaxed);
@@ -166,21 +172,35 @@ impl Heap {
         &self.header[0]
     }
 
-    /// Pages there are now; grows while others watch.
+    /// Pages there are now; grows while others watch. Never more than the object is long enough for.
     #[inline]
     pub fn current_pages(&self) -> u64 {
         // Acquire: pairs with the grower's compare-exchange, behind which the object is long enough.
-        self.geometry.pages(self.header().segments.load(Ordering::Acquire)).min(self.window_pages)
+        let segments = self.header().segments.load(Ordering::Acquire);
+        let pages = self.geometry.pages(segments).min(self.window_pages);
+        let inside =
+            matches!(self.backing.store, Store::Present) || pages <= self.reach.load(Ordering::Relaxed);
+        if inside { pages } else { self.pages_within_object(pages) }
+    }
+
+    /// The header is an allegation, and touching what lies behind the object's end would end in a signal.
+    #[cold]
+    fn pages_within_object(&self, pages: u64) -> u64 {
+        let within = self.backing.object_pages(self.geometry.shape.page_shift);
+        self.reach.fetch_max(within, Ordering::Relaxed);
+        pages.min(within)
     }
 
     pub(crate) fn page(&self, page: u64) -> PageWord {
         // Acquire: pairs with whoever brought the page into this state.
-        PageWord(self.pages[page as usize].load(Ordering::Acquire))
+        self.pages.get(page as usize).map_or(PageWord::NOWHERE, |word| PageWord(word.load(Ordering::Acquire)))
     }
 
     /// Changes a page word that was seen as `from`. AcqRel: publishes what was prepared, and takes over what others did.
     pub(crate) fn change_page(&self, page: u64, from: PageWord, to: PageWord) -> bool {
-        self.pages[page as usize].compare_exchange(from.0, to.0, Ordering::AcqRel, Ordering::Acquire).is_ok()
+        self.pages.get(page as usize).is_some_and(|word| {
+            word.compare_exchange(from.0, to.0, Ordering::AcqRel, Ordering::Acquire).is_ok()
+        })
     }
 
     pub(crate) fn descriptor(&self, page: u64) -> &PageDescriptor {
@@ -209,6 +229,11 @@ impl Heap {
         self.geometry.classes.get(page.class() as usize).filter(|class| class.pages > 0)
     }
 
+    /// The class of the slab at `head`, if all of such a slab can lie there.
+    pub(crate) fn slab_class(&self, head: u64, page: PageWord) -> Option<&Class> {
+        self.class(page).filter(|class| head + u64::from(class.pages) <= self.geometry.shape.maximum_pages)
+    }
+
     /// First page of the slab or span that `page` lies in, with its word.
     pub(crate) fn head_of(&self, page: u64) -> Option<(u64, PageWord)> {
         let word = self.page(page);
@@ -216,7 +241,8 @@ impl Heap {
             return Some((page, word));
         }
         let head = page.checked_sub(word.distance())?;
-        Some((head, self.page(head)))
+        let backed = self.backing.has_metadata(self.geometry.offsets.page_words + head * 8);
+        backed.then(|| (head, self.page(head)))
     }
 
     /// The block that starts at a data offset, whatever its state. By loads only.
@@ -236,7 +262,7 @@ impl Heap {
     }
 
     fn locate_in_slab(&self, head: u64, page: PageWord, offset: u64) -> Option<Located<'_>> {
-        let class = self.class(page)?;
+        let class = self.slab_class(head, page)?;
         class.index(offset - self.page_offset(head))?;
         let word = self.block_word(class, offset);
         let seen = BlockWord(word.load(Ordering::Acquire));

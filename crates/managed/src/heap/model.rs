@@ -112,15 +112,17 @@ impl Steps<'_> {
         own.cursor = page;
     }
 
-    /// Allocates, looking at the truth before it gives up. The pool does not grow.
+    /// Allocates, looking at the truth before it grows the pool by `grow` or gives up.
     pub fn alloc_pressed(
         &self,
         own: &mut LaneHeap,
         bytes: u64,
         liveness: &impl Liveness,
         channels: &dyn Channels,
+        grow: impl Fn() -> bool,
     ) -> Option<BlockReference> {
-        let pressed = |own: &mut LaneHeap| self.0.alloc_pressed(own, bytes, liveness, channels, || Ok(false));
+        let pressed =
+            |own: &mut LaneHeap| self.0.alloc_pressed(own, bytes, liveness, channels, || Ok(grow()));
         self.0.alloc(own, bytes).expect("present").or_else(|| pressed(own).expect("present"))
     }
 
@@ -158,11 +160,19 @@ impl Steps<'_> {
         }
     }
 
+    /// Room in the block that `block` means.
+    pub fn bytes(&self, block: BlockReference) -> Option<u64> {
+        self.0.locate(block).ok().map(|block| block.bytes)
+    }
+
     /// Names what is part of the state, for traces too. Statistics are not, and what `parts` leaves out.
     #[cfg(weyr_face = "explore")]
     pub fn name(&self, regions: &mut weyr_atomic::explore::Regions, parts: &Parts) {
         let heap = self.0;
         regions.add(&heap.header().orphan_pages, "orphan count");
+        if parts.growth {
+            regions.add(&heap.header().segments, "segments");
+        }
         for index in parts.mortal.iter().copied() {
             regions.add(&heap.processes[index].word, format!("process {index}"));
             regions.add(&heap.lanes[index].word, format!("lane {index}"));
@@ -174,7 +184,7 @@ impl Steps<'_> {
         for (index, lane) in heap.lanes.iter().enumerate() {
             // Pools of less than 4096 pages use the first word only.
             regions.add(&lane.inbox[0], format!("inbox of lane {index}"));
-            if parts.revocation {
+            if parts.revocation || parts.growth {
                 regions.add(&lane.operation, format!("operation of lane {index}"));
                 regions.add(&lane.revoke, format!("revoke of lane {index}"));
             }
@@ -209,4 +219,6 @@ pub struct Parts {
     pub revocation: bool,
     /// Whether threads end before their processes.
     pub threads: bool,
+    /// Whether the pool grows.
+    pub growth: bool,
 }

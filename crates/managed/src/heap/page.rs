@@ -67,14 +67,15 @@ fn bit(page: u64) -> (usize, u64) {
 pub(crate) fn set_hint(hints: &Table<AtomicU64>, page: u64) {
     let (word, mask) = bit(page);
     if hints[word].load(Ordering::Relaxed) & mask == 0 {
-        hints[word].fetch_or(mask, Ordering::Relaxed);
+        // Acquire: who takes a mark back changed the page before, and the look behind this one sees that.
+        hints[word].fetch_or(mask, Ordering::AcqRel);
     }
 }
 
 pub(crate) fn clear_hint(hints: &Table<AtomicU64>, page: u64) {
     let (word, mask) = bit(page);
     if hints[word].load(Ordering::Relaxed) & mask != 0 {
-        hints[word].fetch_and(!mask, Ordering::Relaxed);
+        hints[word].fetch_and(!mask, Ordering::AcqRel);
     }
 }
 
@@ -175,7 +176,8 @@ impl Heap {
         }
         // Some of these may be another run's by now; a bit wrongly clear is harmless.
         each_word(head, tails, |word, mask| {
-            self.used[word].fetch_and(!mask, Ordering::Relaxed);
+            // Release: pairs with `set_hint` in `hide`, so that whoever sets the mark again sees the page free.
+            self.used[word].fetch_and(!mask, Ordering::AcqRel);
         });
         Ok(freed)
     }

@@ -104,7 +104,7 @@ impl Heap {
     fn rebuild_own(&self, own: &mut LaneHeap) {
         for head in own.slabs.clone() {
             let seen = self.page(head);
-            let Some(class) = self.class(seen).copied() else { continue };
+            let Some(class) = self.slab_class(head, seen).copied() else { continue };
             if !seen.is_slab_of(own.lane) {
                 continue;
             }

@@ -388,7 +388,7 @@ impl Heap {
             let seen = self.page(page);
             match seen.state() {
                 PageState::Slab | PageState::Orphan => {
-                    let Some(class) = self.class(seen) else { continue };
+                    let Some(class) = self.slab_class(page, seen) else { continue };
                     let start = self.page_offset(page);
                     for block in 0..u64::from(class.blocks) {
                         self.visit_block(start + block * u64::from(class.size), &mut visit);

@@ -30,10 +30,12 @@ impl Heap {
             cache.filled -= 1;
             let offset = cache.magazine[cache.filled];
             let word = self.block_word(geometry, offset);
-            let seen = BlockWord(word.load(Ordering::Relaxed));
+            // Acquire: pairs with whoever freed it; an entry left from an earlier use of the block comes without the
+            // swap of the remote bits.
+            let seen = BlockWord(word.load(Ordering::Acquire));
             // The magazine is a hint; only the owner makes a FREE word anything else, so FREE is final.
             if seen.is_free() {
-                let generation = seen.generation() + 1;
+                let generation = seen.next_generation();
                 word.store(BlockWord::new(BlockState::Alloc, process, generation).0, Ordering::Release);
                 return BlockReference { offset, generation };
             }
@@ -237,7 +239,7 @@ impl Heap {
             let head = group as u64 * 64 + u64::from(pending.trailing_zeros());
             pending &= pending - 1;
             let seen = self.page(head);
-            if seen.is_slab_of(own.lane) && self.class(seen).is_some() {
+            if seen.is_slab_of(own.lane) && self.slab_class(head, seen).is_some() {
                 // Cleared before the rows are read: a free that comes later tells again.
                 clear_hint(&self.pending, head);
                 self.collect_remote(own, seen.class() as usize, head);
@@ -272,7 +274,7 @@ impl Heap {
     /// Commit point: the page word. A death behind it leaves a slab of a dead lane with wrong hints, which is
     /// orphaned and adopted again.
     pub(crate) fn adopt(&self, own: &mut LaneHeap, head: u64, seen: PageWord) -> bool {
-        let Some(class) = self.class(seen) else { return false };
+        let Some(class) = self.slab_class(head, seen) else { return false };
         if !self.change_page(head, seen, PageWord::slab(seen.class(), own.lane, seen.epoch() + 1)) {
             return false;
         }
@@ -471,7 +473,7 @@ impl Heap {
     /// the page word changes. A remote bit that comes late hits the next life of the page, where it is a stale hint.
     pub(crate) fn retire(&self, own: &mut LaneHeap, head: u64) -> bool {
         let seen = self.page(head);
-        let Some(class) = self.class(seen).copied() else { return false };
+        let Some(class) = self.slab_class(head, seen).copied() else { return false };
         if !seen.is_slab_of(own.lane) {
             return false;
         }
@@ -511,7 +513,7 @@ impl Heap {
         let now = if leaves_out(Fault::PageWordAgain) { block.page } else { self.page(block.head) };
         if now.state() == PageState::Slab {
             set_hint(&self.pending, block.head);
-            if let Some(lane) = self.lanes.get(now.lane() as usize) {
+            if let Some(lane) = self.known_lane(now.lane()) {
                 let group = block.head / 64 % 512;
                 raise(&lane.inbox[(group / 64) as usize], 1 << (group % 64));
             }

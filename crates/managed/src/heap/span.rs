@@ -10,7 +10,7 @@ use weyr_sys::Errno;
 
 use super::lane::LaneHeap;
 use super::page::{Authority, Superseded};
-use super::word::{BlockState, BlockWord, PageState, PageWord};
+use super::word::{BlockState, BlockWord, PageState, PageWord, generation_after};
 use super::{ChangeError, Heap, Located};
 
 impl Heap {
@@ -27,7 +27,7 @@ impl Heap {
             return Err(errno);
         }
         let descriptor = self.descriptor(head);
-        let generation = descriptor.generation_base.load(Ordering::Acquire) + 1;
+        let generation = generation_after(descriptor.generation_base.load(Ordering::Acquire));
         descriptor.span_pages.store(pages, Ordering::Relaxed);
         let word = BlockWord::new(BlockState::Alloc, own.process, generation);
         self.span_word(head).store(word.0, Ordering::Release);

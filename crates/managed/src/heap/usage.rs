@@ -75,7 +75,8 @@ impl Heap {
         };
         for page in self.known_pages() {
             let state = self.page(page).state();
-            usage.free_pages -= u64::from(state != PageState::Free);
+            // Growth meanwhile shows more pages than there were at first.
+            usage.free_pages = usage.free_pages.saturating_sub(u64::from(state != PageState::Free));
             usage.orphan_pages += u64::from(state == PageState::Orphan);
         }
         self.for_each_block(|block, _| {

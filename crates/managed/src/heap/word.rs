@@ -43,6 +43,8 @@ pub struct PageWord(pub u64);
 impl PageWord {
     /// Largest distance of a tail from its head, in pages.
     pub const DISTANCE_LIMIT: u64 = 1 << 24;
+    /// What is read where there is no page: no state that anybody acts on.
+    pub const NOWHERE: Self = Self(15);
     const EPOCHS: u64 = (1 << 36) - 1;
 
     const fn new(state: u64, middle: u64, epoch: u64) -> Self {
@@ -253,10 +255,22 @@ impl BlockWord {
     pub const fn generation(self) -> u64 {
         bits(self.0, 20, 44)
     }
+    /// The generation of the next use, which is never 0.
+    #[inline]
+    pub const fn next_generation(self) -> u64 {
+        generation_after(self.generation())
+    }
     /// The same use in another state.
     pub const fn with(self, state: BlockState, actor: u16) -> Self {
         Self::new(state, actor, self.generation())
     }
+}
+
+/// The generation behind `generation`; behind the last comes 1, for 0 is "never used".
+#[inline]
+pub const fn generation_after(generation: u64) -> u64 {
+    let next = generation.wrapping_add(1) % BlockWord::GENERATION_LIMIT;
+    if next == 0 { 1 } else { next }
 }
 
 /// State of a lane or process slot.
@@ -387,6 +401,13 @@ mod tests {
         assert_eq!(BlockWord(0), BlockWord::free(0));
         assert_eq!(LaneWord(0), LaneWord::free(0));
         assert_eq!(ProcessWord(0), ProcessWord::free(0));
+    }
+
+    #[test]
+    fn generations_stay_in_their_bits_and_skip_zero() {
+        assert_eq!(BlockWord(0).next_generation(), 1);
+        assert_eq!(BlockWord::free(BlockWord::GENERATION_LIMIT - 1).next_generation(), 1);
+        assert_eq!(generation_after(u64::MAX), 1);
     }
 
     #[test]

@@ -21,11 +21,16 @@ pub const THREE: usize = 12;
 
 /// A heap of so many pages of 4096 bytes, for so many processes with one lane each.
 pub fn heap(pages: u64, processes: u32) -> Heap {
+    growing_heap(pages, pages, processes)
+}
+
+/// A heap that begins with so many pages and grows by as many, up to `most`.
+pub fn growing_heap(pages: u64, most: u64, processes: u32) -> Heap {
     let shape = Shape {
         page_shift: 12,
         initial_pages: pages,
         segment_pages: pages,
-        maximum_pages: pages,
+        maximum_pages: most,
         process_limit: processes,
         lane_limit: processes,
         channel_limit: 1,
@@ -122,7 +127,12 @@ pub struct World {
 impl World {
     /// A heap of so many pages for so many processes and the outsider.
     pub fn new(pages: u64, processes: u32) -> Self {
-        let heap = heap(pages, processes + 1);
+        Self::over(heap(pages, processes + 1))
+    }
+
+    /// All slots of a heap taken, the last by the outsider.
+    pub fn over(heap: Heap) -> Self {
+        let processes = heap.geometry.shape.process_limit - 1;
         let steps = Steps(&heap);
         let join = |process: u16| {
             steps.join(process, u32::from(process) + 1);
@@ -275,7 +285,7 @@ impl World {
         }
         steps.orphan_all();
         let bytes = self.heap.geometry.maximum_bytes();
-        match steps.alloc_pressed(&mut own, bytes, &liveness, channels) {
+        match steps.alloc_pressed(&mut own, bytes, &liveness, channels, || false) {
             Some(_) => Ok(()),
             None => {
                 let pages: Vec<_> = (0..self.heap.current_pages()).map(|page| steps.page(page)).collect();
@@ -293,9 +303,9 @@ pub fn full() -> bool {
     std::env::var("WEYR_MODEL").is_ok_and(|form| form == "full")
 }
 
-/// States up to which the short form explores.
-pub fn bound(short: usize, full_form: usize) -> usize {
-    if full() { full_form } else { short }
+/// States after which an exploration ends, complete or not.
+pub fn most() -> usize {
+    if full() { 4_000_000 } else { 150_000 }
 }
 
 /// A model over a world, in which the slots of `mortal` may die.

@@ -1,0 +1,803 @@
+//! Death, and a stop, before each shared write of every operation of a channel.
+//!
+//! A child counts the writes of an operation. Then, for each of them, a fresh pool, channel and child: it is killed
+//! just before the write, and the parent recovers; or it is stopped there, the parent passes messages, and it is
+//! continued or killed. Each message must be received as often, and so marked, as the point at which the child died
+//! allows; and the more of an operation was done, the further its messages are on their way.
+#![cfg(weyr_face = "crash")]
+#![forbid(unsafe_code)]
+#![allow(clippy::print_stderr, reason = "the numbers of points are part of the result")]
+
+mod ledger;
+mod pools;
+
+use std::cell::Cell;
+
+use Fate::{Absent, Again, Fresh};
+use ledger::{Fate, Ledger, assert_sound, assert_whole, attributes, letter, number_of, parcel, soon, states};
+use pools::TestPool;
+use rustix::process::{Signal, getpid, kill_process};
+use weyr_atomic::{Ordering, crash};
+use weyr_channel::{Channel, Error, Lease, Message, WaitMode};
+use weyr_kill::{Child, Outcome, Rendezvous, child};
+use weyr_managed::{Allocation, Mode, PoolAttributes};
+use weyr_shared::{Ring, SlotState};
+
+/// How the child ends at a point.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum End {
+    /// It makes all its writes, and dies then.
+    AfterAll,
+    Killed(u64),
+    /// Nobody recovers it but those whom it hinders.
+    KilledUnnoticed(u64),
+    StoppedThenContinued(u64),
+    StoppedThenKilled(u64),
+}
+
+fn die_here() {
+    kill_process(getpid(), Signal::KILL).unwrap();
+}
+
+fn stop_here() {
+    kill_process(getpid(), Signal::STOP).unwrap();
+}
+
+thread_local! {
+    /// How the child ends that is first stopped to lose its turn.
+    static AFTER_REVOCATION: Cell<End> = const { Cell::new(End::AfterAll) };
+}
+
+fn stop_to_be_revoked() {
+    stop_here();
+    AFTER_REVOCATION.get().arm();
+}
+
+impl End {
+    fn arm(self) {
+        match self {
+            End::AfterAll => crash::arm(0, || ()),
+            End::Killed(write) | End::KilledUnnoticed(write) => crash::arm(write, die_here),
+            End::StoppedThenContinued(write) | End::StoppedThenKilled(write) => crash::arm(write, stop_here),
+        }
+    }
+
+    /// Every way of waiting has its turn.
+    fn mode(self) -> WaitMode {
+        match self {
+            End::AfterAll => WaitMode::Adaptive,
+            End::Killed(write)
+            | End::KilledUnnoticed(write)
+            | End::StoppedThenContinued(write)
+            | End::StoppedThenKilled(write) => {
+                [WaitMode::Spin, WaitMode::Adaptive, WaitMode::Idle][(write % 3) as usize]
+            }
+        }
+    }
+}
+
+/// What is done to one operation.
+struct Plan<'p> {
+    name: &'static str,
+    capacity: u64,
+    /// Fewer writes than this are not the operation that is meant.
+    floor: u64,
+    /// Messages below 100 that the parent sends at first, and others that the child sends: what becomes of them when
+    /// the child dies ever later.
+    stories: &'p [(u64, &'p [Fate])],
+    /// Before this write the child is stopped until the parent has revoked its claim; what counts comes then.
+    revoked_at: Option<u64>,
+    /// The operation waits for what does not come: it is not continued, and only so many writes are points.
+    waits: Option<u64>,
+}
+
+impl<'p> Plan<'p> {
+    fn new(name: &'static str, floor: u64, stories: &'p [(u64, &'p [Fate])]) -> Self {
+        Self { name, capacity: 2, floor, stories, revoked_at: None, waits: None }
+    }
+}
+
+struct World {
+    channel: Channel,
+    pool: TestPool,
+}
+
+impl World {
+    fn new(name: &str, capacity: u64) -> Self {
+        let shape =
+            |attributes: PoolAttributes| attributes.page_size(4096).processes(8).lanes(16).channels(4);
+        let pool = TestPool::with(name, 256 << 10, shape);
+        Self { channel: Channel::create(&pool.0, &attributes(capacity)).unwrap(), pool }
+    }
+
+    /// In the child: a handle of its own.
+    fn attach(&self) -> Channel {
+        Channel::attach_in(&self.pool.0, &self.channel.descriptor()).unwrap()
+    }
+
+    fn send(&self, numbers: &[u64]) {
+        numbers.iter().for_each(|&number| self.channel.try_send(&letter(number)).unwrap());
+    }
+
+    fn send_parcel(&self, number: u64) {
+        self.channel.send_allocation(parcel(&self.pool.0, number)).unwrap();
+    }
+
+    fn leave(self) {
+        let Self { channel, pool } = self;
+        match channel.clone().destroy() {
+            Ok(()) | Err(Error::Destroyed) => drop(channel),
+            Err(error) => panic!("{error}"),
+        }
+        assert_whole(&pool.0);
+    }
+}
+
+struct Line {
+    to_child: Rendezvous,
+    to_parent: Rendezvous,
+}
+
+/// What a child says that came to its end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Told {
+    Received(u64),
+    Sent(u64),
+}
+
+impl Line {
+    fn new() -> Self {
+        Self { to_child: Rendezvous::new().unwrap(), to_parent: Rendezvous::new().unwrap() }
+    }
+
+    fn tell(&self, told: Option<Told>) {
+        let code = match told {
+            None => 0,
+            Some(Told::Received(number)) => number << 1,
+            Some(Told::Sent(number)) => number << 1 | 1,
+        };
+        self.to_parent.send(code).unwrap();
+    }
+
+    fn hear(&self, child: &Child) -> Option<Told> {
+        match self.to_parent.wait_from(child).expect("the operation comes to its end") {
+            0 => None,
+            code if code & 1 == 0 => Some(Told::Received(code >> 1)),
+            code => Some(Told::Sent(code >> 1)),
+        }
+    }
+}
+
+/// What is known of a run: the writes, if the child came to its end, and what became of the messages.
+struct Ran {
+    writes: u64,
+    fates: Vec<Fate>,
+}
+
+/// Runs `operate` to each of its ends. `ground` runs in the parent, before the fork; `prepare` and `operate` in the
+/// child; `settle` in the parent, when the child is gone and recovered.
+fn sweep<G, S>(
+    plan: &Plan,
+    ground: impl Fn(&World) -> G,
+    prepare: impl Fn(&World) -> S,
+    operate: impl Fn(&World, &mut S) -> Option<Told>,
+    settle: impl Fn(&World, G),
+) {
+    let run = |end| {
+        let ran = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
+            run(plan, end, &ground, &prepare, &operate, &settle)
+        }));
+        ran.unwrap_or_else(|_| panic!("{}: {end:?}", plan.name))
+    };
+    let all = plan.waits.is_none().then(|| run(End::AfterAll));
+    let points = all.as_ref().map_or(plan.waits, |all| Some(all.writes)).unwrap_or(0);
+    assert!(points >= plan.floor.max(1), "{}: only {points} writes", plan.name);
+    let mut fates = Vec::new();
+    for write in 1..=points {
+        let killed = run(End::Killed(write)).fates;
+        for end in [End::KilledUnnoticed(write), End::StoppedThenKilled(write)] {
+            assert_eq!(run(end).fates, killed, "{}: {end:?}, or killed and recovered", plan.name);
+        }
+        if all.is_some() {
+            run(End::StoppedThenContinued(write));
+        }
+        fates.push(killed);
+    }
+    let continued = if all.is_some() { ", stopped and continued" } else { "" };
+    fates.extend(all.map(|all| all.fates));
+    assert_stories(plan, &fates);
+    let ends = format!("killed, killed unnoticed, stopped and killed{continued}");
+    eprintln!("crash channel, {}, capacity {}: {points} points, {ends}", plan.name, plan.capacity);
+}
+
+/// The later the death, the further the story of each message, from its first to its last word.
+fn assert_stories(plan: &Plan, fates: &[Vec<Fate>]) {
+    for (index, (number, story)) in plan.stories.iter().enumerate() {
+        let mut told: Vec<Fate> = fates.iter().map(|fates| fates[index]).collect();
+        told.dedup();
+        assert_eq!(&told, story, "{}: message {number} in {} deaths", plan.name, fates.len());
+    }
+}
+
+/// One end of the operation.
+fn run<G, S>(
+    plan: &Plan,
+    end: End,
+    ground: &impl Fn(&World) -> G,
+    prepare: &impl Fn(&World) -> S,
+    operate: &impl Fn(&World, &mut S) -> Option<Told>,
+    settle: &impl Fn(&World, G),
+) -> Ran {
+    let world = World::new(plan.name, plan.capacity);
+    let held = ground(&world);
+    let line = Line::new();
+    let mut child = child::spawn(|| {
+        let mut state = prepare(&world);
+        line.to_parent.post().unwrap();
+        line.to_child.wait().unwrap();
+        match plan.revoked_at {
+            None => end.arm(),
+            Some(write) => {
+                AFTER_REVOCATION.set(end);
+                crash::arm(write, stop_to_be_revoked);
+            }
+        }
+        let told = operate(&world, &mut state);
+        line.to_parent.send(crash::disarm()).unwrap();
+        line.tell(told);
+        // It does not leave, it dies.
+        std::mem::forget(state);
+    })
+    .unwrap();
+    line.to_parent.wait_from(&child).unwrap();
+    line.to_child.post().unwrap();
+    if plan.revoked_at.is_some() {
+        revoke(&world, &mut child);
+    }
+    let mut ledger = Ledger::default();
+    let (writes, told) = bring_to(end, &world, &line, &mut child, &mut ledger);
+    if matches!(end, End::KilledUnnoticed(_)) {
+        pass(&world, end, &mut ledger);
+    }
+    world.pool.0.recover();
+    assert_eq!(world.pool.0.members().len(), 1);
+    settle(&world, held);
+    let fates = account(plan, end, &world, ledger, told);
+    world.leave();
+    Ran { writes, fates }
+}
+
+/// Receives until the claim of the child, which stands, is revoked.
+fn revoke(world: &World, child: &mut Child) {
+    child.wait_stopped().unwrap();
+    let receiver = world.channel.receiver();
+    while receiver.statistics().claims_revoked == 0 {
+        assert_eq!(receiver.try_receive().err(), Some(Error::Empty));
+    }
+    child.cont().unwrap();
+}
+
+/// Waits until the child is gone, and does what others do meanwhile. Returns its writes, and what it says.
+fn bring_to(
+    end: End,
+    world: &World,
+    line: &Line,
+    child: &mut Child,
+    ledger: &mut Ledger,
+) -> (u64, Option<Told>) {
+    match end {
+        End::AfterAll => finish(line, child),
+        End::Killed(_) | End::KilledUnnoticed(_) => {
+            assert!(child.wait().unwrap().was_killed(), "the write was not reached");
+            (0, None)
+        }
+        End::StoppedThenContinued(_) | End::StoppedThenKilled(_) => {
+            child.wait_stopped().expect("the write is reached");
+            go_on_without(world, end, ledger);
+            if matches!(end, End::StoppedThenKilled(_)) {
+                child.kill().unwrap();
+                assert!(child.wait().unwrap().was_killed());
+                return (0, None);
+            }
+            child.cont().unwrap();
+            finish(line, child)
+        }
+    }
+}
+
+fn finish(line: &Line, child: &mut Child) -> (u64, Option<Told>) {
+    let writes = line.to_parent.wait_from(child).expect("the operation comes to its end");
+    let told = line.hear(child);
+    assert_eq!(child.wait().unwrap(), Outcome::Exited(0));
+    (writes, told)
+}
+
+fn go_on_without(world: &World, end: End, ledger: &mut Ledger) {
+    world.pool.0.recover();
+    // Who stands with the only slot in hand may hold up all others.
+    if world.channel.capacity() > 1 {
+        pass(world, end, ledger);
+    }
+    let verification = world.pool.0.verify(Mode::Online);
+    assert!(verification.holds(), "{:#?}", verification.findings);
+}
+
+fn pass(world: &World, end: End, ledger: &mut Ledger) {
+    match ledger.pass(&world.channel, end.mode()) {
+        Ok(()) => {}
+        Err(Error::Destroyed) => assert!(world.channel.is_destroyed()),
+        Err(error) => panic!("{error}; {:?}", states(&world.channel)),
+    }
+}
+
+/// Messages pass, and all that there were are received as often as they must be. Says what became of those of the
+/// plan.
+fn account(plan: &Plan, end: End, world: &World, mut ledger: Ledger, told: Option<Told>) -> Vec<Fate> {
+    pass(world, end, &mut ledger);
+    if !world.channel.is_destroyed() {
+        ledger.drain(&world.channel);
+        assert!(states(&world.channel).iter().all(|state| *state == SlotState::Empty));
+        assert_sound(&world.pool.0, 1);
+    }
+    let fates: Vec<Fate> = plan.stories.iter().map(|(number, _)| ledger.fate(*number)).collect();
+    if let Some(Told::Received(number)) = told {
+        ledger.note(number, false);
+    }
+    if matches!(end, End::StoppedThenContinued(_) | End::AfterAll) {
+        for (number, story) in plan.stories {
+            let is_sent = match (told, story) {
+                (Some(Told::Sent(sent)), _) if sent == *number => true,
+                (_, [Absent]) => false,
+                (_, story) => *number < 100 || *story == [Fresh],
+            };
+            let count = ledger.count(*number);
+            let as_it_must = count == usize::from(is_sent) || count == 0 && world.channel.is_destroyed();
+            assert!(as_it_must, "message {number} was received {count} times");
+        }
+    }
+    ledger.assert_passed(|number| plan.stories.iter().any(|(known, _)| *known == number));
+    fates
+}
+
+fn received(outcome: Result<Message, Error>) -> Option<Told> {
+    match outcome {
+        Ok(message) => Some(Told::Received(number_of(&message.into_bytes().unwrap()))),
+        Err(Error::Empty) => None,
+        Err(error) => panic!("{error}"),
+    }
+}
+
+fn nothing<G>(_: &World, _: G) {}
+
+/// The channel, and what the child has in hand.
+type With<T> = (Channel, Option<T>);
+
+#[test]
+fn create() {
+    let others = |world: &World| {
+        let own = world.channel.descriptor().reference();
+        let all = world.pool.0.channel_blocks().into_iter().map(|block| block.reference);
+        all.filter(|reference| *reference != own).collect::<Vec<_>>()
+    };
+    let free = |world: &World, ()| {
+        for reference in others(world) {
+            assert!(world.pool.0.channel_block(reference).is_ok());
+            world.pool.0.free_channel(reference).unwrap();
+        }
+    };
+    let operate = |world: &World, (): &mut ()| {
+        std::mem::forget(Channel::create(&world.pool.0, &attributes(3)).unwrap());
+        None
+    };
+    sweep(&Plan::new("create", 20, &[]), |_| (), join, operate, free);
+    let prepare = |world: &World| Some(world.pool.0.alloc(4096).unwrap());
+    let operate = |world: &World, memory: &mut Option<Allocation>| {
+        let channel = Channel::create_in(&world.pool.0, memory.take().unwrap(), &attributes(3));
+        std::mem::forget(channel.unwrap());
+        None
+    };
+    sweep(&Plan::new("create in an allocation", 20, &[]), |_| (), prepare, operate, free);
+}
+
+#[test]
+fn attach_and_detach() {
+    let attach = |world: &World, (): &mut ()| {
+        std::mem::forget(world.attach());
+        None
+    };
+    sweep(&Plan::new("attach", 2, &[]), |_| (), join, attach, nothing);
+    let detach = |_: &World, channel: &mut Option<Channel>| {
+        channel.take().unwrap().detach();
+        None
+    };
+    let stories: &[(u64, &[Fate])] = &[(1, &[Fresh])];
+    let plan = Plan::new("detach", 2, stories);
+    sweep(&plan, |world| world.send(&[1]), |world| Some(world.attach()), detach, nothing);
+}
+
+#[test]
+fn destroy() {
+    let ground = |world: &World| {
+        world.send(&[1]);
+        world.send_parcel(2);
+    };
+    let destroy = |_: &World, channel: &mut Option<Channel>| {
+        channel.take().unwrap().destroy().unwrap();
+        None
+    };
+    let stories: &[(u64, &[Fate])] = &[(1, &[Fresh, Absent]), (2, &[Fresh, Absent])];
+    let plan = Plan::new("destroy", 8, stories);
+    sweep(&plan, ground, |world| Some(world.attach()), destroy, nothing);
+}
+
+const SENT: &[(u64, &[Fate])] = &[(100, &[Absent, Fresh])];
+
+fn send_letter(channel: &Channel) -> Option<Told> {
+    channel.send(&letter(100)).unwrap();
+    Some(Told::Sent(100))
+}
+
+fn with_parcel(world: &World) -> With<Allocation> {
+    (world.attach(), Some(parcel(&world.pool.0, 100)))
+}
+
+fn send_parcel((channel, memory): &mut With<Allocation>) -> Option<Told> {
+    channel.send_allocation(memory.take().unwrap()).unwrap();
+    Some(Told::Sent(100))
+}
+
+#[test]
+fn send() {
+    let plan = Plan::new("send, inline", 5, SENT);
+    sweep(&plan, |_| (), World::attach, |_, channel| send_letter(channel), nothing);
+    let plan = Plan::new("send, allocation", 10, SENT);
+    sweep(&plan, |_| (), with_parcel, |_, state| send_parcel(state), nothing);
+}
+
+#[test]
+fn send_to_a_full_channel() {
+    let try_send = |_: &World, channel: &mut Channel| match channel.try_send(&letter(100)) {
+        Ok(()) => Some(Told::Sent(100)),
+        Err(error) => {
+            assert_eq!(error, Error::Full);
+            None
+        }
+    };
+    let stories: &[(u64, &[Fate])] = &[(1, &[Fresh]), (2, &[Fresh]), (100, &[Absent])];
+    let plan = Plan::new("send, full", 1, stories);
+    sweep(&plan, |world| world.send(&[1, 2]), World::attach, try_send, nothing);
+}
+
+/// The writes of `send` before which a sender holds a slot in FILLING.
+fn writes_in_filling<S>(prepare: impl Fn(&World) -> S, send: impl Fn(&mut S)) -> Vec<u64> {
+    let mut found = Vec::new();
+    for write in 1.. {
+        let world = World::new("probe", 2);
+        let mut victim = child::spawn(|| {
+            let mut state = prepare(&world);
+            crash::arm(write, die_here);
+            send(&mut state);
+            crash::disarm();
+            std::mem::forget(state);
+        })
+        .unwrap();
+        if !victim.wait().unwrap().was_killed() {
+            break;
+        }
+        if states(&world.channel).contains(&SlotState::Filling) {
+            found.push(write);
+        }
+    }
+    assert!(found.len() >= 2);
+    found
+}
+
+#[test]
+fn send_that_is_revoked() {
+    let filling = writes_in_filling(World::attach, |channel| assert!(send_letter(channel).is_some()));
+    for &write in &filling {
+        let plan = Plan { revoked_at: Some(write), ..Plan::new("send, revoked, inline", 5, SENT) };
+        sweep(&plan, |_| (), World::attach, |_, channel| send_letter(channel), nothing);
+    }
+    let filling = writes_in_filling(with_parcel, |state| assert!(send_parcel(state).is_some()));
+    for write in [filling[0], filling[filling.len() - 1]] {
+        let plan = Plan { revoked_at: Some(write), ..Plan::new("send, revoked, allocation", 8, SENT) };
+        sweep(&plan, |_| (), with_parcel, |_, state| send_parcel(state), nothing);
+    }
+}
+
+#[test]
+fn send_round_a_held_slot() {
+    let ground = |world: &World| {
+        world.send(&[1, 2, 3]);
+        let lease = world.channel.lease().unwrap();
+        (0..2).for_each(|_| drop(world.channel.receive().unwrap()));
+        lease
+    };
+    let plan = Plan { capacity: 3, ..Plan::new("send, round a leased slot", 6, SENT) };
+    let settle = |_: &World, lease: Lease| lease.done().unwrap();
+    sweep(&plan, ground, World::attach, |_, channel| send_letter(channel), settle);
+}
+
+const RECEIVED: &[(u64, &[Fate])] = &[(1, &[Fresh, Again, Absent])];
+
+#[test]
+fn receive() {
+    let take = |_: &World, channel: &mut Channel| received(channel.try_receive());
+    let plan = Plan::new("receive, inline", 4, RECEIVED);
+    sweep(&plan, |world| world.send(&[1]), World::attach, take, nothing);
+    let plan = Plan::new("receive, allocation", 6, RECEIVED);
+    sweep(&plan, |world| world.send_parcel(1), World::attach, take, nothing);
+}
+
+#[test]
+fn receive_into_a_buffer() {
+    let take = |_: &World, channel: &mut Channel| {
+        let mut bytes = [0; 200];
+        match channel.receiver().try_receive_into(&mut bytes) {
+            Ok(len) => Some(Told::Received(number_of(&bytes[..len]))),
+            Err(Error::Empty) => None,
+            Err(error) => panic!("{error}"),
+        }
+    };
+    let plan = Plan::new("receive into, inline", 4, RECEIVED);
+    sweep(&plan, |world| world.send(&[1]), World::attach, take, nothing);
+    let plan = Plan::new("receive into, allocation", 6, RECEIVED);
+    sweep(&plan, |world| world.send_parcel(1), World::attach, take, nothing);
+}
+
+#[test]
+fn receive_what_was_given_back() {
+    let leased = |world: &World| {
+        world.send(&[1]);
+        lease_and_die(world);
+        world.pool.0.recover();
+        assert!(states(&world.channel).contains(&SlotState::Returned));
+    };
+    let take = |_: &World, channel: &mut Channel| received(channel.try_receive());
+    let stories: &[(u64, &[Fate])] = &[(1, &[Again, Absent])];
+    sweep(&Plan::new("receive, returned", 4, stories), leased, World::attach, take, nothing);
+}
+
+/// A child that dies with a lease on the message that waits.
+fn lease_and_die(world: &World) {
+    let mut victim = child::spawn(|| {
+        let channel = world.attach();
+        std::mem::forget(channel.receiver().try_lease().unwrap());
+        die_here();
+    })
+    .unwrap();
+    assert!(victim.wait().unwrap().was_killed());
+}
+
+fn ground_of(allocation: bool) -> impl Fn(&World) {
+    move |world| if allocation { world.send_parcel(1) } else { world.send(&[1]) }
+}
+
+fn try_lease(channel: &Channel) -> Option<Lease> {
+    match channel.receiver().try_lease() {
+        Ok(lease) => Some(lease),
+        Err(Error::Empty) => None,
+        Err(error) => panic!("{error}"),
+    }
+}
+
+fn with_lease(world: &World) -> With<Lease> {
+    let channel = world.attach();
+    let lease = try_lease(&channel);
+    (channel, lease)
+}
+
+#[test]
+fn lease() {
+    for (name, allocation) in [("lease, inline", false), ("lease, allocation", true)] {
+        let lease = |_: &World, state: &mut With<Lease>| {
+            state.1 = try_lease(&state.0);
+            None
+        };
+        let stories: &[(u64, &[Fate])] = &[(1, &[Fresh, Again])];
+        let prepare = |world: &World| (world.attach(), None);
+        sweep(&Plan::new(name, 3, stories), ground_of(allocation), prepare, lease, nothing);
+    }
+}
+
+#[test]
+fn lease_that_ends() {
+    let stories: &[(u64, &[Fate])] = &[(1, &[Again, Absent])];
+    for (name, allocation) in [("lease done, inline", false), ("lease done, allocation", true)] {
+        let done = |_: &World, state: &mut With<Lease>| {
+            state.1.take().unwrap().done().unwrap();
+            Some(Told::Received(1))
+        };
+        sweep(&Plan::new(name, 1, stories), ground_of(allocation), with_lease, done, nothing);
+    }
+    for (name, allocation) in [("lease take, inline", false), ("lease take, allocation", true)] {
+        let take = |_: &World, state: &mut With<Lease>| received(state.1.take().unwrap().take());
+        sweep(&Plan::new(name, 1, stories), ground_of(allocation), with_lease, take, nothing);
+    }
+}
+
+#[test]
+fn lease_that_is_given_back() {
+    for (name, allocation) in [("lease put back, inline", false), ("lease put back, allocation", true)] {
+        let put_back = |_: &World, state: &mut With<Lease>| {
+            drop(state.1.take());
+            None
+        };
+        let stories: &[(u64, &[Fate])] = &[(1, &[Again, Fresh])];
+        sweep(&Plan::new(name, 2, stories), ground_of(allocation), with_lease, put_back, nothing);
+        let seen = |world: &World| {
+            let state = with_lease(world);
+            state.1.as_ref().unwrap().bytes().unwrap();
+            state
+        };
+        let stories: &[(u64, &[Fate])] = &[(1, &[Again])];
+        sweep(&Plan::new(name, 2, stories), ground_of(allocation), seen, put_back, nothing);
+    }
+}
+
+fn join(world: &World) {
+    world.pool.0.actor().unwrap();
+}
+
+fn recover(world: &World, (): &mut ()) -> Option<Told> {
+    world.pool.0.recover();
+    None
+}
+
+/// Who dies, and in what.
+type Work = fn(&Channel, Option<Allocation>);
+
+fn send_what_is_there(channel: &Channel, memory: Option<Allocation>) {
+    match memory {
+        Some(memory) => channel.send_allocation(memory).unwrap(),
+        None => channel.send(&letter(100)).unwrap(),
+    }
+}
+
+fn receive_what_is_there(channel: &Channel, _: Option<Allocation>) {
+    drop(channel.try_receive().unwrap());
+}
+
+fn lease_and_end_it(channel: &Channel, _: Option<Allocation>) {
+    channel.receiver().try_lease().unwrap().done().unwrap();
+}
+
+/// Message 1 waits, and one died before write `write` of his work. False if he has no such write.
+fn with_dead(world: &World, allocation: bool, work: Work, write: u64) -> bool {
+    ground_of(allocation)(world);
+    let mut victim = child::spawn(|| {
+        let channel = world.attach();
+        let memory = allocation.then(|| parcel(&world.pool.0, 100));
+        crash::arm(write, die_here);
+        work(&channel, memory);
+        crash::disarm();
+        std::mem::forget(channel);
+    })
+    .unwrap();
+    victim.wait().unwrap().was_killed()
+}
+
+/// What a death leaves, in the slots and among the blocks.
+type Left = (Vec<SlotState>, u64);
+
+/// What the death before write `write` leaves, and what becomes of the messages when nobody dies or stands at the
+/// recovery. None if there is no such write.
+fn undisturbed(allocation: bool, work: Work, write: u64) -> Option<(Left, [Fate; 2])> {
+    let world = World::new("undisturbed", 3);
+    if !with_dead(&world, allocation, work, write) {
+        return None;
+    }
+    let left = states(&world.channel);
+    let recovered = world.pool.0.recover();
+    let mut ledger = Ledger::default();
+    ledger.drain(&world.channel);
+    Some(((left, recovered.blocks), [ledger.fate(1), ledger.fate(100)]))
+}
+
+#[test]
+fn recovery_of_who_died_at_any_write() {
+    let victims: [(&'static str, bool, Work); 6] = [
+        ("recovery of a sender, inline", false, send_what_is_there),
+        ("recovery of a sender, allocation", true, send_what_is_there),
+        ("recovery of a receiver, inline", false, receive_what_is_there),
+        ("recovery of a receiver, allocation", true, receive_what_is_there),
+        ("recovery of a lease, inline", false, lease_and_end_it),
+        ("recovery of a lease, allocation", true, lease_and_end_it),
+    ];
+    for (name, allocation, work) in victims {
+        let mut seen = Vec::new();
+        for write in 1.. {
+            let Some((left, fates)) = undisturbed(allocation, work, write) else { break };
+            // Deaths that leave the same are one.
+            if seen.last() == Some(&left) {
+                continue;
+            }
+            seen.push(left);
+            let stories: &[(u64, &[Fate])] = &[(1, &fates[..1]), (100, &fates[1..])];
+            let plan = Plan { capacity: 3, ..Plan::new(name, 10, stories) };
+            let ground = |world: &World| assert!(with_dead(world, allocation, work, write));
+            sweep(&plan, ground, join, recover, nothing);
+        }
+        assert!(seen.len() >= 3, "{name}: {seen:?}");
+    }
+}
+
+#[test]
+fn waiting_for_a_message_or_for_room() {
+    let receive = |_: &World, channel: &mut Channel| {
+        received(channel.receiver().with_wait_mode(WaitMode::Idle).receive())
+    };
+    let plan = Plan { waits: Some(20), ..Plan::new("receive, asleep", 20, &[]) };
+    sweep(&plan, |_| (), World::attach, receive, nothing);
+    let send = |_: &World, channel: &mut Channel| {
+        channel.sender().with_wait_mode(WaitMode::Idle).send(&letter(100)).unwrap();
+        None
+    };
+    let stories: &[(u64, &[Fate])] = &[(1, &[Fresh]), (2, &[Fresh]), (100, &[Absent])];
+    let plan = Plan { waits: Some(20), ..Plan::new("send, asleep", 20, stories) };
+    sweep(&plan, |world| world.send(&[1, 2]), World::attach, send, nothing);
+}
+
+#[test]
+fn a_channel_of_one_slot() {
+    let one = |name, floor, stories| Plan { capacity: 1, ..Plan::new(name, floor, stories) };
+    sweep(&one("send, inline", 5, SENT), |_| (), World::attach, |_, channel| send_letter(channel), nothing);
+    sweep(&one("send, allocation", 10, SENT), |_| (), with_parcel, |_, state| send_parcel(state), nothing);
+    let take = |_: &World, channel: &mut Channel| received(channel.try_receive());
+    sweep(&one("receive, inline", 4, RECEIVED), ground_of(false), World::attach, take, nothing);
+    sweep(&one("receive, allocation", 6, RECEIVED), ground_of(true), World::attach, take, nothing);
+}
+
+/// Waits until a receiver has said that it will sleep.
+fn wait_until_armed(world: &World) {
+    let (pool, reference) = (&world.pool.0, world.channel.descriptor().reference());
+    let bytes = pool.channel_block(reference).unwrap().bytes;
+    let ring = Ring::open(&pool.region().part(reference.offset, bytes).unwrap(), reference).unwrap();
+    while ring.header().to_receivers.load(Ordering::Acquire) & 1 == 0 {
+        std::thread::yield_now();
+    }
+}
+
+#[test]
+fn a_receiver_asleep_while_its_only_sender_dies_gets_what_was_sent() {
+    let mut fates = Vec::new();
+    for write in 1.. {
+        let (world, line) = (World::new("asleep", 2), Line::new());
+        let mut victim = child::spawn(|| {
+            let channel = world.attach();
+            line.to_child.wait().unwrap();
+            crash::arm(write, die_here);
+            send_letter(&channel);
+            crash::disarm();
+        })
+        .unwrap();
+        let receiver = world.channel.receiver().with_wait_mode(WaitMode::Idle);
+        let sleeper =
+            std::thread::spawn(move || receiver.receive_until(soon()).unwrap().into_bytes().unwrap());
+        wait_until_armed(&world);
+        line.to_child.post().unwrap();
+        let killed = victim.wait().unwrap().was_killed();
+        // A message of the dead is there, or is the sleeper's by now; nobody wakes the sleeper for it.
+        let sent = !states(&world.channel).contains(&SlotState::Filling) && fates.last() == Some(&100)
+            || states(&world.channel).contains(&SlotState::Full)
+            || sleeper.is_finished();
+        if !sent {
+            world.send(&[1]);
+        }
+        fates.push(number_of(&sleeper.join().unwrap()));
+        world.pool.0.recover();
+        let mut ledger = Ledger::default();
+        ledger.drain(&world.channel);
+        assert_eq!(ledger.count(100), 0);
+        world.leave();
+        if !killed {
+            break;
+        }
+    }
+    let points = fates.len() - 1;
+    assert!(points >= 6 && fates.is_sorted(), "{fates:?}");
+    fates.dedup();
+    assert_eq!(fates, [1, 100]);
+    eprintln!("crash channel, send to a sleeper: {points} points, killed unnoticed");
+}

@@ -1,0 +1,193 @@
+//! What is done for the dead, and with the messages of a channel that nobody will receive.
+
+use weyr_atomic::Ordering;
+
+use super::{Ring, UNSTABLE_READS};
+use crate::fault::{self, Fault};
+use crate::{Actor, BlockReference, Corrupt, Futex, Holder, MessageKind, Position, SlotState, SlotWord};
+
+/// What is done for the dead.
+impl Ring {
+    /// Ends everything that `actor`, which is dead, left undone here, detaches it and wakes everybody. The caller is
+    /// attached. Any number may do this at once, and again; each may die anywhere in it.
+    ///
+    /// `still_dead` is asked after each word was loaded and before it is changed; `in_flight` whether the pool's block
+    /// is still on its way by that reference. Returns how many slots were changed.
+    ///
+    /// # Errors
+    /// [`Corrupt`]: a word that cannot be, found on the way; all other slots were repaired.
+    pub fn repair<F: Futex>(
+        &self,
+        actor: Actor,
+        still_dead: impl Fn() -> bool,
+        in_flight: impl Fn(BlockReference) -> bool,
+        futex: &F,
+    ) -> Result<u32, Corrupt> {
+        let (mut changed, mut outcome) = (0, Ok(()));
+        for index in 0..self.capacity {
+            match self.repair_slot(index, actor.into(), &still_dead, &in_flight) {
+                Ok(count) => changed += count,
+                Err(corrupt) => outcome = outcome.and(Err(corrupt)),
+            }
+        }
+        let detached = self.detach_dead(actor, &still_dead);
+        // Also when nothing was changed: who repaired it before may have died before this line.
+        if !fault::is(Fault::RepairCountsNothing) {
+            self.count_returned();
+        }
+        if !fault::is(Fault::RepairWakesNobody) {
+            self.wake_everybody(futex);
+        }
+        outcome.and(detached).map(|()| changed)
+    }
+
+    /// Repairs one slot until it no longer names `dead`; returns how many changes that took.
+    fn repair_slot(
+        &self,
+        index: u32,
+        dead: Holder,
+        still_dead: &impl Fn() -> bool,
+        in_flight: &impl Fn(BlockReference) -> bool,
+    ) -> Result<u32, Corrupt> {
+        let mut changed = 0;
+        loop {
+            let word = self.load(index)?;
+            if !word.state.names_holder() || word.holder != dead {
+                return Ok(changed);
+            }
+            let repaired = self.repaired(index, word, in_flight);
+            if !still_dead() {
+                return Ok(changed);
+            }
+            changed += u32::from(self.publish(index, word, repaired)?);
+        }
+    }
+
+    /// What a word becomes whose holder is dead.
+    fn repaired(&self, index: u32, word: SlotWord, in_flight: &impl Fn(BlockReference) -> bool) -> SlotWord {
+        match word.state {
+            SlotState::Filling => word.becomes(SlotState::Empty).laps_later(1),
+            SlotState::Taking | SlotState::Leased if self.is_untaken(index, in_flight) => {
+                word.becomes(SlotState::Returned)
+            }
+            _ => word.becomes(SlotState::Empty),
+        }
+    }
+
+    /// Whether the message of a dead receiver is still the channel's: taking a block is the change of its word in
+    /// the pool, taking bytes is the end of the receive. What makes no sense was not a message.
+    fn is_untaken(&self, index: u32, in_flight: &impl Fn(BlockReference) -> bool) -> bool {
+        match (self.description(index).map(|description| description.kind), self.reference(index)) {
+            (Ok(MessageKind::Inline), _) => true,
+            (Ok(MessageKind::Reference), Ok(message)) => in_flight(message.block),
+            _ => false,
+        }
+    }
+
+    /// The blocks that messages in this channel refer to: in FULL, TAKING, LEASED, RETURNED and PUT_BACK.
+    ///
+    /// An error means that a slot could not be judged; then a block that was not seen may be in it all the same.
+    pub fn references(&self) -> impl Iterator<Item = Result<(SlotWord, BlockReference), Corrupt>> {
+        (0..self.capacity).filter_map(|index| self.stable_reference(index).transpose())
+    }
+
+    fn stable_reference(&self, index: u32) -> Result<Option<(SlotWord, BlockReference)>, Corrupt> {
+        for _ in 0..UNSTABLE_READS {
+            let word = self.load(index)?;
+            if matches!(word.state, SlotState::Empty | SlotState::Filling | SlotState::Revoked) {
+                return Ok(None);
+            }
+            let (description, message) = (self.description(index), self.reference(index)?);
+            // Pairs with the claim of the next sender: the same word means that nobody wrote here in between.
+            weyr_atomic::fence(Ordering::Acquire);
+            if self.load(index)? == word {
+                let is_reference = description?.kind == MessageKind::Reference;
+                return Ok(is_reference.then_some((word, message.block)));
+            }
+        }
+        Err(Corrupt::new("slot that never rests", self.word_at(index)))
+    }
+
+    /// Takes every message that waits in a destroyed channel and hands the blocks among them to `free`. The caller
+    /// is attached, as `me`; when it dies on the way the message is returned and drained by another.
+    ///
+    /// # Errors
+    /// [`Corrupt`]: a word that cannot be; all other slots were drained.
+    pub fn drain(&self, me: Holder, mut free: impl FnMut(BlockReference)) -> Result<(), Corrupt> {
+        let mut outcome = Ok(());
+        for index in 0..self.capacity {
+            outcome = outcome.and(self.drain_slot(index, me, &mut free));
+        }
+        outcome
+    }
+
+    fn drain_slot(
+        &self,
+        index: u32,
+        me: Holder,
+        free: &mut impl FnMut(BlockReference),
+    ) -> Result<(), Corrupt> {
+        let word = self.load(index)?;
+        let taken = match word.state {
+            SlotState::Full => word.held_by(SlotState::Taking, me).laps_later(1),
+            SlotState::Returned | SlotState::PutBack => word.held_by(SlotState::Taking, me),
+            _ => return Ok(()),
+        };
+        if !self.claim(index, word, taken)? {
+            return Ok(());
+        }
+        if self.description(index).is_ok_and(|description| description.kind == MessageKind::Reference) {
+            free(self.reference(index)?.block);
+        }
+        self.release(index, taken, SlotState::Empty).map(|_| ())
+    }
+
+    /// Leaves a slot that the caller holds by `held` to `state`, in whatever lap senders have put it by now. Returns
+    /// the word as it became. Commit point: the exchange.
+    ///
+    /// # Errors
+    /// [`Corrupt`]: the slot is no longer the caller's.
+    #[inline]
+    pub fn release(&self, index: u32, held: SlotWord, state: SlotState) -> Result<SlotWord, Corrupt> {
+        let mut word = held;
+        loop {
+            let next = word.becomes(state);
+            if self.publish(index, word, next)? {
+                return Ok(next);
+            }
+            word = self.load(index)?;
+            if (word.state, word.holder) != (held.state, held.holder) {
+                return Err(Corrupt::new("slot in the hands of this process", self.word_at(index)));
+            }
+        }
+    }
+
+    /// Number of messages that wait, by one look at each slot.
+    ///
+    /// # Errors
+    /// [`Corrupt`]: a word that cannot be.
+    pub fn waiting(&self) -> Result<u32, Corrupt> {
+        (0..self.capacity).try_fold(0, |count, index| {
+            let state = self.load(index)?.state;
+            Ok(count + u32::from(state == SlotState::Full || state.is_returned()))
+        })
+    }
+
+    /// Whether `position` is over or claimed by a sender: what makes a tail hint behind it believable.
+    ///
+    /// # Errors
+    /// [`Corrupt`]: the slot's word cannot be.
+    pub fn is_before_tail(&self, position: Position) -> Result<bool, Corrupt> {
+        let word = self.load(position.index())?;
+        let ahead = word.lap.after(position.lap());
+        Ok(ahead > 0 || ahead == 0 && matches!(word.state, SlotState::Filling | SlotState::Full))
+    }
+
+    /// Whether `position` is over or taken by a receiver: what makes a head hint behind it believable.
+    ///
+    /// # Errors
+    /// [`Corrupt`]: the slot's word cannot be.
+    pub fn is_before_head(&self, position: Position) -> Result<bool, Corrupt> {
+        Ok(self.load(position.index())?.lap.after(position.lap()) > 0)
+    }
+}
