@@ -14,6 +14,8 @@ use crate::host::Host;
 pub struct Attached<H: Host> {
     pub(crate) ring: Ring,
     pub(crate) host: H,
+    /// The block in which the channel lies.
+    reference: BlockReference,
     /// Nonce of the process whose thread attaches or has attached; zero: nobody.
     attaching: AtomicU64,
     /// Nonce of the process for which `actor` is right; zero: none.
@@ -23,13 +25,24 @@ pub struct Attached<H: Host> {
 }
 
 impl<H: Host> Attached<H> {
-    /// Attaches this process to the channel in `ring`. The caller then makes sure that the ring is still what it was.
+    /// Attaches this process to the channel in `ring`, which lies in the block `reference`.
     ///
     /// # Errors
     /// [`Error::Stale`], [`Error::TooManyHandles`], [`Error::Destroyed`], or the pool's.
-    pub fn new(ring: Ring, host: H) -> Result<Self, Error> {
+    pub fn new(ring: Ring, reference: BlockReference, host: H) -> Result<Self, Error> {
+        let attached = Self::being_made(ring, reference, host)?;
+        // Attached, so it stays what it is now.
+        attached.host.check_channel(reference)?;
+        Ok(attached)
+    }
+
+    /// The same for a channel that nobody else knows yet.
+    ///
+    /// # Errors
+    /// As [`new`](Self::new).
+    pub(crate) fn being_made(ring: Ring, reference: BlockReference, host: H) -> Result<Self, Error> {
         let zero = || AtomicU64::new(0);
-        let attached = Self { ring, host, attaching: zero(), attached: zero(), actor: zero() };
+        let attached = Self { ring, host, reference, attaching: zero(), attached: zero(), actor: zero() };
         attached.me()?;
         Ok(attached)
     }
@@ -40,7 +53,13 @@ impl<H: Host> Attached<H> {
         let nonce = host.nonce();
         let name = u64::from(actor.process) << 32 | u64::from(actor.epoch);
         let [attaching, attached, actor] = [nonce, nonce, name].map(AtomicU64::new);
-        Self { ring, host, attaching, attached, actor }
+        let reference = BlockReference { offset: 0, generation: 1 };
+        Self { ring, host, reference, attaching, attached, actor }
+    }
+
+    /// The block in which the channel lies.
+    pub fn block(&self) -> BlockReference {
+        self.reference
     }
 
     /// The ring.
@@ -118,20 +137,23 @@ impl<H: Host> Attached<H> {
         Ok(actor)
     }
 
-    /// Detaches this process, after emptying the channel if it was destroyed. Who turns out to be the last frees the
-    /// channel's memory; that is what the answer says.
-    pub(crate) fn detach(&self) -> bool {
+    /// Detaches this process, after emptying the channel if it was destroyed. Who turns out to be the last then frees
+    /// the channel's memory. A forked child that never used the channel leaves the parent's attachment alone.
+    fn detach(&self) {
         let nonce = self.host.nonce();
-        let mine = self.attached.compare_exchange(nonce, 0, Ordering::AcqRel, Ordering::Acquire).is_ok();
-        mine && self.leave(self.known_actor())
+        if self.attached.compare_exchange(nonce, 0, Ordering::AcqRel, Ordering::Acquire).is_ok() {
+            self.leave(self.known_actor());
+        }
     }
 
-    fn leave(&self, actor: Actor) -> bool {
+    fn leave(&self, actor: Actor) {
         if self.ring.is_destroyed() {
             self.drain(actor.into());
         }
         // A word that cannot be keeps the memory: then it is the pool's verification that says so.
-        self.ring.detach(actor).unwrap_or(false)
+        if self.ring.detach(actor) == Ok(true) {
+            self.host.free_channel(self.reference);
+        }
     }
 
     /// Forbids all further messages, wakes everybody, and frees what no one will receive.
@@ -181,5 +203,11 @@ impl<H: Host> Attached<H> {
         let (is_dead, in_flight) = (|| self.host.is_dead(holder), |block| self.host.in_flight(block));
         self.ring.repair(actor, is_dead, in_flight, self.host.futex())?;
         Ok(())
+    }
+}
+
+impl<H: Host> Drop for Attached<H> {
+    fn drop(&mut self) {
+        self.detach();
     }
 }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use weyr_managed::{Allocation, Pool, PoolDescriptor};
-use weyr_shared::{BlockReference, Ring};
+use weyr_shared::Ring;
 
 use crate::attached::Attached;
 use crate::pool_host::PoolHost;
@@ -16,24 +16,6 @@ use crate::{
 #[derive(Debug)]
 pub(crate) struct Shared {
     pub(crate) attached: Attached<PoolHost>,
-    reference: BlockReference,
-}
-
-impl Shared {
-    /// Attaches this process; then makes sure that the memory is still the channel that was meant.
-    fn attach(pool: &Pool, ring: Ring, reference: BlockReference) -> Result<Arc<Self>, Error> {
-        let shared = Self { attached: Attached::new(ring, PoolHost::new(pool))?, reference };
-        shared.attached.host().check_channel(reference)?;
-        Ok(Arc::new(shared))
-    }
-}
-
-impl Drop for Shared {
-    fn drop(&mut self) {
-        if self.attached.detach() {
-            self.attached.host().free_channel(self.reference);
-        }
-    }
 }
 
 /// A channel to which this process is attached.
@@ -70,7 +52,7 @@ pub struct Channel {
 
 impl Clone for Channel {
     fn clone(&self) -> Self {
-        Self::over(Arc::clone(&self.shared))
+        Self::with(Arc::clone(&self.shared))
     }
 }
 
@@ -106,9 +88,9 @@ impl Channel {
         let reference = allocation.reference();
         let ring = Ring::format(&host.block(reference, geometry.bytes())?, &geometry, reference)?;
         // Attached first: whatever happens behind the commit point, the channel has a user whose end is noticed.
-        let shared = Shared { attached: Attached::new(ring, host)?, reference };
-        shared.attached.host().make_channel(allocation)?;
-        Ok(Self::over(Arc::new(shared)))
+        let attached = Attached::being_made(ring, reference, host)?;
+        attached.host().make_channel(allocation)?;
+        Ok(Self::over(attached))
     }
 
     /// Attaches this process to the channel that `descriptor` names, and to its pool.
@@ -133,10 +115,14 @@ impl Channel {
         }
         let reference = descriptor.reference();
         let ring = PoolHost::new(pool).open_channel(reference)?;
-        Ok(Self::over(Shared::attach(pool, ring, reference)?))
+        Ok(Self::over(Attached::new(ring, reference, PoolHost::new(pool))?))
     }
 
-    fn over(shared: Arc<Shared>) -> Self {
+    fn over(attached: Attached<PoolHost>) -> Self {
+        Self::with(Arc::new(Shared { attached }))
+    }
+
+    fn with(shared: Arc<Shared>) -> Self {
         Self {
             sender: Sender::new(Arc::clone(&shared)),
             receiver: Receiver::new(Arc::clone(&shared)),
@@ -147,7 +133,7 @@ impl Channel {
     /// Names the channel to other processes of this host.
     /// Source: *Dragon channels*, `dragon_channel_serialize`.
     pub fn descriptor(&self) -> ChannelDescriptor {
-        ChannelDescriptor::new(self.pool().descriptor().to_bytes(), self.shared.reference)
+        ChannelDescriptor::new(self.pool().descriptor().to_bytes(), self.shared.attached.block())
     }
 
     /// The pool in which it lies.

@@ -13,6 +13,9 @@ use crate::attached::Attached;
 use crate::host::Host;
 use crate::send::Transfer;
 
+/// The block in which the channel is said to lie.
+const CHANNEL: BlockReference = BlockReference { offset: 0, generation: 1 };
+
 /// Who has a block.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Owner {
@@ -26,6 +29,8 @@ struct Shared {
     blocks: BTreeMap<u64, (u64, Owner)>,
     dead: BTreeSet<u16>,
     recovered: Vec<u16>,
+    /// How often the channel's memory was freed.
+    frees: u32,
 }
 
 /// The pool and its one channel; one thread plays all processes.
@@ -78,7 +83,7 @@ impl FakePool {
             nonce: Cell::new(u64::from(process) + 1),
             futex: FakeFutex,
         };
-        Attached::new(self.ring.clone(), host).unwrap()
+        Attached::new(self.ring.clone(), CHANNEL, host).unwrap()
     }
 
     pub(crate) fn kill(&self, process: u16) {
@@ -98,6 +103,10 @@ impl FakePool {
 
     pub(crate) fn owner(&self, offset: u64) -> Owner {
         self.shared.borrow().blocks[&offset].1
+    }
+
+    pub(crate) fn frees(&self) -> u32 {
+        self.shared.borrow().frees
     }
 
     pub(crate) fn recovered(&self) -> Vec<u16> {
@@ -166,6 +175,14 @@ impl Host for FakeHost {
 
     fn recover(&self, process: u16) {
         self.pool.recover(process);
+    }
+
+    fn check_channel(&self, _: BlockReference) -> Result<(), Error> {
+        if self.pool.frees() == 0 { Ok(()) } else { Err(Error::Stale) }
+    }
+
+    fn free_channel(&self, _: BlockReference) {
+        self.pool.shared.borrow_mut().frees += 1;
     }
 
     fn in_flight(&self, reference: BlockReference) -> bool {

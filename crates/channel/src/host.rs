@@ -51,6 +51,15 @@ pub trait Host {
     /// Recovers the pool from the death of the user of a process slot, this channel included. Idempotent.
     fn recover(&self, process: u16);
 
+    /// Whether the block `channel` is a channel still.
+    ///
+    /// # Errors
+    /// [`Error::Stale`], or the pool's.
+    fn check_channel(&self, channel: BlockReference) -> Result<(), Error>;
+
+    /// Frees the block of a destroyed channel to which nobody is attached. Of several that try, one succeeds.
+    fn free_channel(&self, channel: BlockReference);
+
     /// Whether the block is on its way by exactly this reference.
     fn in_flight(&self, reference: BlockReference) -> bool;
 

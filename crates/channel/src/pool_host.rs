@@ -48,22 +48,10 @@ impl PoolHost {
         self.pool.make_channel(allocation).map(|_| ()).map_err(|refused| refused.0.into())
     }
 
-    /// # Errors
-    /// [`Error::Stale`], or the pool's.
-    pub(crate) fn check_channel(&self, reference: BlockReference) -> Result<(), Error> {
-        self.pool.channel_block(reference)?;
-        Ok(())
-    }
-
     /// The ring in the channel that `reference` means.
     pub(crate) fn open_channel(&self, reference: BlockReference) -> Result<Ring, Error> {
         let block = self.pool.channel_block(reference)?;
         Ok(Ring::open(&self.block(reference, block.bytes)?, reference)?)
-    }
-
-    /// Frees the memory of a channel to which nobody is attached. Of several that try, one succeeds.
-    pub(crate) fn free_channel(&self, reference: BlockReference) {
-        let _another_was_first = self.pool.free_channel(reference);
     }
 
     /// Copies from byte `offset` of a message that is still the channel's into the whole of `bytes`.
@@ -114,6 +102,15 @@ impl Host for PoolHost {
 
     fn recover(&self, process: u16) {
         self.pool.recover_process(process);
+    }
+
+    fn check_channel(&self, channel: BlockReference) -> Result<(), Error> {
+        self.pool.channel_block(channel)?;
+        Ok(())
+    }
+
+    fn free_channel(&self, channel: BlockReference) {
+        let _another_was_first = self.pool.free_channel(channel);
     }
 
     fn in_flight(&self, reference: BlockReference) -> bool {

@@ -541,32 +541,36 @@ mod tests {
         assert!(matches!(two.try_take(&to, SlotState::Taking, Attempt::AT_ONCE), Err(Error::Destroyed)));
         assert!(matches!(two.try_send(&from, &Bytes(&[1]), Attempt::AT_ONCE), Err(Error::Destroyed)));
         two.put_back(held, false).unwrap();
-        assert!(!one.detach());
-        assert!(two.detach());
-        assert_eq!(pool.owner(64), Owner::Process(1));
-        assert!(!two.detach());
+        drop(one);
+        assert_eq!((pool.frees(), pool.owner(64)), (0, Owner::Process(1)));
+        drop(two);
+        assert_eq!(pool.frees(), 1);
     }
 
     #[test]
-    fn the_last_one_to_detach_is_told_only_of_a_destroyed_channel() {
+    fn the_last_one_to_detach_frees_only_a_destroyed_channel() {
         let pool = FakePool::new(2);
         let (one, two, three) = (pool.process(1), pool.process(2), pool.process(1));
-        assert!(!one.detach() && !two.detach());
+        drop((one, two));
         assert!(pool.ring.is_attached());
-        assert!(!three.detach());
-        assert!(!pool.ring.is_attached());
+        drop(three);
+        assert_eq!((pool.ring.is_attached(), pool.frees()), (false, 0));
     }
 
     #[test]
     fn a_forked_child_attaches_itself_and_leaves_the_parents_attachment_alone() {
         let pool = FakePool::new(2);
-        let process = pool.process(1);
-        process.host.nonce.set(77);
-        assert!(!process.detach());
-        assert!(pool.ring.is_attached());
-        process.me().unwrap();
-        assert!(!process.detach());
-        assert!(pool.ring.is_attached());
+        let (untouched, used) = (pool.process(1), pool.process(1));
+        let actor = used.actor().unwrap();
+        untouched.host.nonce.set(77);
+        used.host.nonce.set(77);
+        used.me().unwrap();
+        drop((untouched, used));
+        for _ in 0..2 {
+            assert!(pool.ring.is_attached());
+            pool.ring.detach(actor).unwrap();
+        }
+        assert!(!pool.ring.is_attached());
     }
 
     #[test]

@@ -212,6 +212,12 @@ impl<'w> Host for ModelHost<'w> {
         self.world.recover(process.into(), self);
     }
 
+    fn check_channel(&self, _: BlockReference) -> Result<(), Error> {
+        Ok(())
+    }
+
+    fn free_channel(&self, _: BlockReference) {}
+
     fn in_flight(&self, _: BlockReference) -> bool {
         self.world.is_in_flight()
     }

@@ -58,6 +58,12 @@ impl Host for LoomHost {
 
     fn recover(&self, _: u16) {}
 
+    fn check_channel(&self, _: BlockReference) -> Result<(), Error> {
+        Ok(())
+    }
+
+    fn free_channel(&self, _: BlockReference) {}
+
     fn in_flight(&self, _: BlockReference) -> bool {
         true
     }

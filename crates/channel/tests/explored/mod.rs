@@ -354,6 +354,12 @@ impl<'w> Host for ModelHost<'w> {
         self.world.repair(process.into(), &self.futex);
     }
 
+    fn check_channel(&self, _: BlockReference) -> Result<(), Error> {
+        Ok(())
+    }
+
+    fn free_channel(&self, _: BlockReference) {}
+
     fn in_flight(&self, _: BlockReference) -> bool {
         true
     }

@@ -51,7 +51,7 @@ impl Ring {
     /// # Errors
     /// [`AttachError`]; nothing was changed.
     pub fn attach(&self, actor: Actor) -> Result<(), AttachError> {
-        let word = self.attachment(actor.process)?;
+        let word = self.attachment_word(actor.process)?;
         loop {
             let seen = Attachment(word.load(Ordering::SeqCst));
             if seen.tag() != self.tag {
@@ -71,7 +71,7 @@ impl Ring {
     /// # Errors
     /// [`Corrupt`]: no such process slot.
     pub fn detach(&self, actor: Actor) -> Result<bool, Corrupt> {
-        let word = self.attachment(actor.process)?;
+        let word = self.attachment_word(actor.process)?;
         loop {
             let seen = Attachment(word.load(Ordering::SeqCst));
             let counted = seen.tag() == self.tag && seen.epoch() == actor.epoch as u16 && seen.handles() > 0;
@@ -94,7 +94,7 @@ impl Ring {
     }
 
     pub(super) fn detach_dead(&self, actor: Actor, still_dead: &impl Fn() -> bool) -> Result<(), Corrupt> {
-        let word = self.attachment(actor.process)?;
+        let word = self.attachment_word(actor.process)?;
         loop {
             let seen = Attachment(word.load(Ordering::SeqCst));
             let named = seen.tag() == self.tag && seen.epoch() == actor.epoch as u16 && seen.handles() > 0;
@@ -109,7 +109,11 @@ impl Ring {
         publish_then_look(word, seen.0, next.0).is_ok()
     }
 
-    fn attachment(&self, process: u16) -> Result<&AtomicU64, Corrupt> {
+    /// The attachment word of one process slot, for models.
+    ///
+    /// # Errors
+    /// [`Corrupt`]: no such process slot.
+    pub fn attachment_word(&self, process: u16) -> Result<&AtomicU64, Corrupt> {
         let at = ATTACHMENTS_AT + 8 * u64::from(process);
         self.attachments.get(usize::from(process)).ok_or(Corrupt::new("process slot of a channel", at))
     }
