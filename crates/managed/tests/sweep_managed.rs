@@ -95,9 +95,11 @@ fn sweep_stopping<T>(
 ) {
     let segment = FileSegment::open(&ground.path).unwrap();
     let kinds = [(Mode::Kill, Points::AfterWrites), (Mode::StopThenContinue, points)];
-    for (mode, points) in kinds {
-        let sweep = Sweep::new(format!("{name}, {mode:?}"), &segment).mode(mode).points(points);
-        let sweep = sweep.choose(Choice::from_environment(16)).floor(floor);
+    for (mode, place) in kinds {
+        let sweep = Sweep::new(format!("{name}, {mode:?}"), &segment).mode(mode).points(place);
+        // Such operations are the long ones.
+        let sample = if points == Points::BeforeWrites { 16 } else { 6 };
+        let sweep = sweep.choose(Choice::from_environment(sample)).floor(floor);
         let report = sweep
             .run(|| prepare(ground), &operate, |point| look(&ground.path, &ground.published, point.moment))
             .unwrap();
