@@ -66,7 +66,7 @@ pub struct Sweep<'a> {
 }
 
 /// A re-run that leaves the path of the first run is tried this often.
-const TRIES: usize = 3;
+const TRIES: usize = 5;
 
 impl<'a> Sweep<'a> {
     /// A sweep over an operation that changes `segment`; `name` is for the report.
@@ -212,14 +212,37 @@ impl<'a> Sweep<'a> {
     ) -> Result<Vec<Failure>, Error> {
         for attempt in 0..TRIES {
             self.put_back(image)?;
-            // The way that is known first; where the operation takes another one, by counting its writes.
-            let known = (attempt == 0).then_some(path);
-            if let Some(traced) = self.walk_to(point.place, known, prepare, operation)? {
+            // The way that is known first; where the operation takes another one, by counting its writes; then by
+            // looking through it anew, for the children inherit what `after` did to this process's own memory.
+            let traced = match attempt {
+                0 => self.walk_to(point.place, Some(path), prepare, operation)?,
+                1 => self.walk_to(point.place, None, prepare, operation)?,
+                _ => self.walk_anew(point.index, image, path, (prepare, operation))?,
+            };
+            if let Some(traced) = traced {
                 return self.strike(traced, point, after);
             }
         }
         let message = format!("not reached in {TRIES} runs: the operation takes another way each time");
         Ok(vec![Failure { point: Some(point.clone()), message }])
+    }
+
+    /// To the point of the same number on the way that the operation takes now. None if that has other writes, or if
+    /// points are single steps, which have no number that two ways would share.
+    fn walk_anew<T>(
+        &self,
+        index: usize,
+        image: &Image,
+        first: &Path,
+        (prepare, operation): (&impl Fn() -> T, &impl Fn(&mut T)),
+    ) -> Result<Option<Traced>, Error> {
+        let path = self.look_through(prepare, operation)?;
+        if self.points == Points::Instructions || path.writes.len() != first.writes.len() {
+            return Ok(None);
+        }
+        self.put_back(image)?;
+        let place = path.points(self.points, self.mode)[index].place;
+        self.walk_to(place, Some(&path), prepare, operation)
     }
 
     /// None if the operation took another way, and has no such place.

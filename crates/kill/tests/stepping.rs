@@ -284,6 +284,34 @@ fn a_point_is_found_again_when_the_way_to_it_has_another_length() {
 }
 
 #[test]
+fn a_point_is_found_on_the_shorter_way_that_children_take_after_a_look() {
+    let board = Board::new();
+    let segment = board.segment();
+    // Memory of this process, which its children inherit.
+    let rounds = std::cell::Cell::new(50);
+    let shortening = |words: &mut Words| {
+        words.set(DATA, 7);
+        (0..rounds.get()).for_each(|round| {
+            std::hint::black_box(round);
+        });
+        words.set(FLAG, 1);
+    };
+    let mut seen = Vec::new();
+    let sweep = Sweep::new("shortening", &segment).points(Points::BeforeWrites);
+    let report = sweep.run(
+        || board.words(),
+        shortening,
+        |_| {
+            rounds.set(10);
+            seen.push(board.read());
+            Ok(())
+        },
+    );
+    report.unwrap().assert_clean();
+    assert_eq!(seen, [(0, 0), (0, 0), (7, 0), (7, 1)]);
+}
+
+#[test]
 fn fewer_points_than_the_floor_are_a_failure_and_a_sample_does_not_lower_it() {
     let board = Board::new();
     let segment = board.segment();
@@ -349,7 +377,7 @@ fn a_point_that_no_later_run_reaches_is_a_failure() {
     };
     let report = Sweep::new("once", &segment).run(|| board.words(), only_once, |_| Ok(())).unwrap();
     assert_eq!(report.failures.len(), 1, "{report}");
-    assert!(report.to_string().contains("not reached in 3 runs"), "{report}");
+    assert!(report.to_string().contains("not reached in 5 runs"), "{report}");
 }
 
 #[test]
