@@ -1,8 +1,9 @@
 //! `weyr pool`: this user's pools, looked at from outside.
 //!
-//! Looking is read-only and invisible to the pool's users. Only `destroy` and `prune` attach, to be members while they
-//! decide.
+//! Looking is read-only and invisible to the pool's users. `create` makes one; `destroy` and `prune` attach, to be
+//! members while they decide.
 
+mod create;
 mod destroy;
 mod list;
 mod prune;
@@ -21,6 +22,7 @@ use crate::output::Output;
 pub(crate) fn run(arguments: &PoolArguments, output: &Output) -> Result<(), Failure> {
     let directory = arguments.directory.clone().unwrap_or_else(name::default_directory);
     match &arguments.command {
+        PoolCommand::Create(create) => create::run(create, &directory, output),
         PoolCommand::List => list::run(&directory, output),
         PoolCommand::Show { name } => show::run(&path(&directory, name)?, output),
         PoolCommand::Verify { name, quiesced } => verify::run(&path(&directory, name)?, *quiesced, output),

@@ -1,0 +1,52 @@
+//! What the command line says.
+
+mod demo;
+mod pool;
+mod size;
+
+use clap::{Parser, Subcommand};
+
+pub(crate) use demo::*;
+pub(crate) use pool::*;
+
+const EXIT_CODES: &str = "Exit codes:\n  0  well\n  1  something is wrong: a finding, a check that failed, a pool in use\n  \
+                          2  the command line asks for something impossible\n  3  the system refused";
+
+/// Memory that other programs can use, and channels to hand it over.
+#[derive(Debug, Parser)]
+#[command(name = "weyr", version, about, after_help = EXIT_CODES, propagate_version = true)]
+pub(crate) struct Arguments {
+    /// Write JSON instead of text
+    #[arg(long, global = true)]
+    pub(crate) json: bool,
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Pass a real file through shared memory between processes, without copying it, and check the result
+    #[command(after_help = EXIT_CODES)]
+    Demo(DemoArguments),
+    /// List, show, verify and remove pools
+    #[command(after_help = EXIT_CODES)]
+    Pool(PoolArguments),
+    /// Part of `demo`: reads the file into shared memory
+    #[command(hide = true)]
+    DemoReader(ReaderArguments),
+    /// Part of `demo`: works on chunks of the file
+    #[command(hide = true)]
+    DemoWorker(WorkerArguments),
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory as _;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Arguments::command().debug_assert();
+    }
+}
