@@ -27,6 +27,8 @@ mod membership;
 pub mod name;
 mod pool;
 mod published;
+mod section;
+mod stored;
 mod thread;
 mod transfer;
 
@@ -40,5 +42,7 @@ pub use heap::usage::{Amount, Usage};
 pub use heap::verify::{Finding, Mode, Verification};
 pub use pool::{Inspection, Member, Pool};
 pub use published::Published;
+pub use section::{Part, Section};
+pub use stored::Block;
 pub use transfer::Taken;
-pub use weyr_shared::{Actor, BlockReference, Cooperative};
+pub use weyr_shared::{Actor, BlockReference, Cooperative, Field};

@@ -302,7 +302,7 @@ impl Pool {
 /// A pool looked at from outside.
 #[derive(Debug)]
 pub struct Inspection {
-    attachment: Attachment,
+    pub(crate) attachment: Attachment,
 }
 
 impl Inspection {

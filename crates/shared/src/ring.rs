@@ -329,6 +329,16 @@ impl Ring {
         self.block_size
     }
 
+    /// Byte of the channel at which the first slot lies, and bytes from slot to slot.
+    pub fn slots_at(&self) -> (u64, u64) {
+        (self.blocks_at - SLOT_HEAD_BYTES, self.stride)
+    }
+
+    /// Byte of the channel at which the attachments lie, and how many there are.
+    pub fn attachments_at(&self) -> (u64, u64) {
+        (ATTACHMENTS_AT, self.attachments.len() as u64)
+    }
+
     /// Whether the channel was destroyed: no message may be sent or received any more.
     #[inline]
     pub fn is_destroyed(&self) -> bool {

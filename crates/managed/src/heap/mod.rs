@@ -280,6 +280,14 @@ impl Heap {
         Some(Located { word, seen, head, page, bytes: self.page_offset(pages) })
     }
 
+    /// Byte of the object at which the word of the block at data offset `offset` lies.
+    pub(crate) fn word_at(&self, block: &Located<'_>, offset: u64) -> u64 {
+        let in_slab = matches!(block.page.state(), PageState::Slab | PageState::Orphan);
+        let class = self.class(block.page).filter(|_| in_slab);
+        let tier = usize::from(class.map_or(0, |class| class.tier));
+        self.geometry.offsets.tiers[tier] + (offset >> TIER_SHIFTS[tier]) * 8
+    }
+
     /// The block that `reference` means. By loads only.
     pub(crate) fn locate(&self, reference: BlockReference) -> Result<Located<'_>, Missing> {
         let located = self.locate_offset(reference.offset).ok_or(Missing::NotABlock)?;
