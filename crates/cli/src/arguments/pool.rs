@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::{Args, Subcommand};
 use weyr::{Growth, PoolAttributes};
 
-use super::size::parse_bytes;
+use super::size::{parse_bytes, parse_offset};
 
 /// `weyr pool`.
 #[derive(Debug, Args)]
@@ -38,6 +38,9 @@ pub(crate) enum PoolCommand {
         #[arg(long)]
         quiesced: bool,
     },
+    /// Show the bytes of a pool, with the names of its parts and fields; runs of zeros are folded
+    #[command(after_help = super::EXIT_CODES)]
+    Dump(DumpArguments),
     /// Destroy a pool that nobody uses
     Destroy {
         /// Name of the pool
@@ -67,6 +70,25 @@ pub(crate) struct CreateArguments {
     pub(crate) size: u64,
     #[command(flatten)]
     pub(crate) shape: ShapeArguments,
+}
+
+/// `weyr pool dump`: which bytes.
+#[derive(Debug, Args)]
+pub(crate) struct DumpArguments {
+    /// Name of the pool
+    pub(crate) name: String,
+    /// Only this part: header, lanes, page-words, data, ...; a wrong name lists them all; can be repeated
+    #[arg(long, value_name = "PART")]
+    pub(crate) part: Vec<String>,
+    /// Only the block that starts at this byte of the data, and its word; channels with their fields
+    #[arg(long, value_name = "OFFSET", value_parser = parse_offset, conflicts_with_all = ["part", "from"])]
+    pub(crate) block: Option<u64>,
+    /// From this byte of the pool's file on; hexadecimal after 0x
+    #[arg(long, value_name = "OFFSET", value_parser = parse_offset)]
+    pub(crate) from: Option<u64>,
+    /// Not more than so many bytes
+    #[arg(long, value_name = "SIZE", value_parser = parse_offset)]
+    pub(crate) bytes: Option<u64>,
 }
 
 /// All attributes of a pool but name, size and directory.

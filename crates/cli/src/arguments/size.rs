@@ -15,6 +15,16 @@ pub(crate) fn parse_bytes(text: &str) -> Result<u64, String> {
     number.checked_mul(1 << shift).ok_or_else(|| "too large".into())
 }
 
+/// A size, or a hexadecimal number after `0x`.
+pub(crate) fn parse_offset(text: &str) -> Result<u64, String> {
+    match text.strip_prefix("0x") {
+        Some(digits) => {
+            u64::from_str_radix(digits, 16).map_err(|_| "write hexadecimal digits after 0x".into())
+        }
+        None => parse_bytes(text),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -28,5 +38,11 @@ mod tests {
         assert!(
             ["", "K", "1T", "-1", "1.5M", "99999999999999G"].iter().all(|text| parse_bytes(text).is_err())
         );
+    }
+
+    #[test]
+    fn offsets_are_also_hexadecimal() {
+        assert_eq!((parse_offset("0x1F"), parse_offset("4K")), (Ok(31), Ok(4096)));
+        assert!(parse_offset("0x").is_err() && parse_offset("0x1g").is_err());
     }
 }

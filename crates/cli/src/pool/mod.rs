@@ -5,6 +5,7 @@
 
 mod create;
 mod destroy;
+mod dump;
 mod list;
 mod prune;
 mod show;
@@ -26,6 +27,7 @@ pub(crate) fn run(arguments: &PoolArguments, output: &Output) -> Result<(), Fail
         PoolCommand::List => list::run(&directory, output),
         PoolCommand::Show { name } => show::run(&path(&directory, name)?, output),
         PoolCommand::Verify { name, quiesced } => verify::run(&path(&directory, name)?, *quiesced, output),
+        PoolCommand::Dump(dump) => dump::run(dump, &path(&directory, &dump.name)?, output),
         PoolCommand::Destroy { name, force } => destroy::run(name, &path(&directory, name)?, *force, output),
         PoolCommand::Prune { unused, dry_run } => prune::run(&directory, *unused, *dry_run, output),
     }
