@@ -9,6 +9,7 @@
 //! | --- | --- |
 //! | `host` | what a channel asks of the pool in which it lies |
 //! | `channel`, `sender`, `receiver`, `lease`, `message` | what users hold |
+//! | `named`, `naming` | channels found by name, and which of several has one |
 //! | `pool_host` | the managed pool as that host |
 //! | `attached` | a channel as one process has it |
 //! | `walk` | how a handle finds the tail and the head |
@@ -29,6 +30,8 @@ mod hindrance;
 mod host;
 mod lease;
 mod message;
+mod named;
+mod naming;
 mod pool_host;
 mod receive;
 mod receiver;
@@ -56,6 +59,7 @@ pub mod protocol {
     pub use crate::attached::Attached;
     pub use crate::hindrance::Hindrance;
     pub use crate::host::Host;
+    pub use crate::naming::{Namesakes, settle};
     pub use crate::receive::{ReceiveSide, Taken};
     pub use crate::send::{Bytes, Claim, Outgoing, SendSide, Transfer};
     pub use crate::wait::{Attempt, Tried};

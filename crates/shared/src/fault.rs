@@ -15,6 +15,8 @@ pub enum Fault {
     SleepWithoutSecondLook,
     /// A woken waiter that leaves does not pass on.
     NothingPassedOn,
+    /// A candidate for a name is confirmed at the first look that finds it.
+    ConfirmedAtFirstSight,
     /// No mistake, but fewer states: hints are neither written nor looked at.
     WithoutHints,
 }

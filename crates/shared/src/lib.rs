@@ -29,7 +29,7 @@ pub use payload::{Cooperative, Payload, PayloadError};
 pub use region::Region;
 pub use ring::{
     AttachError, Geometry, MAX_BLOCK_SIZE, MAX_CAPACITY, MIN_BLOCK_SIZE, MessageReference, RING_MAGIC,
-    RING_VERSION, Ring, RingHeader, RingOpenError,
+    RING_NAME_BYTES, RING_VERSION, Ring, RingHeader, RingName, RingOpenError,
 };
 pub use slot::{Description, Holder, Lap, MessageKind, Position, SLOT_HEAD_BYTES, Slot, SlotState, SlotWord};
 pub use table::{Strided, Table};

@@ -18,9 +18,10 @@
 //! between two of them leaves a channel that the next one repairs, and no repairer excludes another.
 
 mod attachment;
+mod name;
 mod repair;
 
-use weyr_atomic::{AtomicU32, AtomicU64, Ordering, Zeroed, publish_then_look};
+use weyr_atomic::{AtomicU8, AtomicU32, AtomicU64, Ordering, Zeroed, publish_then_look};
 use weyr_sys::mapping::Mapping;
 
 use crate::{
@@ -29,6 +30,7 @@ use crate::{
 };
 pub use attachment::AttachError;
 use attachment::Attachment;
+pub use name::{RING_NAME_BYTES, RingName};
 
 crate::layout! {
     /// The header of a channel; the first line is read by every operation and hardly ever written.
@@ -49,7 +51,7 @@ crate::layout! {
         28 => levels: AtomicU32,
         /// Number of attachment words; written by the creator.
         32 => processes: AtomicU32,
-        /// Bits write-locked 1, read-locked 2, quiesced 4, destroyed 8; set and cleared by any process; zero: in use.
+        /// Bits write-locked 1, read-locked 2, quiesced 4, destroyed 8, named 16; changed by any process; zero: in use.
         36 => state: AtomicU32,
         /// How often a message was given back; raised by who gave it, and by every repair; wraps.
         40 => returned_made: AtomicU32,
@@ -73,8 +75,8 @@ crate::layout! {
         196 => reserved_receivers: [AtomicU32; 15],
         /// Event on which senders sleep; changed by senders that arm it and receivers that signal it.
         256 => to_senders: AtomicU32,
-        /// Reserved, zero.
-        260 => reserved_senders: [AtomicU32; 15],
+        /// The name that the channel has, or is a candidate for, zeros behind it; written by the creator; zero: none.
+        260 => name: [AtomicU8; 60],
     }
 }
 
@@ -295,6 +297,7 @@ impl Ring {
         for word in small.into_iter().chain([&header.to_receivers, &header.to_senders]) {
             word.store(0, Ordering::Relaxed);
         }
+        header.name.iter().for_each(|byte| byte.store(0, Ordering::Relaxed));
         for attachment in self.attachments.iter() {
             attachment.store(Attachment::new(self.tag, 0, 0).0, Ordering::Relaxed);
         }
