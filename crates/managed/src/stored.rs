@@ -27,6 +27,23 @@ pub struct Block {
     pub sections: Vec<Section>,
 }
 
+/// A channel of a pool, as one look found it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ChannelFacts {
+    /// What it is called, if it has a name.
+    pub name: Option<String>,
+    /// The block in which it lies.
+    pub reference: BlockReference,
+    /// Bytes of that block.
+    pub bytes: u64,
+    /// Messages that can wait at once.
+    pub capacity: u32,
+    /// Bytes that a message can carry by copy.
+    pub block_bytes: u32,
+    /// Messages that wait.
+    pub waiting: u32,
+}
+
 /// What lies in the object.
 impl Inspection {
     /// Every part of the pool, by offset.
@@ -70,9 +87,10 @@ impl Inspection {
         })
     }
 
-    /// Every channel of the pool: the offsets of their blocks in the data area.
-    pub fn channels(&self) -> Vec<u64> {
-        self.attachment.channel_blocks().map(|block| block.reference.offset).collect()
+    /// Every channel of the pool that can be opened and was not destroyed.
+    pub fn channels(&self) -> Vec<ChannelFacts> {
+        let facts = |block: ChannelBlock| facts_of(&self.attachment.ring(block).ok()?, block);
+        self.attachment.channel_blocks().filter_map(facts).collect()
     }
 
     fn sections_of(&self, reference: BlockReference, bytes: u64, state: BlockState) -> Vec<Section> {
@@ -83,6 +101,20 @@ impl Inspection {
         // A channel too damaged to be opened is bytes.
         ring.map_or_else(|| vec![Section::payload(start, bytes)], |ring| of_channel(&ring, start))
     }
+}
+
+/// None for a channel that is destroyed or damaged.
+fn facts_of(ring: &Ring, block: ChannelBlock) -> Option<ChannelFacts> {
+    let name = ring.name().filter(|_| ring.is_named());
+    let waiting = ring.waiting().ok().filter(|_| !ring.is_destroyed())?;
+    Some(ChannelFacts {
+        name: name.map(|name| String::from_utf8_lossy(name.as_bytes()).into_owned()),
+        reference: block.reference,
+        bytes: block.bytes,
+        capacity: ring.capacity(),
+        block_bytes: ring.block_size(),
+        waiting,
+    })
 }
 
 fn of_channel(ring: &Ring, start: u64) -> Vec<Section> {

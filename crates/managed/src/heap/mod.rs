@@ -8,7 +8,7 @@
 //!
 //! One idea a file: [`word`] the truth words, [`class`] sizes, [`backing`] what may be touched, [`page`] hints and
 //! runs of pages, [`search`] where to look for them, [`span`] allocations of whole pages, [`slab`] smaller ones,
-//! [`lane`] one thread's side, [`pressure`] what is tried before an allocation fails, [`recovery`] after deaths,
+//! [`lane`] one thread's side, [`pressure`] what is tried before an allocation fails, [`recovery`] after deaths, `repair` hints made right,
 //! [`verify`] the invariants, [`usage`] who has how much. No mapping, clock or system call but backing is made here:
 //! liveness is asked through [`Liveness`], so the same code runs under models.
 
@@ -21,6 +21,7 @@ pub mod model;
 pub mod page;
 pub mod pressure;
 pub mod recovery;
+mod repair;
 pub mod search;
 pub mod slab;
 pub mod span;
