@@ -44,7 +44,9 @@ fn names_that_no_channel_can_have_are_refused() {
         let refused = Channel::create_named(&pool.0, name, &attributes());
         assert!(matches!(refused, Err(Error::InvalidName { .. })), "{name:?}");
     }
-    assert!(Channel::create_named(&pool.0, &long[..60], &attributes()).unwrap().name().unwrap() == long[..60]);
+    assert!(
+        Channel::create_named(&pool.0, &long[..60], &attributes()).unwrap().name().unwrap() == long[..60]
+    );
 }
 
 #[test]

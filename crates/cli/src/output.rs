@@ -82,6 +82,14 @@ pub(crate) fn note(text: impl Display) {
     let _ = writeln!(anstream::stderr(), "{WARNING}note:{WARNING:#} {text}");
 }
 
+/// Says what was done on standard error, where standard output is for something else.
+pub(crate) fn note_json<R: Serialize>(report: &R) {
+    if let Ok(text) = serde_json::to_string_pretty(report) {
+        // Where standard error is closed nobody is left to tell.
+        let _ = writeln!(io::stderr(), "{text}");
+    }
+}
+
 /// A table without lines, with these headings; `>` before one aligns its column to the right.
 pub(crate) fn table(headings: &[&str]) -> Table {
     let mut table = Table::new();

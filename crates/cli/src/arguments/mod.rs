@@ -2,12 +2,18 @@
 
 mod demo;
 mod pool;
+mod run;
 mod size;
+mod transfer;
+
+use std::path::PathBuf;
 
 use clap::{Parser, Subcommand};
 
 pub(crate) use demo::*;
 pub(crate) use pool::*;
+pub(crate) use run::*;
+pub(crate) use transfer::*;
 
 const EXIT_CODES: &str = "Exit codes:\n  0  well\n  1  something is wrong: a finding, a check that failed, a pool in use\n  \
                           2  the command line asks for something impossible\n  3  the system refused";
@@ -32,6 +38,27 @@ pub(crate) enum Command {
     /// List, show, verify and remove pools
     #[command(after_help = EXIT_CODES)]
     Pool(PoolArguments),
+    /// Send a file or standard input through a channel of a pool
+    #[command(after_help = EXIT_CODES)]
+    Send(SendArguments),
+    /// Receive from a channel of a pool until its sender says that the stream has ended
+    #[command(after_help = EXIT_CODES)]
+    Recv(ReceiveArguments),
+    /// Run a program with a default pool, named to it by WEYR_POOL; the exit code is the program's
+    #[command(after_help = EXIT_CODES)]
+    Run(RunArguments),
+    /// Write the manual page, or the pages of all commands into a directory
+    #[command(after_help = EXIT_CODES)]
+    Man {
+        /// Where to write a page for each command
+        directory: Option<PathBuf>,
+    },
+    /// Write completions for a shell
+    #[command(after_help = EXIT_CODES)]
+    Completions {
+        /// The shell
+        shell: clap_complete::Shell,
+    },
     /// Part of `demo`: reads the file into shared memory
     #[command(hide = true)]
     DemoReader(ReaderArguments),

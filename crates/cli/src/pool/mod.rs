@@ -1,6 +1,6 @@
 //! `weyr pool`: this user's pools, looked at from outside.
 //!
-//! Looking is read-only and invisible to the pool's users. `create` makes one; `destroy` and `prune` attach, to be
+//! Looking is read-only and invisible to the pool's users. `create` makes one; `repair`, `destroy` and `prune` attach, to be
 //! members while they decide.
 
 mod create;
@@ -8,9 +8,13 @@ mod destroy;
 mod dump;
 mod list;
 mod prune;
+mod repair;
 mod show;
 mod users;
 mod verify;
+
+pub(crate) use create::explain as explain_creation;
+pub(crate) use users::Users;
 
 use std::path::{Path, PathBuf};
 
@@ -28,6 +32,7 @@ pub(crate) fn run(arguments: &PoolArguments, output: &Output) -> Result<(), Fail
         PoolCommand::Show { name } => show::run(&path(&directory, name)?, output),
         PoolCommand::Verify { name, quiesced } => verify::run(&path(&directory, name)?, *quiesced, output),
         PoolCommand::Dump(dump) => dump::run(dump, &path(&directory, &dump.name)?, output),
+        PoolCommand::Repair { name } => repair::run(name, &path(&directory, name)?, output),
         PoolCommand::Destroy { name, force } => destroy::run(name, &path(&directory, name)?, *force, output),
         PoolCommand::Prune { unused, dry_run } => prune::run(&directory, *unused, *dry_run, output),
     }
