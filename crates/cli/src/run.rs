@@ -28,8 +28,7 @@ pub(crate) fn run(arguments: &RunArguments) -> Result<ExitCode, Failure> {
     let signals = SignalsInfo::<WithOrigin>::new(HANDED_ON.iter().chain(&[SIGCHLD]));
     let mut signals = signals.map_err(Failure::system("catching signals"))?;
     let pool = Given::open(arguments, &directory)?;
-    let mut child = start(arguments, &pool.pool)?;
-    let ended = wait(&mut child, &mut signals);
+    let ended = start(arguments, &pool.pool).and_then(|mut child| wait(&mut child, &mut signals));
     pool.give_back();
     Ok(exit_code(ended?))
 }

@@ -15,8 +15,11 @@ pub(crate) use pool::*;
 pub(crate) use run::*;
 pub(crate) use transfer::*;
 
-const EXIT_CODES: &str = "Exit codes:\n  0  well\n  1  something is wrong: a finding, a check that failed, a pool in use\n  \
+const EXIT_CODES: &str = "Exit codes:\n  0  well\n  1  something is wrong: a finding, a check that failed, a pool in use, a timeout\n  \
                           2  the command line asks for something impossible\n  3  the system refused";
+const EXIT_CODES_OF_RUN: &str = "Exit codes:\n  The program's own; 128 and the number of the signal that ended it.\n  \
+                                 2  there is no such program, or the command line asks for something impossible\n  \
+                                 3  the system refused";
 
 /// Memory that other programs can use, and channels to hand it over.
 #[derive(Debug, Parser)]
@@ -45,7 +48,7 @@ pub(crate) enum Command {
     #[command(after_help = EXIT_CODES)]
     Recv(ReceiveArguments),
     /// Run a program with a default pool, named to it by WEYR_POOL; the exit code is the program's
-    #[command(after_help = EXIT_CODES)]
+    #[command(after_help = EXIT_CODES_OF_RUN)]
     Run(RunArguments),
     /// Write the manual page, or the pages of all commands into a directory
     #[command(after_help = EXIT_CODES)]
