@@ -98,7 +98,7 @@ fn what_cannot_be_repaired_is_a_finding_and_exits_with_1() {
     let mut sound = vec![0; words.bytes as usize];
     file.read_exact_at(&mut sound, words.offset).unwrap();
     // Words of no state that this version writes.
-    file.write_all_at(&vec![0xff; 64], words.offset + words.bytes - 64).unwrap();
+    file.write_all_at(&[0xff; 64], words.offset + words.bytes - 64).unwrap();
     let (report, code) = pools.json(&["pool", "repair", "broken"]);
     assert_eq!((code, &report["holds"]), (1, &false.into()), "{report}");
     assert!(

@@ -135,27 +135,30 @@ pub(crate) struct ShapeArguments {
 impl ShapeArguments {
     /// The attributes of a pool of that name, size and directory.
     pub(crate) fn attributes(&self, name: &str, size: u64, directory: &std::path::Path) -> PoolAttributes {
-        let mut attributes = PoolAttributes::new(name, size)
+        let attributes = PoolAttributes::new(name, size)
             .directory(directory)
             .mode(self.mode)
             .growth(self.grow.unwrap_or_default())
             .commit(self.commit)
             .prefault(self.prefault)
             .zeroing(self.zeroing);
-        let choices: [(Option<u64>, fn(PoolAttributes, u64) -> PoolAttributes); 2] =
-            [(self.segment_size, PoolAttributes::segment_size), (self.page_size, PoolAttributes::page_size)];
-        for (bytes, set) in choices.into_iter().filter_map(|(bytes, set)| Some((bytes?, set))) {
-            attributes = set(attributes, bytes);
-        }
-        let tables: [(Option<u32>, fn(PoolAttributes, u32) -> PoolAttributes); 3] = [
-            (self.processes, PoolAttributes::processes),
-            (self.lanes, PoolAttributes::lanes),
-            (self.channels, PoolAttributes::channels),
-        ];
-        for (limit, set) in tables.into_iter().filter_map(|(limit, set)| Some((limit?, set))) {
-            attributes = set(attributes, limit);
-        }
-        attributes
+        let attributes = with(attributes, self.segment_size, PoolAttributes::segment_size);
+        let attributes = with(attributes, self.page_size, PoolAttributes::page_size);
+        let attributes = with(attributes, self.processes, PoolAttributes::processes);
+        let attributes = with(attributes, self.lanes, PoolAttributes::lanes);
+        with(attributes, self.channels, PoolAttributes::channels)
+    }
+}
+
+/// The attributes with a choice that was made.
+fn with<T>(
+    attributes: PoolAttributes,
+    choice: Option<T>,
+    set: impl FnOnce(PoolAttributes, T) -> PoolAttributes,
+) -> PoolAttributes {
+    match choice {
+        Some(choice) => set(attributes, choice),
+        None => attributes,
     }
 }
 
