@@ -57,7 +57,7 @@ fn making_a_channel_with_a_name() {
         let create = |(pool, channel): &mut (Pool, Option<Channel>)| {
             *channel = Channel::create_named(pool, "wanted", &attributes()).ok();
         };
-        let report = sweep.run(prepare, &create, |point: &Point| {
+        let report = sweep.run(prepare, create, |point: &Point| {
             look(&path, point);
             Ok(())
         });

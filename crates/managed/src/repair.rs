@@ -6,7 +6,6 @@
 //! A further kind of damage is a further line of [`STEPS`].
 
 use std::path::Path;
-use std::sync::Arc;
 
 use crate::attachment::Attachment;
 use crate::heap::verify::{Mode, Verification};
@@ -32,12 +31,12 @@ pub struct Repaired {
     pub after: Verification,
 }
 
-type Step = fn(&Arc<Attachment>) -> Result<Vec<Repair>, Error>;
+type Step = fn(&Attachment) -> Result<Vec<Repair>, Error>;
 
 /// In this order: what the dead held comes back first, for it makes pages free and slabs ownerless.
 const STEPS: [Step; 2] = [recover_the_dead, rebuild_hints];
 
-fn recover_the_dead(attachment: &Arc<Attachment>) -> Result<Vec<Repair>, Error> {
+fn recover_the_dead(attachment: &Attachment) -> Result<Vec<Repair>, Error> {
     let dead = attachment.with_lane(|own, _| {
         attachment.heap.recover_dead(own, &attachment.liveness(), &attachment.channels())
     })?;
@@ -50,7 +49,7 @@ fn recover_the_dead(attachment: &Arc<Attachment>) -> Result<Vec<Repair>, Error> 
     ])
 }
 
-fn rebuild_hints(attachment: &Arc<Attachment>) -> Result<Vec<Repair>, Error> {
+fn rebuild_hints(attachment: &Attachment) -> Result<Vec<Repair>, Error> {
     let heap = &attachment.heap;
     let empty = attachment.with_lane(|own, _| heap.give_back_empty_orphans(own))?;
     Ok(vec![

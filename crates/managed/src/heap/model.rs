@@ -28,6 +28,17 @@ impl Steps<'_> {
         slot.word.store(ProcessWord::active(epoch, pid).0, Ordering::Release);
     }
 
+    /// Lets a lane keep spans of up to `pages` pages from now on; those of so small pools keep none.
+    pub fn keep_up_to(&self, own: &mut LaneHeap, pages: u64) {
+        own.kept.keep_up_to(pages);
+    }
+
+    /// Makes free pages of the kept span at `page`, whoever keeps it.
+    pub fn release_kept(&self, own: &LaneHeap, page: u64) -> bool {
+        let seen = self.0.page(page);
+        seen.state() == PageState::Kept && self.0.release_kept(own.lane, page, seen)
+    }
+
     /// Takes a lane for a thread of `process`, 0 for one that is not known.
     pub fn lane(&self, process: u16, thread: u32) -> LaneHeap {
         self.0.acquire_lane(process, thread, 1).expect("present").expect("a free lane")
@@ -60,7 +71,10 @@ impl Steps<'_> {
 
     /// What a free by handle does: nobody else can free the block.
     pub fn free_own(&self, own: &mut LaneHeap, block: BlockReference) -> bool {
-        if self.0.free_at_hand(own, block) {
+        let page = block.offset >> self.0.geometry.shape.page_shift;
+        let slab = self.0.head_of(page).filter(|(_, word)| word.state() == PageState::Slab);
+        let bytes = slab.and_then(|(_, word)| self.0.class(word)).map_or(0, |class| class.size.into());
+        if self.0.free_at_hand(own, block, bytes) {
             return true;
         }
         let process = own.process;
