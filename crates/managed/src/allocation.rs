@@ -38,13 +38,18 @@ impl Allocation {
         bytes: u64,
         cooperative: Option<Cooperative>,
     ) -> Result<Self, Error> {
-        let (zeroing, nonce) = (attachment.zeroing, fork::nonce());
+        let nonce = fork::nonce();
         let (reference, attachment) = attachment.alloc(bytes, nonce)?;
-        let mut allocation = Self { attachment: Some(attachment), reference, bytes, nonce, cooperative };
-        if zeroing {
-            allocation.fill(0)?;
+        Self { attachment: Some(attachment), reference, bytes, nonce, cooperative }.prepared()
+    }
+
+    /// What was just allocated, its bytes as the pool's attributes want them.
+    #[inline]
+    pub(crate) fn prepared(mut self) -> Result<Self, Error> {
+        if self.attachment.as_ref().is_some_and(|attachment| attachment.zeroing) {
+            self.fill(0)?;
         }
-        Ok(allocation)
+        Ok(self)
     }
 
     /// What is this process's already.

@@ -122,7 +122,7 @@ impl Attachment {
         })?
     }
 
-    fn backing_error(&self, errno: Errno, bytes: u64) -> Error {
+    pub(crate) fn backing_error(&self, errno: Errno, bytes: u64) -> Error {
         let directory = self.path.parent().unwrap_or(std::path::Path::new("/"));
         match errno {
             Errno::NOSPC | Errno::DQUOT => Error::FilesystemFull {
@@ -138,7 +138,7 @@ impl Attachment {
     ///
     /// Crash argument: the object is made longer first, which only ever extends it, then the count goes up by exact
     /// compare-exchange. A death between leaves a longer file, which the next grower finds long enough.
-    fn grow(&self) -> Result<bool, Errno> {
+    pub(crate) fn grow(&self) -> Result<bool, Errno> {
         let segments = &self.heap.header().segments;
         let seen = segments.load(Ordering::Acquire);
         let (now, next) = (self.heap.geometry.pages(seen), self.heap.geometry.pages(seen.saturating_add(1)));
@@ -181,6 +181,7 @@ impl Attachment {
         if !self.heap.free_at_hand(lane, reference) {
             self.free_slowly(lane, reference);
         }
+        self.heap.freed();
     }
 
     #[cold]
@@ -205,6 +206,7 @@ impl Attachment {
         action: &'static str,
     ) -> Result<(), Error> {
         let freed = self.with_lane(|own, _| self.heap.free(own, reference, false, allowed))?;
+        self.heap.freed();
         freed.map_err(|error| explain(error, reference, action))
     }
 

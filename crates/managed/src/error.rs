@@ -156,6 +156,17 @@ pub enum Error {
         /// Asked for, in bytes.
         bytes: u64,
     },
+    /// Nothing large enough became free until the deadline.
+    #[error(
+        "no {bytes} bytes became free in one piece in time ({free} bytes are in free pages); wait longer, free \
+         something, or let the pool grow"
+    )]
+    Timeout {
+        /// Asked for, in bytes.
+        bytes: u64,
+        /// Bytes in pages that are free now, wherever they lie.
+        free: u64,
+    },
     /// The filesystem under the pool has no room.
     #[error(
         "the filesystem of {directory} has no room for {bytes} bytes more ({free} free); free some, choose another \

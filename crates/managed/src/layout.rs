@@ -77,14 +77,16 @@ layout! {
         224 => attaches: AtomicU64,
         /// Reserved, zero.
         232 => reserved_hints: [AtomicU64; 3],
-        /// Futex: raised by who frees while somebody waits for memory (reserved for blocking allocation).
-        256 => free_sequence: AtomicU32,
+        /// Event (`shared/src/event.rs`) on which sleep who wait for memory; armed by them, signalled by who frees.
+        256 => free_event: AtomicU32,
         /// Reserved, zero.
         260 => reserved_wait: AtomicU32,
-        /// Monotonic nanoseconds until which somebody waits for memory; 0 nobody.
-        264 => waiting_until: AtomicU64,
-        /// Ticket of one large request that waits: process, epoch, bytes; 0 none.
-        272 => reserve: AtomicU64,
+        /// Hint: monotonic nanoseconds at which `reservation` ends unless it is renewed; stored by who takes or renews
+        /// it. What lies further ahead than a reservation lasts is over as well.
+        264 => reservation_end: AtomicU64,
+        /// Hint: pages that one waiter keeps the others from allocating in: `lane + 1:16 | first page:24 | last page:24`
+        /// (Reservation); 0 none. Taken from 0 or from one that has ended by compare-exchange, given up the same way.
+        272 => reservation: AtomicU64,
         /// Reserved, zero.
         280 => reserved_line: [AtomicU64; 5],
         /// The pool's name, `name_bytes` bytes of UTF-8.

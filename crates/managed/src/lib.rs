@@ -14,6 +14,7 @@
 mod allocation;
 mod attachment;
 mod attributes;
+mod blocking;
 mod channel_host;
 mod channel_table;
 mod channels;

@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::path::Path;
 use std::sync::{Arc, Mutex, Weak};
+use std::time::Instant;
 
 use weyr_atomic::{AtomicU64, Ordering};
 use weyr_shared::{Actor, Cooperative, Region};
@@ -251,6 +252,39 @@ impl Pool {
         Allocation::new(self.attachment(), bytes, self.cooperative)
     }
 
+    /// As [`alloc`](Self::alloc), waiting for memory until `deadline`: served when anybody frees, in any process.
+    ///
+    /// Who waits for whole pages reserves the part of the pool in which least is in use: others do not allocate there
+    /// as long as it waits, lives, and something is freed there now and then. So it is not starved by small requests.
+    /// Requests that wait are served in no order. A deadline that is over is one try.
+    ///
+    /// # Errors
+    /// As [`alloc`](Self::alloc), but [`Error::Timeout`] for `NoMemory`; [`Error::Destroyed`] also when the pool is
+    /// destroyed meanwhile.
+    /// Source: Dragon managed memory, `dragon_memory_alloc_blocking`.
+    pub fn alloc_until(&self, bytes: u64, deadline: Instant) -> Result<Allocation, Error> {
+        self.alloc_waiting(bytes, Some(deadline))
+    }
+
+    /// As [`alloc_until`](Self::alloc_until), waiting without limit.
+    ///
+    /// # Errors
+    /// As [`alloc_until`](Self::alloc_until), but for `Timeout`.
+    pub fn alloc_blocking(&self, bytes: u64) -> Result<Allocation, Error> {
+        self.alloc_waiting(bytes, None)
+    }
+
+    fn alloc_waiting(&self, bytes: u64, deadline: Option<Instant>) -> Result<Allocation, Error> {
+        let (reference, attachment) = self.attachment().alloc_until(bytes, deadline)?;
+        Allocation::from_parts(attachment, reference, bytes, self.cooperative).prepared()
+    }
+
+    /// Whether somebody waits for memory, or did so when it died: 1, else 0. For tests and for looking on.
+    #[doc(hidden)]
+    pub fn waiters(&self) -> u32 {
+        u32::from(self.attachment().heap.has_waiters())
+    }
+
     /// Finds dead members and gives back what they held. Whoever notices a death does this; any number at once.
     ///
     /// Takes time with the size of the pool (some milliseconds per gibibyte), and stops nobody meanwhile.
@@ -295,6 +329,7 @@ impl Pool {
         // Release is not needed: nothing is published; the exchange decides who destroys.
         let was = state.compare_exchange(STATE_READY, STATE_DESTROYED, Ordering::AcqRel, Ordering::Acquire);
         was.map_err(|_| Error::Destroyed)?;
+        self.attachment().heap.wake_waiters();
         self.attachment().unlink()
     }
 }

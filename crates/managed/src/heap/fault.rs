@@ -23,6 +23,10 @@ pub enum Fault {
     OperationWord,
     /// A lane's thread counts only with the life of the lane that it belongs to.
     ThreadOfThisLife,
+    /// Who waits for memory tries behind the arming of the event on which it will sleep, not before.
+    TryBehindArming,
+    /// Who waits for memory makes the stores of those who free visible before it tries.
+    BarrierBehindArming,
     /// A revoker asks whether its flag still stands, before each change.
     FlagStillStands,
 }

@@ -257,7 +257,8 @@ impl Heap {
         let _another_flag = lane.revoke.compare_exchange(flag, 0, Ordering::AcqRel, Ordering::Acquire);
     }
 
-    fn orphan_own_slabs(&self, own: &mut LaneHeap) {
+    /// Leaves all slabs of this lane to others, outside an operation.
+    pub(crate) fn orphan_own_slabs(&self, own: &mut LaneHeap) {
         for &head in &own.slabs {
             let seen = self.page(head);
             if seen.is_slab_of(own.lane) {

@@ -9,7 +9,7 @@
 //! One idea a file: [`word`] the truth words, [`class`] sizes, [`backing`] what may be touched, [`page`] hints and
 //! runs of pages, [`search`] where to look for them, [`span`] allocations of whole pages, [`slab`] smaller ones,
 //! [`lane`] one thread's side, [`pressure`] what is tried before an allocation fails, [`recovery`] after deaths,
-//! [`verify`] the invariants, [`usage`] who has how much. No mapping, clock or system call but backing is made here:
+//! `waiting` and `reservation` for those who wait for memory, [`verify`] the invariants, [`usage`] who has how much. No mapping, clock or system call but backing is made here:
 //! liveness is asked through [`Liveness`], so the same code runs under models.
 
 pub mod backing;
@@ -21,11 +21,13 @@ pub mod model;
 pub mod page;
 pub mod pressure;
 pub mod recovery;
+pub(crate) mod reservation;
 pub mod search;
 pub mod slab;
 pub mod span;
 pub mod usage;
 pub mod verify;
+pub(crate) mod waiting;
 pub mod word;
 
 use std::sync::Arc;
@@ -50,6 +52,8 @@ pub struct Heap {
     pub window_pages: u64,
     /// Pages that the object was seen to be long enough for: what the header says beyond is looked at first.
     reach: Arc<AtomicU64>,
+    /// Monotonic nanoseconds, for what expires.
+    pub(crate) clock: fn() -> u64,
     pub(crate) header: Table<PoolHeader>,
     pub(crate) processes: Table<ProcessSlot>,
     pub(crate) lanes: Table<Lane>,
@@ -128,6 +132,7 @@ impl Heap {
                 chunk_shift: geometry.chunk_shift,
             },
             reach: Arc::default(),
+            clock: weyr_sys::clock::monotonic_ns,
             window_pages: region.len().saturating_sub(at.data) >> shape.page_shift,
             geometry,
         })
@@ -160,6 +165,8 @@ impl Heap {
             },
             window_pages: shape.maximum_pages,
             reach: Arc::default(),
+            // Time stands still: nothing expires.
+            clock: || 0,
             geometry,
         };
         heap.header().segments.store(1, Ordering::Relaxed);

@@ -171,6 +171,7 @@ impl Heap {
         tracing::info!(process, pid = dead.pid(), "recovering a dead process");
         let mut help = Help::default();
         let _another_finished = self.finish_process(own, process, dead, channels, &mut help);
+        self.freed();
         help
     }
 

@@ -254,6 +254,7 @@ impl Heap {
         }
         let words = self.orphan.len() as u64;
         let backed = |word: &u64| self.backing.has_metadata(self.geometry.offsets.orphan + word * 8);
+        let reserved = self.reserved_against(own.lane);
         for word in (0..words).filter(backed) {
             let mut bits = self.orphan[word as usize].load(Ordering::Acquire);
             while bits != 0 {
@@ -261,6 +262,9 @@ impl Heap {
                 bits &= bits - 1;
                 let seen = self.page(head);
                 let fits = seen.state() == PageState::Orphan && seen.class() as usize == class;
+                if reserved.is_some_and(|run| self.slab_touches(head, seen, run)) {
+                    continue;
+                }
                 if fits && self.adopt(own, head, seen) {
                     return true;
                 }
