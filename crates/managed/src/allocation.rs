@@ -80,6 +80,15 @@ impl Allocation {
         self.bytes
     }
 
+    /// Says that it has another length now; returns the former.
+    pub(crate) fn set_len(&mut self, bytes: u64) -> u64 {
+        std::mem::replace(&mut self.bytes, bytes)
+    }
+
+    pub(crate) fn cooperation(&self) -> Option<Cooperative> {
+        self.cooperative
+    }
+
     /// Whether it has no bytes.
     pub fn is_empty(&self) -> bool {
         self.bytes == 0

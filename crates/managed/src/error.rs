@@ -156,6 +156,16 @@ pub enum Error {
         /// Asked for, in bytes.
         bytes: u64,
     },
+    /// The allocation cannot be that long where it lies.
+    #[error(
+        "it cannot be resized to {bytes} bytes in place, where it has room for {room}; resize_or_move moves it"
+    )]
+    NotInPlace {
+        /// Asked for, in bytes.
+        bytes: u64,
+        /// Bytes it has room for now.
+        room: u64,
+    },
     /// Nothing large enough became free until the deadline.
     #[error(
         "no {bytes} bytes became free in one piece in time ({free} bytes are in free pages); wait longer, free \

@@ -28,6 +28,7 @@ mod membership;
 pub mod name;
 mod pool;
 mod published;
+mod resize;
 mod thread;
 mod transfer;
 

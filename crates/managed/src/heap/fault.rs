@@ -27,6 +27,8 @@ pub enum Fault {
     TryBehindArming,
     /// Who waits for memory makes the stores of those who free visible before it tries.
     BarrierBehindArming,
+    /// A helper asks whether the resize that it helps still goes on, before each tail that it frees.
+    ResizeStillGoesOn,
     /// A revoker asks whether its flag still stands, before each change.
     FlagStillStands,
 }

@@ -7,7 +7,7 @@
 //! number of others may repair that at once, and die doing so.
 //!
 //! One idea a file: [`word`] the truth words, [`class`] sizes, [`backing`] what may be touched, [`page`] hints and
-//! runs of pages, [`search`] where to look for them, [`span`] allocations of whole pages, [`slab`] smaller ones,
+//! runs of pages, [`search`] where to look for them, [`span`] allocations of whole pages, `resize` what becomes longer or shorter, [`slab`] smaller ones,
 //! [`lane`] one thread's side, [`pressure`] what is tried before an allocation fails, [`recovery`] after deaths,
 //! `waiting` and `reservation` for those who wait for memory, [`verify`] the invariants, [`usage`] who has how much. No mapping, clock or system call but backing is made here:
 //! liveness is asked through [`Liveness`], so the same code runs under models.
@@ -22,6 +22,7 @@ pub mod page;
 pub mod pressure;
 pub mod recovery;
 pub(crate) mod reservation;
+pub(crate) mod resize;
 pub mod search;
 pub mod slab;
 pub mod span;
