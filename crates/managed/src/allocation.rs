@@ -47,9 +47,24 @@ impl Allocation {
     #[inline]
     pub(crate) fn prepared(mut self) -> Result<Self, Error> {
         if self.attachment.as_ref().is_some_and(|attachment| attachment.zeroing) {
-            self.fill(0)?;
+            self.clear(0)?;
         }
         Ok(self)
+    }
+
+    /// Sets the bytes from `from` on to zero, as far as they are not known to be.
+    #[cold]
+    pub(crate) fn clear(&mut self, from: u64) -> Result<(), Error> {
+        let attachment = self.attachment()?;
+        // Of the page in which they begin something may have been used.
+        let page = attachment.heap.geometry.page_bytes();
+        let whole = if from == 0 { 0 } else { from.next_multiple_of(page).min(self.bytes) };
+        let fresh = attachment.heap.is_fresh(self.reference, whole, self.bytes);
+        let to = if fresh { whole } else { self.bytes };
+        if from < to {
+            Payload::new(&attachment.data, self.reference.offset + from, to - from, None)?.fill(0);
+        }
+        Ok(())
     }
 
     /// What is this process's already.

@@ -12,10 +12,12 @@ use weyr_sys::{Errno, host};
 use crate::Error;
 use crate::allocation::explain;
 use crate::geometry::METADATA_CHUNK;
+use crate::heap::aligned::{Alignment, Demand};
 use crate::heap::lane::LaneHeap;
 use crate::heap::word::{BlockState, BlockWord, SlotState};
 use crate::heap::{Heap, Liveness};
-use crate::layout::STATE_READY;
+use crate::huge;
+use crate::layout::{OPTION_HUGE_PAGES, OPTION_ZEROING, STATE_READY};
 use crate::membership::{KernelLiveness, Membership, Memberships};
 use crate::pool::{Gone, Member, path_error};
 use crate::thread::{THREAD, forget_in_this_thread};
@@ -40,13 +42,23 @@ pub(crate) struct Attachment {
 }
 
 impl Attachment {
-    pub(crate) fn new(heap: Heap, data: Region, object: Arc<Object>, name: String, path: PathBuf) -> Self {
+    pub(crate) fn new(
+        mut heap: Heap,
+        data: Region,
+        object: Arc<Object>,
+        name: String,
+        path: PathBuf,
+    ) -> Self {
         let header = heap.header();
         let half = |word: &AtomicU64| u128::from(word.load(Ordering::Relaxed));
         let uuid = half(&header.uuid_low) | half(&header.uuid_high) << 64;
-        let zeroing = header.options.load(Ordering::Relaxed) & 1 == 1;
+        let options = header.options.load(Ordering::Relaxed);
+        let zeroing = options & OPTION_ZEROING != 0;
         let id = host::random_u128() as u64;
         let mapping = Arc::clone(data.mapping());
+        if options & OPTION_HUGE_PAGES != 0 {
+            heap.backing.huge = huge::allow(&mapping, &heap);
+        }
         let (memberships, handles) = (Memberships::default(), Gone::default());
         Self { id, heap, data, object, name, path, uuid, zeroing, mapping, memberships, handles }
     }
@@ -103,23 +115,42 @@ impl Attachment {
         })?;
         match tried {
             Ok(Some(allocated)) => Ok(allocated),
-            Ok(None) => Ok((self.alloc_under_pressure(bytes)?, Arc::clone(self))),
+            Ok(None) => Ok((self.alloc_under_pressure(bytes.into())?, Arc::clone(self))),
             Err(errno) => Err(self.backing_error(errno, bytes)),
         }
     }
 
     /// Allocates what a first look did not find: what others hold idle, what the dead held, more segments.
     #[cold]
-    fn alloc_under_pressure(self: &Arc<Self>, bytes: u64) -> Result<BlockReference, Error> {
+    fn alloc_under_pressure(self: &Arc<Self>, demand: Demand) -> Result<BlockReference, Error> {
+        let bytes = demand.bytes;
         let limit = self.heap.geometry.maximum_bytes().min(self.data.len());
         if bytes > limit {
             return Err(Error::TooLarge { bytes, limit });
         }
         self.with_lane(|own, _| {
             let (liveness, channels) = (self.liveness(), self.channels());
-            let tried = self.heap.alloc_pressed(own, bytes, &liveness, &channels, || self.grow());
+            let tried = self.heap.alloc_pressed(own, demand, &liveness, &channels, || self.grow());
             tried.map_err(|errno| self.backing_error(errno, bytes))?.ok_or(Error::NoMemory { bytes })
         })?
+    }
+
+    /// Allocates a block whose address in this process is a multiple of `alignment`, which is more than 64.
+    pub(crate) fn alloc_aligned(
+        self: &Arc<Self>,
+        bytes: u64,
+        alignment: u64,
+    ) -> Result<BlockReference, Error> {
+        if self.heap.header().state.load(Ordering::Relaxed) != STATE_READY {
+            return Err(Error::Destroyed);
+        }
+        let bias = (self.mapping.as_ptr() as u64 + self.heap.geometry.offsets.data) % alignment;
+        let demand = Demand { bytes, alignment: Some(Alignment { bytes: alignment, bias }) };
+        let tried = self.with_lane(|own, _| self.heap.alloc_demand(own, demand))?;
+        match tried.map_err(|errno| self.backing_error(errno, bytes))? {
+            Some(block) => Ok(block),
+            None => self.alloc_under_pressure(demand),
+        }
     }
 
     pub(crate) fn backing_error(&self, errno: Errno, bytes: u64) -> Error {

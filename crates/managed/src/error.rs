@@ -16,6 +16,14 @@ pub enum Error {
         /// Why, and what is possible.
         reason: String,
     },
+    /// No allocation of the pool can have this alignment.
+    #[error("an alignment of {alignment} bytes is no power of two up to the pool's {limit}")]
+    InvalidAlignment {
+        /// Asked for, in bytes.
+        alignment: u64,
+        /// Largest possible, in bytes.
+        limit: u64,
+    },
     /// More than the pool can ever hold, or than this process can map.
     #[error(
         "{bytes} bytes are more than this pool can give at once ({limit}); create it larger or let it grow"

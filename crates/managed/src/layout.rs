@@ -18,6 +18,11 @@ pub const STATE_READY: u64 = 1;
 /// `PoolHeader::state`: its name is gone; what is allocated stays valid, nothing new is allocated.
 pub const STATE_DESTROYED: u64 = 2;
 
+/// `PoolHeader::options`: new allocations are zeroed.
+pub const OPTION_ZEROING: u32 = 1;
+/// `PoolHeader::options`: huge pages are asked for.
+pub const OPTION_HUGE_PAGES: u32 = 2;
+
 layout! {
     /// First page of a pool. Written by the creator before anybody can see it, except where a field says otherwise.
     pub struct PoolHeader: 4096, align 64 {
@@ -51,7 +56,7 @@ layout! {
         84 => lane_limit: AtomicU32,
         /// Entries of the channel table.
         88 => channel_limit: AtomicU32,
-        /// Bit 0: new allocations are zeroed.
+        /// Bit 0: new allocations are zeroed. Bit 1: huge pages are asked for.
         92 => options: AtomicU32,
         /// User id of the creator.
         96 => user: AtomicU32,

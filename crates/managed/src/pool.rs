@@ -12,6 +12,7 @@ use weyr_sys::object::{Access, Object, ObjectIdentity};
 use weyr_sys::{Errno, host};
 
 use crate::attachment::Attachment;
+use crate::geometry::{DATA_CHUNK, LARGEST_PAGE};
 use crate::heap::recovery::Recovered;
 use crate::heap::usage::Usage;
 use crate::heap::verify::{Mode, Verification};
@@ -53,6 +54,9 @@ impl Drop for Handle {
         forget_in_this_thread(self.attachment.id);
     }
 }
+
+/// Alignment of every allocation, in bytes.
+const LEAST_ALIGNMENT: u64 = 64;
 
 /// Pools that this process has attached, so that attaching one again costs no second membership.
 static ATTACHED: Mutex<Option<HashMap<ObjectIdentity, Weak<Handle>>>> = Mutex::new(None);
@@ -252,6 +256,28 @@ impl Pool {
         Allocation::new(self.attachment(), bytes, self.cooperative)
     }
 
+    /// As [`alloc`](Self::alloc), at an address that is a multiple of `alignment` bytes, a power of two.
+    ///
+    /// Up to 4096 bytes it is one in every process. Up to the pool's page size, and in pools that may have 16 MiB and
+    /// more up to 2 MiB, it is one in every process that had the address space to map the pool as it should be.
+    /// Beyond that it is one in this process, and elsewhere as it comes.
+    ///
+    /// # Errors
+    /// [`Error::InvalidAlignment`]; as [`alloc`](Self::alloc), `NoMemory` also when no such place is free.
+    pub fn alloc_aligned(&self, bytes: u64, alignment: u64) -> Result<Allocation, Error> {
+        // The largest power of two in what it may ever hold.
+        let limit = 1 << self.maximum_size().ilog2();
+        if !alignment.is_power_of_two() || alignment > limit {
+            return Err(Error::InvalidAlignment { alignment, limit });
+        }
+        if alignment <= LEAST_ALIGNMENT {
+            return self.alloc(bytes);
+        }
+        let reference = self.attachment().alloc_aligned(bytes, alignment)?;
+        let attachment = Arc::clone(self.attachment());
+        Allocation::from_parts(attachment, reference, bytes, self.cooperative).prepared()
+    }
+
     /// As [`alloc`](Self::alloc), waiting for memory until `deadline`: served when anybody frees, in any process.
     ///
     /// Who waits for whole pages reserves the part of the pool in which least is in use: others do not allocate there
@@ -341,6 +367,15 @@ pub struct Inspection {
 }
 
 impl Inspection {
+    pub(crate) fn attachment(&self) -> &Attachment {
+        &self.attachment
+    }
+
+    /// The data area, as this look at the pool has it.
+    pub fn region(&self) -> &Region {
+        &self.attachment.data
+    }
+
     /// Name at creation.
     pub fn name(&self) -> &str {
         &self.attachment.name
@@ -423,7 +458,9 @@ pub(crate) fn map(object: &Object, bytes: u64, least: u64, access: Access) -> Re
     if window < least {
         return Err(too_large);
     }
-    let mapping = Mapping::shared(object, window as usize, access);
+    // So that what is aligned in one process is so in the others, and huge pages of the object are huge in memory.
+    let alignment = if bytes >= DATA_CHUNK { DATA_CHUNK } else { LARGEST_PAGE };
+    let mapping = Mapping::shared_aligned(object, window as usize, access, alignment as usize);
     mapping.map(Arc::new).map_err(|errno| match errno {
         Errno::NOMEM => too_large,
         errno => Error::Os { operation: "mapping the pool", errno },

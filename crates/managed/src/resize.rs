@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use weyr_shared::{BlockReference, Payload};
+use weyr_shared::BlockReference;
 use weyr_sys::Errno;
 
 use crate::allocation::explain;
@@ -45,8 +45,7 @@ impl Allocation {
         attachment.resize(self.reference(), bytes)?;
         let before = self.set_len(bytes);
         if attachment.zeroing && before < bytes {
-            let start = self.reference().offset + before;
-            Payload::new(&attachment.data, start, bytes - before, None)?.fill(0);
+            self.clear(before)?;
         }
         Ok(())
     }

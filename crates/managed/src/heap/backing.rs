@@ -8,11 +8,13 @@
 //! Crash argument: commit point is the bit. Death before it: the chunk is allocated again by the next one, which the
 //! kernel takes for done. Bits are never cleared here.
 
+use std::ops::Range;
 use std::sync::Arc;
 
 use weyr_atomic::{AtomicU64, Ordering};
 use weyr_shared::Table;
 use weyr_sys::Errno;
+use weyr_sys::mapping::Mapping;
 use weyr_sys::object::Object;
 
 use crate::geometry::METADATA_CHUNK;
@@ -34,6 +36,8 @@ pub struct Backing {
     pub(crate) data: Table<AtomicU64>,
     pub(crate) data_start: u64,
     pub(crate) chunk_shift: u32,
+    /// Where this process has the object, if chunks of data are to be huge pages.
+    pub(crate) huge: Option<Arc<Mapping>>,
 }
 
 fn is_set(bits: &[AtomicU64], chunk: u64) -> bool {
@@ -89,6 +93,7 @@ impl Backing {
         for chunk in offset >> self.chunk_shift..=(offset + bytes.max(1) - 1) >> self.chunk_shift {
             if !is_set(&self.data, chunk) {
                 let start = chunk << self.chunk_shift;
+                self.provide_huge(start);
                 object.back(
                     self.data_start + start,
                     (1 << self.chunk_shift).min(limit.saturating_sub(start)),
@@ -97,6 +102,27 @@ impl Backing {
             }
         }
         Ok(())
+    }
+
+    /// Has the kernel provide the chunk at `start` of the data as a huge page, if that is wanted and it can: whatever
+    /// it answers, and however little it provides, the chunk is backed next.
+    fn provide_huge(&self, start: u64) {
+        let Some(mapping) = &self.huge else { return };
+        let range = self.in_mapping(start, 1 << self.chunk_shift, mapping);
+        let _provided = mapping.populate(range.clone());
+        let _collapsed = mapping.huge_pages(range);
+    }
+
+    /// A range of the data in the mapping, cut to what is mapped.
+    fn in_mapping(&self, start: u64, bytes: u64, mapping: &Mapping) -> Range<usize> {
+        let cut = |offset: u64| offset.min(mapping.len() as u64) as usize;
+        cut(self.data_start + start)..cut(self.data_start + start + bytes)
+    }
+
+    /// Offsets in the data at which a backed chunk starts.
+    pub(crate) fn backed_chunks(&self) -> impl Iterator<Item = u64> + '_ {
+        let chunks = 0..self.data.len() as u64 * 64;
+        chunks.filter(|chunk| is_set(&self.data, *chunk)).map(|chunk| chunk << self.chunk_shift)
     }
 
     /// Whole pages of data that the object is long enough for.

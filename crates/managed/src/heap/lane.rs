@@ -270,7 +270,7 @@ impl Heap {
 
     /// SLAB to ORPHAN by exact compare-exchange, then the hints.
     pub(crate) fn orphan_slab(&self, head: u64, seen: PageWord) -> bool {
-        let changed = self.change_page(head, seen, PageWord::orphan(seen.class(), seen.epoch() + 1));
+        let changed = self.change_page(head, seen, PageWord::orphan(seen.class(), seen.next_epoch()));
         if changed {
             set_hint(&self.orphan, head);
             self.header().orphan_pages.fetch_add(1, Ordering::Relaxed);

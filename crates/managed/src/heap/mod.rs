@@ -7,14 +7,16 @@
 //! number of others may repair that at once, and die doing so.
 //!
 //! One idea a file: [`word`] the truth words, [`class`] sizes, [`backing`] what may be touched, [`page`] hints and
-//! runs of pages, [`search`] where to look for them, [`span`] allocations of whole pages, `resize` what becomes longer or shorter, [`slab`] smaller ones,
+//! runs of pages, [`search`] where to look for them, [`span`] allocations of whole pages, `aligned` those at round addresses, `fresh` what is zero without being filled, `resize` what becomes longer or shorter, [`slab`] smaller ones,
 //! [`lane`] one thread's side, [`pressure`] what is tried before an allocation fails, [`recovery`] after deaths,
 //! `waiting` and `reservation` for those who wait for memory, [`verify`] the invariants, [`usage`] who has how much. No mapping, clock or system call but backing is made here:
 //! liveness is asked through [`Liveness`], so the same code runs under models.
 
+pub(crate) mod aligned;
 pub mod backing;
 pub mod class;
 pub(crate) mod fault;
+pub(crate) mod fresh;
 pub mod lane;
 #[cfg(any(weyr_face = "explore", weyr_face = "loom"))]
 pub mod model;
@@ -131,6 +133,7 @@ impl Heap {
                 data: region.table(at.data_backed, (at.processes - at.data_backed) / 8, "backed data")?,
                 data_start: at.data,
                 chunk_shift: geometry.chunk_shift,
+                huge: None,
             },
             reach: Arc::default(),
             clock: weyr_sys::clock::monotonic_ns,
@@ -163,6 +166,7 @@ impl Heap {
                 data: table(0),
                 data_start: geometry.offsets.data,
                 chunk_shift: geometry.chunk_shift,
+                huge: None,
             },
             window_pages: shape.maximum_pages,
             reach: Arc::default(),

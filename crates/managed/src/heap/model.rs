@@ -136,7 +136,7 @@ impl Steps<'_> {
         grow: impl Fn() -> bool,
     ) -> Option<BlockReference> {
         let pressed =
-            |own: &mut LaneHeap| self.0.alloc_pressed(own, bytes, liveness, channels, || Ok(grow()));
+            |own: &mut LaneHeap| self.0.alloc_pressed(own, bytes.into(), liveness, channels, || Ok(grow()));
         self.0.alloc(own, bytes).expect("present").or_else(|| pressed(own).expect("present"))
     }
 

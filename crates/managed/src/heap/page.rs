@@ -115,7 +115,7 @@ impl Heap {
     /// Crash argument: the head names the lane and the tails name the head, so a death leaves what `release` undoes.
     pub(crate) fn claim_run(&self, lane: u16, page: u64, count: u64) -> RunClaim {
         let seen = self.page(page);
-        let head = PageWord::claim(lane, seen.epoch() + 1);
+        let head = PageWord::claim(lane, seen.next_epoch());
         if seen.state() != PageState::Free {
             self.hide(page);
             return RunClaim::Conflict(page);
@@ -159,7 +159,7 @@ impl Heap {
             self.hide(page);
             return false;
         }
-        self.change_page(page, seen, PageWord::tail(distance, seen.epoch() + 1))
+        self.change_page(page, seen, PageWord::tail(distance, seen.next_epoch()))
     }
 
     /// Marks a page used that was found so, and takes the mark back if it is free by now.

@@ -8,6 +8,7 @@ use weyr_atomic::Ordering;
 use weyr_shared::BlockReference;
 use weyr_sys::Errno;
 
+use super::aligned::Demand;
 use super::class::{LARGEST_BLOCK, class_of};
 use super::lane::LaneHeap;
 use super::page::clear_hint;
@@ -56,13 +57,13 @@ impl Heap {
     pub(crate) fn alloc_pressed(
         &self,
         own: &mut LaneHeap,
-        bytes: u64,
+        demand: Demand,
         liveness: &impl Liveness,
         channels: &dyn Channels,
         grow: impl Fn() -> Result<bool, Errno>,
     ) -> Result<Option<BlockReference>, Errno> {
         for _ in 0..ROUNDS {
-            let block = self.alloc_relieved(own, bytes, &Relief::ORDER, liveness, channels, &grow)?;
+            let block = self.alloc_relieved(own, demand, &Relief::ORDER, liveness, channels, &grow)?;
             if block.is_some() {
                 return Ok(block);
             }
@@ -75,7 +76,7 @@ impl Heap {
     pub(crate) fn alloc_relieved(
         &self,
         own: &mut LaneHeap,
-        bytes: u64,
+        demand: Demand,
         reliefs: &[Relief],
         liveness: &impl Liveness,
         channels: &dyn Channels,
@@ -83,13 +84,13 @@ impl Heap {
     ) -> Result<Option<BlockReference>, Errno> {
         for &relief in reliefs {
             if self.relieve(own, relief, liveness, channels)
-                && let Some(block) = self.alloc(own, bytes)?
+                && let Some(block) = self.alloc_demand(own, demand)?
             {
                 return Ok(Some(block));
             }
         }
         while grow()? {
-            if let Some(block) = self.alloc(own, bytes)? {
+            if let Some(block) = self.alloc_demand(own, demand)? {
                 return Ok(Some(block));
             }
         }

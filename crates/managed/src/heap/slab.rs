@@ -279,7 +279,7 @@ impl Heap {
     /// orphaned and adopted again.
     pub(crate) fn adopt(&self, own: &mut LaneHeap, head: u64, seen: PageWord) -> bool {
         let Some(class) = self.slab_class(head, seen) else { return false };
-        if !self.change_page(head, seen, PageWord::slab(seen.class(), own.lane, seen.epoch() + 1)) {
+        if !self.change_page(head, seen, PageWord::slab(seen.class(), own.lane, seen.next_epoch())) {
             return false;
         }
         clear_hint(&self.orphan, head);

@@ -22,6 +22,20 @@ impl Heap {
         let Some((head, claim)) = self.claim_pages(own.lane, &mut own.cursor, pages)? else {
             return Ok(None);
         };
+        self.make_span(own, head, claim, pages).map(Some)
+    }
+
+    /// Makes a span of the run at `head` that was claimed for the lane.
+    ///
+    /// # Errors
+    /// The kernel's, when the pages could not be backed; the run was given back then.
+    pub(crate) fn make_span(
+        &self,
+        own: &LaneHeap,
+        head: u64,
+        claim: PageWord,
+        pages: u64,
+    ) -> Result<BlockReference, Errno> {
         if let Err(errno) = self.back_data(head, pages) {
             self.give_back(head, own.lane);
             return Err(errno);
@@ -33,7 +47,7 @@ impl Heap {
         self.span_word(head).store(word.0, Ordering::Release);
         // Nobody but this lane leaves CLAIM{lane} while it lives, so the step cannot fail.
         self.change_page(head, claim, PageWord::head(claim.epoch()));
-        Ok(Some(BlockReference { offset: self.page_offset(head), generation }))
+        Ok(BlockReference { offset: self.page_offset(head), generation })
     }
 
     /// Frees a span that was seen in a state its freer may free.

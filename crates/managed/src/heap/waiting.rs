@@ -127,7 +127,9 @@ impl Heap {
         self.keep_reservation(own.lane, request);
         let block = match self.alloc(own, request.bytes)? {
             Some(block) => Some(block),
-            None => self.alloc_relieved(own, request.bytes, &Relief::ORDER, liveness, channels, grow)?,
+            None => {
+                self.alloc_relieved(own, request.bytes.into(), &Relief::ORDER, liveness, channels, grow)?
+            }
         };
         if block.is_none() {
             // Slabs adopted in the search; outside the reservation others may allocate from them.
