@@ -147,8 +147,8 @@ impl PoolAttributes {
     }
 
     /// Asks the kernel for huge pages (2 MiB) under the data of pools of 16 MiB and more: fewer misses in the tables of
-    /// the processor, and memory taken 2 MiB at a time as it is first used. The kernel may refuse, for all or for some;
-    /// what came of it says [`Pool::huge_pages`](crate::Pool::huge_pages).
+    /// the processor. The first use of each 2 MiB takes longer for it: the kernel collects what is there, and waits for
+    /// every processor to do so. It may refuse, for all or for some; what came of it says [`Pool::huge_pages`](crate::Pool::huge_pages).
     #[must_use]
     pub fn huge_pages(mut self, huge_pages: bool) -> Self {
         self.huge_pages = huge_pages;

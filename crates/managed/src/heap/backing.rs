@@ -90,33 +90,32 @@ impl Backing {
     #[inline]
     pub fn data(&self, offset: u64, bytes: u64, limit: u64) -> Result<(), Errno> {
         let Store::Object(object) = &self.store else { return Ok(()) };
+        let mut added: Option<Range<u64>> = None;
         for chunk in offset >> self.chunk_shift..=(offset + bytes.max(1) - 1) >> self.chunk_shift {
             if !is_set(&self.data, chunk) {
                 let start = chunk << self.chunk_shift;
-                self.provide_huge(start);
                 object.back(
                     self.data_start + start,
                     (1 << self.chunk_shift).min(limit.saturating_sub(start)),
                 )?;
                 set(&self.data, chunk);
+                let first = added.map_or(start, |added| added.start);
+                added = Some(first..start + (1 << self.chunk_shift));
             }
+        }
+        if let Some(added) = added {
+            self.make_huge(added);
         }
         Ok(())
     }
 
-    /// Has the kernel provide the chunk at `start` of the data as a huge page, if that is wanted and it can: whatever
-    /// it answers, and however little it provides, the chunk is backed next.
-    fn provide_huge(&self, start: u64) {
+    /// Has the kernel make huge pages of what was just backed, if that is wanted; it may refuse. Once for all chunks of
+    /// an allocation: each such call waits for every processor.
+    #[cold]
+    fn make_huge(&self, range: Range<u64>) {
         let Some(mapping) = &self.huge else { return };
-        let range = self.in_mapping(start, 1 << self.chunk_shift, mapping);
-        let _provided = mapping.populate(range.clone());
-        let _collapsed = mapping.huge_pages(range);
-    }
-
-    /// A range of the data in the mapping, cut to what is mapped.
-    fn in_mapping(&self, start: u64, bytes: u64, mapping: &Mapping) -> Range<usize> {
-        let cut = |offset: u64| offset.min(mapping.len() as u64) as usize;
-        cut(self.data_start + start)..cut(self.data_start + start + bytes)
+        let cut = |offset: u64| (self.data_start + offset).min(mapping.len() as u64) as usize;
+        let _whatever_it_reached = mapping.huge_pages(cut(range.start)..cut(range.end));
     }
 
     /// Offsets in the data at which a backed chunk starts.
