@@ -1,15 +1,13 @@
 //! Allocation that waits until somebody frees.
 //!
-//! The first try is an ordinary allocation. What finds nothing becomes a request: try with all that can be done at
+//! The first try is an ordinary allocation. What finds nothing there becomes a request: try with all that can be done at
 //! once, sleep until somebody frees, try again. The protocols are the heap's (`heap/waiting.rs`,
 //! `heap/reservation.rs`); here are the clock and the caller's deadline.
 
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use weyr_atomic::Ordering;
 use weyr_shared::{BlockReference, KernelFutex};
-use weyr_sys::fork;
 
 use crate::Error;
 use crate::attachment::Attachment;
@@ -21,23 +19,9 @@ const FIRST_PAUSE: Duration = Duration::from_micros(50);
 const LONGEST_PAUSE: Duration = Duration::from_millis(5);
 
 impl Attachment {
-    /// Allocates a block of at least `bytes` bytes, waiting for memory until `deadline`, or without limit.
-    pub(crate) fn alloc_until(
-        self: &Arc<Self>,
-        bytes: u64,
-        deadline: Option<Instant>,
-    ) -> Result<(BlockReference, Arc<Attachment>), Error> {
-        match self.alloc(bytes, fork::nonce()) {
-            Err(Error::NoMemory { .. }) => {
-                let block = self.wait_for(bytes, deadline)?;
-                Ok((block, Arc::clone(self)))
-            }
-            at_once => at_once,
-        }
-    }
-
+    /// Waits for a block of at least `bytes` bytes, which was not there at once, until `deadline` or without limit.
     #[cold]
-    fn wait_for(self: &Arc<Self>, bytes: u64, deadline: Option<Instant>) -> Result<BlockReference, Error> {
+    pub(crate) fn wait_for(&self, bytes: u64, deadline: Option<Instant>) -> Result<BlockReference, Error> {
         let mut request = self.heap.request(bytes);
         let served = self.wait_with(&mut request, bytes, deadline);
         self.heap.end_request(&mut request);
@@ -45,7 +29,7 @@ impl Attachment {
     }
 
     fn wait_with(
-        self: &Arc<Self>,
+        &self,
         request: &mut Request,
         bytes: u64,
         deadline: Option<Instant>,
@@ -70,11 +54,7 @@ impl Attachment {
     }
 
     /// One try of a request; none when there is nothing.
-    fn try_once(
-        self: &Arc<Self>,
-        request: &mut Request,
-        bytes: u64,
-    ) -> Result<Option<BlockReference>, Error> {
+    fn try_once(&self, request: &mut Request, bytes: u64) -> Result<Option<BlockReference>, Error> {
         if self.heap.header().state.load(Ordering::Acquire) != STATE_READY {
             return Err(Error::Destroyed);
         }

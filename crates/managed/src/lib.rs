@@ -32,6 +32,7 @@ mod published;
 mod resize;
 mod thread;
 mod transfer;
+mod zeroing;
 
 pub use allocation::Allocation;
 pub use attributes::{Growth, PoolAttributes};

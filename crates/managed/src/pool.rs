@@ -5,8 +5,8 @@ use std::path::Path;
 use std::sync::{Arc, Mutex, Weak};
 use std::time::Instant;
 
-use weyr_atomic::{AtomicU64, Ordering};
-use weyr_shared::{Actor, Cooperative, Region};
+use weyr_atomic::Ordering;
+use weyr_shared::{Actor, Cooperative, Lender, Region};
 use weyr_sys::mapping::Mapping;
 use weyr_sys::object::{Access, Object, ObjectIdentity};
 use weyr_sys::{Errno, host};
@@ -45,7 +45,7 @@ pub struct Pool {
 /// What all clones of a pool share; the last one's end lets the attachment go.
 #[derive(Debug)]
 struct Handle {
-    attachment: Arc<Attachment>,
+    attachment: Arc<Lender<Attachment>>,
 }
 
 impl Drop for Handle {
@@ -139,8 +139,7 @@ impl Pool {
         Some(Pool { handle, cooperative: None })
     }
 
-    fn register(attachment: Attachment) -> Pool {
-        let attachment = Arc::new(attachment);
+    fn register(attachment: Arc<Lender<Attachment>>) -> Pool {
         let identity = attachment.object.identity();
         let handle = Arc::new(Handle { attachment });
         if let (Ok(identity), Ok(mut attached)) = (identity, ATTACHED.try_lock()) {
@@ -160,7 +159,7 @@ impl Pool {
         }
     }
 
-    pub(crate) fn attachment(&self) -> &Arc<Attachment> {
+    pub(crate) fn attachment(&self) -> &Arc<Lender<Attachment>> {
         &self.handle.attachment
     }
 
@@ -274,8 +273,7 @@ impl Pool {
             return self.alloc(bytes);
         }
         let reference = self.attachment().alloc_aligned(bytes, alignment)?;
-        let attachment = Arc::clone(self.attachment());
-        Allocation::from_parts(attachment, reference, bytes, self.cooperative).prepared()
+        Allocation::found(self.attachment(), reference, bytes, self.cooperative)
     }
 
     /// As [`alloc`](Self::alloc), waiting for memory until `deadline`: served when anybody frees, in any process.
@@ -301,8 +299,12 @@ impl Pool {
     }
 
     fn alloc_waiting(&self, bytes: u64, deadline: Option<Instant>) -> Result<Allocation, Error> {
-        let (reference, attachment) = self.attachment().alloc_until(bytes, deadline)?;
-        Allocation::from_parts(attachment, reference, bytes, self.cooperative).prepared()
+        match self.alloc(bytes) {
+            Err(Error::NoMemory { .. }) => {}
+            at_once => return at_once,
+        }
+        let reference = self.attachment().wait_for(bytes, deadline)?;
+        Allocation::found(self.attachment(), reference, bytes, self.cooperative)
     }
 
     /// Whether somebody waits for memory, or did so when it died: 1, else 0. For tests and for looking on.
@@ -363,7 +365,7 @@ impl Pool {
 /// A pool looked at from outside.
 #[derive(Debug)]
 pub struct Inspection {
-    attachment: Attachment,
+    attachment: Arc<Lender<Attachment>>,
 }
 
 impl Inspection {
@@ -421,20 +423,6 @@ pub struct Member {
     pub dead: bool,
     /// Lanes that its threads have.
     pub lanes: u32,
-}
-
-/// Counts one handle's end, for allocations that outlive the last.
-#[derive(Debug, Default)]
-pub(crate) struct Gone(AtomicU64);
-
-impl Gone {
-    pub(crate) fn set(&self) {
-        self.0.store(1, Ordering::Relaxed);
-    }
-    #[inline]
-    pub(crate) fn is_set(&self) -> bool {
-        self.0.load(Ordering::Relaxed) != 0
-    }
 }
 
 /// What the kernel says about a path of a pool, in words of pools.

@@ -45,7 +45,7 @@ impl Allocation {
         attachment.resize(self.reference(), bytes)?;
         let before = self.set_len(bytes);
         if attachment.zeroing && before < bytes {
-            self.clear(before)?;
+            attachment.clear(self.reference(), before, bytes)?;
         }
         Ok(())
     }
@@ -77,7 +77,7 @@ impl Allocation {
 }
 
 impl Attachment {
-    fn resize(self: &Arc<Self>, reference: BlockReference, bytes: u64) -> Result<(), Error> {
+    fn resize(&self, reference: BlockReference, bytes: u64) -> Result<(), Error> {
         let limit = self.heap.geometry.maximum_bytes().min(self.data.len());
         if bytes > limit {
             return Err(Error::TooLarge { bytes, limit });
