@@ -103,7 +103,11 @@ impl Attachment {
         if !matches!(first, Ok(Resized::InTheWay(_))) || !is_span {
             return Ok(first);
         }
-        while reference.offset.saturating_add(bytes) > self.heap.page_offset(self.heap.current_pages()) {
+        let end = reference.offset.saturating_add(bytes);
+        if end > self.heap.geometry.maximum_bytes() {
+            return Ok(first);
+        }
+        while end > self.heap.page_offset(self.heap.current_pages()) {
             match self.grow() {
                 Ok(true) => {}
                 Ok(false) => return Ok(first),
