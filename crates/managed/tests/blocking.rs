@@ -99,7 +99,7 @@ fn scatter(boards: &[Board]) {
 
 #[test]
 fn a_quarter_of_the_pool_is_had_beside_four_that_free_and_allocate_blocks_all_the_time() {
-    for (bytes, page, requests) in [(4 << 20, 4096, 100), (16 << 20, 16_384, 20)] {
+    for (bytes, page, requests) in [(2 << 20, 4096, 100), (8 << 20, 16_384, 20)] {
         let pool = Scratch::with(scratch::attributes("quarter", bytes).page_size(page));
         let boards: Vec<Board> = (0..4).map(|_| Board::new(&pool)).collect();
         let children = hoarders(&pool, &boards);

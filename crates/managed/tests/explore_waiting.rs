@@ -57,17 +57,17 @@ fn freer(world: &World, number: usize) {
 }
 
 /// Waits until it has what it needs; `tries` at most.
-fn waiter(world: &World, process: usize, needs: Needs, sleep: &Sleep, tries: u32) {
+fn waiter(world: &World, process: usize, needs: Needs, futex: &Sleep, tries: u32) {
     let look = || {
         // Nothing is carried from one try to the next.
         explore::checkpoint(process as u64);
-        world.steps().look_or_sleep(sleep, &world.scheduler(), || is_there(world, needs))
+        world.steps().look_or_sleep(futex, &world.scheduler(), || is_there(world, needs))
     };
     if tries == 0 {
         while look().is_none() {}
     } else {
         let _gives_up = (0..tries)
-            .find_map(|_| world.steps().look_or_sleep(sleep, &world.scheduler(), || is_there(world, needs)));
+            .find_map(|_| world.steps().look_or_sleep(futex, &world.scheduler(), || is_there(world, needs)));
     }
     world.finish(process);
 }
@@ -83,8 +83,8 @@ fn waiting(name: &str, mortal: &[usize], tries: u32) -> Model<World> {
         .process(|world, _| freer(world, 0))
         .process(|world, _| freer(world, 1))
         .process(move |world, _| {
-            let sleep = if tries == 0 { &FOR_EVER } else { &SLICES };
-            waiter(world, 2, Needs::Either, sleep, tries);
+            let futex = if tries == 0 { &FOR_EVER } else { &SLICES };
+            waiter(world, 2, Needs::Either, futex, tries);
         })
         .process(|world, _| waiter(world, 3, Needs::Both, &FOR_EVER, 0))
         .may_die(mortal.iter().copied())
@@ -105,7 +105,7 @@ fn a_waiter_whose_slices_end_or_that_dies_takes_nobodys_wake() {
 
 #[test]
 fn a_freer_that_dies_before_its_wake_is_borne_by_slices() {
-    let dying = |name: &str, sleep: &'static Sleep| {
+    let dying = |name: &str, futex: &'static Sleep| {
         let parts = Parts { mortal: vec![0], waiting: true, ..Parts::default() };
         named(name, parts, || World::new(1, 2))
             .process(|world, _| freer(world, 0))
@@ -115,7 +115,7 @@ fn a_freer_that_dies_before_its_wake_is_borne_by_slices() {
                 let attempt = |world: &World| is_there(world, Needs::Either).or(over(world).then_some(()));
                 let look = || {
                     explore::checkpoint(1);
-                    world.steps().look_or_sleep(sleep, &world.scheduler(), || attempt(world))
+                    world.steps().look_or_sleep(futex, &world.scheduler(), || attempt(world))
                 };
                 while look().is_none() {}
                 world.finish(1);
@@ -125,7 +125,7 @@ fn a_freer_that_dies_before_its_wake_is_borne_by_slices() {
             .at_end(|world, outcome| world.settles(outcome))
     };
     holds(dying("waiting: the freer dies; TSO", &SLICES));
-    fails(dying("waiting: the freer dies, a sleep without slices; TSO", &FOR_EVER), &["block", "asleep"]);
+    fails(dying("waiting: the freer dies, no slices; TSO", &FOR_EVER), &["block", "asleep"]);
 }
 
 #[test]
