@@ -38,6 +38,7 @@ fn a_created_pool_stays_and_has_what_was_asked_for() {
     let numbers = ["size_bytes", "maximum_bytes", "page_bytes", "processes"].map(|key| report[key].as_u64());
     assert_eq!(numbers, [1 << 20, 8 << 20, 8 << 10, 5].map(Some));
     assert!(report["backed_bytes"].as_u64().unwrap() >= 1 << 20, "{report}");
+    assert_eq!(report["huge_pages"], false);
     let pool = Pool::attach_in(pools.directory(), "wide").unwrap();
     assert_eq!(report["uuid"], format!("{:032x}", pool.uuid()));
     assert_eq!(std::fs::metadata(pool.path()).unwrap().permissions().mode() & 0o777, 0o640);
@@ -62,6 +63,13 @@ fn the_defaults_are_those_of_the_library() {
     let pool = Pool::attach_in(pools.directory(), "plain").unwrap();
     assert_eq!((pool.size(), pool.maximum_size()), (64 << 10, 64 << 10));
     assert!(pools.run(&["pool", "create", "large", "--size", "1M", "--grow", "unlimited"]).status.success());
+}
+
+#[test]
+fn huge_pages_are_asked_for_where_a_pool_can_have_them() {
+    let pools = Pools::new();
+    let (report, code) = pools.json(&["pool", "create", "huge", "--size", "16M", "--huge-pages"]);
+    assert_eq!((code, &report["huge_pages"]), (0, &true.into()), "{report}");
 }
 
 #[test]

@@ -127,6 +127,9 @@ pub(crate) struct ShapeArguments {
     /// Have the kernel provide all of its memory now; implies --commit
     #[arg(long)]
     pub(crate) prefault: bool,
+    /// Ask the kernel for huge pages, in pools of 16 MiB and more
+    #[arg(long)]
+    pub(crate) huge_pages: bool,
     /// Set the bytes of each new allocation to zero
     #[arg(long)]
     pub(crate) zeroing: bool,
@@ -141,6 +144,7 @@ impl ShapeArguments {
             .growth(self.grow.unwrap_or_default())
             .commit(self.commit)
             .prefault(self.prefault)
+            .huge_pages(self.huge_pages)
             .zeroing(self.zeroing);
         let attributes = with(attributes, self.segment_size, PoolAttributes::segment_size);
         let attributes = with(attributes, self.page_size, PoolAttributes::page_size);

@@ -20,6 +20,8 @@ struct Report {
     page_bytes: u64,
     backed_bytes: u64,
     processes: u32,
+    /// Whether the kernel was asked for huge pages; what came of it follows from use.
+    huge_pages: bool,
 }
 
 pub(crate) fn run(arguments: &CreateArguments, directory: &Path, output: &Output) -> Result<(), Failure> {
@@ -57,6 +59,7 @@ impl Report {
             page_bytes: usage.page_bytes,
             backed_bytes: usage.backed_bytes,
             processes: pool.process_limit(),
+            huge_pages: pool.huge_pages().asked,
         }
     }
 }
