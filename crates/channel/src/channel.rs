@@ -9,7 +9,8 @@ use weyr_shared::Ring;
 use crate::attached::Attached;
 use crate::pool_host::PoolHost;
 use crate::{
-    ChannelAttributes, ChannelDescriptor, Error, Lease, Message, Poller, Receiver, SendError, Sender, Statistics,
+    ChannelAttributes, ChannelDescriptor, Error, Lease, Message, Poller, Receiver, SendError, Sender,
+    Statistics,
 };
 
 /// What all handles of a process on one channel share; the last one's end detaches.

@@ -188,11 +188,7 @@ impl Receiver {
         self.receive_to_within(pad, Limit::Until(Some(deadline)))
     }
 
-    fn receive_to_within(
-        &self,
-        pad: &mut (impl LandingPad + ?Sized),
-        limit: Limit,
-    ) -> Result<Landed, Error> {
+    fn receive_to_within(&self, pad: &mut (impl LandingPad + ?Sized), limit: Limit) -> Result<Landed, Error> {
         let taken = self.take(SlotState::Taking, limit)?;
         self.shared().finish_to(self.side(), taken, pad)
     }
@@ -206,14 +202,13 @@ impl Shared {
         taken: Taken,
         pad: &mut (impl LandingPad + ?Sized),
     ) -> Result<Landed, Error> {
-        let found = self.kind_and_len(&taken).and_then(|found| Ok((found, self.attributes(&taken)?)));
-        let ((kind, len), attributes) = match found {
+        let (kind, len, attributes) = match self.whole(&taken) {
             Ok(found) => found,
             Err(error) => return Err(self.discard(taken, error)),
         };
         match self.land(&taken, kind, len, pad) {
             Ok(()) => {}
-            // The payload is gone, or was none: nobody else will find it either.
+            // The payload went away under the copy: nobody else will find it either.
             Err(error @ (Error::Stale | Error::Corrupt(_))) => return Err(self.discard(taken, error)),
             Err(error) => {
                 self.attached.put_back(taken, false)?;
@@ -223,6 +218,16 @@ impl Shared {
         self.finish_unkept(side, kind, taken)?;
         side.bytes_copied.add(len);
         Ok(Landed { len, redelivered: taken.is_redelivered(), attributes })
+    }
+
+    /// Kind, length and attributes of a message that is what it says it is; any error means that it is none.
+    fn whole(&self, taken: &Taken) -> Result<(MessageKind, u64, Option<MessageAttributes>), Error> {
+        let (kind, len) = self.kind_and_len(taken)?;
+        if kind != MessageKind::Inline {
+            // The length is an allegation until the pool has said that the block is so long.
+            self.attached.host().read(&self.attached.reference(taken)?, len, &mut [])?;
+        }
+        Ok((kind, len, self.attributes(taken)?))
     }
 
     fn land(
@@ -235,12 +240,7 @@ impl Shared {
         if kind == MessageKind::Inline {
             return put_down(len, pad, |offset, bytes| self.attached.read_part(taken, offset, bytes));
         }
-        let message = self.attached.reference(taken)?;
-        let host = self.attached.host();
-        if len <= pad.room() {
-            // The length is an allegation until the pool has said that the block is so long.
-            host.read(&message, len, &mut [])?;
-        }
+        let (message, host) = (self.attached.reference(taken)?, self.attached.host());
         put_down(len, pad, |offset, bytes| host.read(&message, offset, bytes))
     }
 }

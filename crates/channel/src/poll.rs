@@ -41,6 +41,12 @@ impl PollEvents {
     const NAMES: [(Self, &'static str); 4] =
         [(Self::IN, "IN"), (Self::OUT, "OUT"), (Self::EMPTY, "EMPTY"), (Self::FULL, "FULL")];
 
+    /// Both; the same as `|`, in constants too.
+    #[must_use]
+    pub const fn or(self, other: Self) -> Self {
+        Self(self.0 | other.0)
+    }
+
     /// Whether all of `events` are in it.
     pub const fn contains(self, events: Self) -> bool {
         self.0 & events.0 == events.0
@@ -60,7 +66,7 @@ impl BitOr for PollEvents {
     type Output = Self;
 
     fn bitor(self, other: Self) -> Self {
-        Self(self.0 | other.0)
+        self.or(other)
     }
 }
 
@@ -180,7 +186,9 @@ impl<H: Host> Attached<H> {
                 send::View::Held | send::View::Full => {
                     let judged = match attempt {
                         Some(attempt) => self.judge_obstacle(side, walk.place, word, attempt)?,
-                        None if word.state.may_be_passed() && send::is_room_behind(&self.ring, walk.place)? => {
+                        None if word.state.may_be_passed()
+                            && send::is_room_behind(&self.ring, walk.place)? =>
+                        {
                             Obstacle::Passable
                         }
                         None => Obstacle::Stays { hindered: false },
@@ -240,7 +248,7 @@ impl<H: Host> Attached<H> {
         let mut waiter = Waiter::new(mode, deadline);
         let onlooker = Onlooker::new(&self.ring, self.host.futex(), events);
         loop {
-            self.host.before_try(waiter.remembered_at(side.positions()));
+            self.host.before_try(waiter.remembered(side.positions()));
             match self.try_poll(side, events, waiter.attempt())? {
                 Tried::Done(found) => return Ok(found),
                 Tried::Blocked { hindered } => waiter.pause(&onlooker, hindered)?,

@@ -278,7 +278,7 @@ impl<H: Host> Attached<H> {
         let mut waiter = Waiter::new(mode, deadline);
         let event = self.ring.to_receivers(self.host.futex());
         loop {
-            self.host.before_try(waiter.remembered(&side.position));
+            self.host.before_try(waiter.remembered(side.position()));
             match self.try_take(side, state, waiter.attempt()) {
                 Ok(Tried::Blocked { hindered }) => waiter.pause(&event, hindered)?,
                 Ok(Tried::Done(taken)) => {

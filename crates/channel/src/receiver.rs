@@ -203,7 +203,12 @@ impl Shared {
     }
 
     /// Ends a message whose payload nobody keeps: that of a reference is freed, or the pool's again.
-    pub(crate) fn finish_unkept(&self, side: &ReceiveSide, kind: MessageKind, taken: Taken) -> Result<(), Error> {
+    pub(crate) fn finish_unkept(
+        &self,
+        side: &ReceiveSide,
+        kind: MessageKind,
+        taken: Taken,
+    ) -> Result<(), Error> {
         if kind == MessageKind::Reference {
             return self.finish(side, taken).map(drop);
         }
@@ -281,7 +286,8 @@ impl Shared {
     }
 
     fn open_frozen(&self, taken: &Taken) -> Result<Content, Error> {
-        let (message, original) = (self.attached.reference(taken)?, self.attached.ring().is_original(taken.index)?);
+        let (message, original) =
+            (self.attached.reference(taken)?, self.attached.ring().is_original(taken.index)?);
         self.attached.host().open_frozen(&message, original).map(Content::Frozen)
     }
 

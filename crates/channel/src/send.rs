@@ -388,7 +388,7 @@ impl<H: Host> Attached<H> {
         let mut waiter = Waiter::new(mode, deadline);
         let event = self.ring.to_senders(self.host.futex());
         loop {
-            self.host.before_try(waiter.remembered(&side.position));
+            self.host.before_try(waiter.remembered(side.position()));
             match self.try_send(side, message, waiter.attempt()) {
                 Ok(Tried::Blocked { hindered }) => waiter.pause(&event, hindered)?,
                 Ok(Tried::Done(())) => {

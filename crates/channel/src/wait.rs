@@ -5,7 +5,7 @@
 
 use std::time::{Duration, Instant};
 
-use weyr_atomic::{AtomicU64, Ordering, hint, thread};
+use weyr_atomic::{hint, thread};
 use weyr_shared::fault::{self, Fault};
 use weyr_shared::{Armed, Awake, Event, Futex};
 
@@ -122,13 +122,7 @@ impl Waiter {
 
     /// All that the next tries depend on, for models.
     #[inline]
-    pub(crate) fn remembered(&self, position: &AtomicU64) -> u128 {
-        self.remembered_at(position.load(Ordering::Relaxed))
-    }
-
-    /// The same for one that has more than one position.
-    #[inline]
-    pub(crate) fn remembered_at(&self, position: u64) -> u128 {
+    pub(crate) fn remembered(&self, position: u64) -> u128 {
         let armed = self.armed.map_or(0, |armed| u128::from(armed.value()) + 1);
         let over = u128::from(self.last == Some(Awake::TimedOut));
         u128::from(position) << 64 | armed << 4 | over << 1 | u128::from(self.woken)

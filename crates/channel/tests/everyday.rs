@@ -137,7 +137,7 @@ fn a_look_takes_nothing_and_says_what_is_next() {
 
 #[test]
 fn looks_beside_receivers_and_senders_find_whole_messages() {
-    const MESSAGES: u64 = 20_000;
+    const MESSAGES: u64 = 3_000;
     let pool = TestPool::new("peeks");
     let channel = with_attributes(&pool, 2, 512);
     std::thread::scope(|scope| {
@@ -154,7 +154,10 @@ fn looks_beside_receivers_and_senders_find_whole_messages() {
                 while last < MESSAGES - 1 {
                     let peeked = match looker.try_peek() {
                         Ok(peeked) => peeked,
-                        Err(Error::Empty) => continue,
+                        Err(Error::Empty) => {
+                            std::thread::yield_now();
+                            continue;
+                        }
                         Err(Error::Destroyed) => return,
                         Err(error) => panic!("{error}"),
                     };
@@ -268,7 +271,10 @@ fn a_payload_lands_in_memory_of_any_kind() {
         channel.sender().message().hints(7).send(&bytes).unwrap();
         let mut pad = pool.0.alloc(20_000).unwrap();
         let landed = receiver.receive_to(&mut pad).unwrap();
-        assert_eq!((landed.len, landed.redelivered, landed.attributes.unwrap().hints), (len.into(), false, 7));
+        assert_eq!(
+            (landed.len, landed.redelivered, landed.attributes.unwrap().hints),
+            (len.into(), false, 7)
+        );
         let mut copy = vec![0; len as usize];
         pad.read(0, &mut copy).unwrap();
         assert_eq!(copy, bytes);

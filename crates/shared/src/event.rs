@@ -188,7 +188,8 @@ impl<'a, F: Futex> Event<'a, F> {
     pub fn raise(&self) {
         self.word.fetch_add(STEP, Ordering::SeqCst);
         self.futex.wake(self.word, u32::MAX);
-        if let Some(own) = self.event_of_onlookers() {
+        // Zero: nobody has looked on yet.
+        if let Some(own) = self.event_of_onlookers().filter(|own| own.word.load(Ordering::SeqCst) != 0) {
             own.raise();
         }
     }

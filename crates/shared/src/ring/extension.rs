@@ -86,7 +86,12 @@ impl Ring {
     ///
     /// # Errors
     /// [`Corrupt`]: no such slot.
-    pub fn write_frozen(&self, index: u32, message: &MessageReference, original: bool) -> Result<(), Corrupt> {
+    pub fn write_frozen(
+        &self,
+        index: u32,
+        message: &MessageReference,
+        original: bool,
+    ) -> Result<(), Corrupt> {
         self.write_reference(index, message)?;
         let description = Description { len: 32, kind: MessageKind::Frozen };
         let marks = if original { Description::ORIGINAL } else { 0 };
