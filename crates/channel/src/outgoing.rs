@@ -8,7 +8,7 @@ use weyr_shared::MessageReference;
 use crate::defaults::Limit;
 use crate::landing::{self, Source};
 use crate::pool_host::PoolHost;
-use crate::send::{Outgoing, Share, Transfer};
+use crate::send::{Bytes, Outgoing, Share, Transfer};
 use crate::{Error, SendError, Sender};
 
 /// One message to be sent: made by [`Sender::message`], sent by one of its `send` calls.
@@ -80,7 +80,8 @@ impl OutgoingMessage<'_> {
     /// # Errors
     /// As [`Sender::try_send`]; [`Error::Timeout`] for `Full` where it waits; [`Error::NoAttributes`].
     pub fn send(self, bytes: &[u8]) -> Result<(), Error> {
-        self.sender.send_bytes(bytes, self.limit, (self.client_id, self.hints))
+        self.sender.check_inline(bytes)?;
+        self.dispatch(&Bytes(bytes))
     }
 
     /// Sends `allocation`, of the channel's pool, without copying; it is the receiver's then.

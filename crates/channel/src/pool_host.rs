@@ -51,7 +51,7 @@ impl PoolHost {
     /// The frozen memory that a message refers to.
     pub(crate) fn open_frozen(&self, message: &MessageReference, original: bool) -> Result<Published, Error> {
         let (block, offset, bytes) = (message.block, message.view_offset, message.view_len);
-        Ok(self.pool.open_frozen(block, offset, bytes, original)?)
+        Ok(self.pool.open_frozen_view(block, offset, bytes, original)?)
     }
 
     /// Copies from byte `offset` of a message that is still the channel's into the whole of `bytes`.

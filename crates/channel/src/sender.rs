@@ -28,20 +28,23 @@ pub struct Sender {
     side: SendSide,
     defaults: Defaults,
     client_id: u64,
+    /// Whether it has more to see to than the payload: attributes, or their refusal.
+    labelled: bool,
     numbering: Numbering,
 }
 
 impl Clone for Sender {
     fn clone(&self) -> Self {
-        let (defaults, client_id) = (self.defaults, self.client_id);
-        Self { defaults, client_id, ..Self::new(Arc::clone(&self.shared)) }
+        Self { defaults: self.defaults, ..Self::new(Arc::clone(&self.shared)) }.with_client_id(self.client_id)
     }
 }
 
 impl Sender {
     pub(crate) fn new(shared: Arc<Shared>) -> Self {
-        let numbering = Numbering::new(shared.attached.ring().has_attributes());
-        Self { shared, side: SendSide::default(), defaults: Defaults::default(), client_id: 0, numbering }
+        let labelled = shared.attached.ring().has_attributes();
+        let (side, defaults, numbering) =
+            (SendSide::default(), Defaults::default(), Numbering::new(labelled));
+        Self { shared, side, defaults, client_id: 0, labelled, numbering }
     }
 
     /// The same sender, waiting in another way; [`WaitMode::Adaptive`] unless said otherwise.
@@ -81,6 +84,7 @@ impl Sender {
     #[must_use]
     pub fn with_client_id(mut self, client_id: u64) -> Self {
         self.client_id = client_id;
+        self.labelled = client_id != 0 || self.shared.attached.ring().has_attributes();
         self
     }
 
@@ -106,7 +110,7 @@ impl Sender {
     /// Source: *Dragon channels*, `dragon_chsend_send_msg`.
     #[inline]
     pub fn try_send(&self, bytes: &[u8]) -> Result<(), Error> {
-        self.send_bytes(bytes, Limit::Now, self.label())
+        self.send_bytes(bytes, Limit::Now)
     }
 
     /// Sends a copy of `bytes`, waiting for room without limit, or as long as its [timeout](Self::with_timeout) allows.
@@ -115,7 +119,7 @@ impl Sender {
     /// As [`try_send`](Self::try_send), but [`Error::Timeout`] for `Full`.
     #[inline]
     pub fn send(&self, bytes: &[u8]) -> Result<(), Error> {
-        self.send_bytes(bytes, Limit::Default, self.label())
+        self.send_bytes(bytes, Limit::Default)
     }
 
     /// Sends a copy of `bytes`, waiting for room until `deadline`.
@@ -124,7 +128,7 @@ impl Sender {
     /// As [`try_send`](Self::try_send), but [`Error::Timeout`] for `Full`.
     #[inline]
     pub fn send_until(&self, bytes: &[u8], deadline: Instant) -> Result<(), Error> {
-        self.send_bytes(bytes, Limit::Until(Some(deadline)), self.label())
+        self.send_bytes(bytes, Limit::Until(Some(deadline)))
     }
 
     /// Sends `allocation`, of this channel's pool, without copying, if there is room at once. Does not wait.
@@ -216,37 +220,46 @@ impl Sender {
     }
 
     #[inline]
-    fn label(&self) -> Label {
-        (self.client_id, 0)
+    fn send_bytes(&self, bytes: &[u8], limit: Limit) -> Result<(), Error> {
+        self.check_inline(bytes)?;
+        if self.labelled {
+            return self.post_labelled(&Bytes(bytes), limit, (self.client_id, 0));
+        }
+        self.post(&Bytes(bytes), limit)
     }
 
+    /// Whether `bytes` fit a slot.
     #[inline]
-    pub(crate) fn send_bytes(&self, bytes: &[u8], limit: Limit, label: Label) -> Result<(), Error> {
+    pub(crate) fn check_inline(&self, bytes: &[u8]) -> Result<(), Error> {
         let largest = u64::from(self.shared.attached.ring().block_size());
         if bytes.len() as u64 > largest {
             return Err(Error::TooLarge { needed: bytes.len() as u64, largest });
         }
-        self.dispatch(&Bytes(bytes), limit, label)
+        Ok(())
     }
 
-    #[inline]
+    /// Sends what has a label of its own.
     pub(crate) fn dispatch<M>(&self, message: &M, limit: Limit, label: Label) -> Result<(), Error>
     where
         M: Outgoing<PoolHost>,
     {
-        if self.shared.attached.ring().has_attributes() || label != (0, 0) {
-            return self.dispatch_labelled(message, limit, label);
+        if self.labelled || label != (0, 0) {
+            return self.post_labelled(message, limit, label);
         }
         self.post(message, limit)
     }
 
     #[cold]
-    fn dispatch_labelled<M>(&self, message: &M, limit: Limit, (client_id, hints): Label) -> Result<(), Error>
+    fn post_labelled<M>(&self, message: &M, limit: Limit, (client_id, hints): Label) -> Result<(), Error>
     where
         M: Outgoing<PoolHost>,
     {
         if !self.shared.attached.ring().has_attributes() {
-            return Err(Error::NoAttributes);
+            return if (client_id, hints) == (0, 0) {
+                self.post(message, limit)
+            } else {
+                Err(Error::NoAttributes)
+            };
         }
         let labelled = Labelled::new(message, &self.numbering, client_id, hints);
         let sent = self.post(&labelled, limit);

@@ -229,25 +229,6 @@ fn receives() {
     ));
 }
 
-#[test]
-fn looks_write_nothing() {
-    let world = World::new("looks", 2);
-    let (receiver, poller) = (world.channel.receiver(), world.channel.poller());
-    let all = PollEvents::IN | PollEvents::OUT | PollEvents::EMPTY | PollEvents::FULL;
-    for number in 0..3 {
-        crash::arm(0, || ());
-        assert_eq!(receiver.try_peek().is_ok(), number > 0);
-        assert!(!poller.try_poll(all).unwrap().is_empty());
-        assert_eq!(crash::disarm(), 0);
-        if number < 2 {
-            world.channel.send(&letter(number)).unwrap();
-        }
-    }
-    Ledger::default().drain(&world.channel);
-    drop((receiver, poller));
-    world.leave();
-}
-
 /// A child that polls, idle, for a message; killed before write `write`, or once it has armed.
 fn poll_and_die(world: &World, write: u64) {
     let line = Rendezvous::new().unwrap();

@@ -99,9 +99,12 @@ fn a_channel_without_attributes_refuses_them_and_shows_none() {
     assert_eq!(sender.id(), None);
     assert_eq!(sender.message().hints(1).send(b"x"), Err(Error::NoAttributes));
     assert_eq!(sender.message().client_id(1).send(b"x"), Err(Error::NoAttributes));
-    assert_eq!(channel.sender().with_client_id(1).send(b"x"), Err(Error::NoAttributes));
+    let sender = sender.with_client_id(1).clone();
+    assert_eq!(sender.send(b"x"), Err(Error::NoAttributes));
     assert_eq!(channel.len(), Ok(0));
-    sender.message().send(b"x").unwrap();
+    sender.message().client_id(0).send(b"x").unwrap();
+    assert_eq!(channel.receive().unwrap().attributes(), None);
+    sender.with_client_id(0).send(b"x").unwrap();
     assert_eq!(channel.receive().unwrap().attributes(), None);
 }
 
@@ -133,6 +136,40 @@ fn a_look_takes_nothing_and_says_what_is_next() {
     assert_eq!(receiver.try_peek().err(), Some(Error::Empty));
     channel.destroy().unwrap();
     assert_eq!(receiver.try_peek().err(), Some(Error::Destroyed));
+}
+
+/// Every byte of the channel.
+fn bytes_of_channel(channel: &Channel) -> Vec<u8> {
+    let reference = channel.descriptor().reference();
+    let block = channel.pool().channel_block(reference).unwrap();
+    let mut bytes = vec![0; block.bytes as usize];
+    channel.pool().region().copy_out(reference.offset, &mut bytes).unwrap();
+    bytes
+}
+
+#[test]
+fn looks_leave_no_trace() {
+    let pool = TestPool::new("trace");
+    let channel = with_attributes(&pool, 2, 64);
+    let (receiver, poller) = (channel.receiver(), channel.poller());
+    let all = ALL.into_iter().fold(PollEvents::NONE, |all, event| all | event);
+    let look = || {
+        let before = bytes_of_channel(&channel);
+        assert_eq!(receiver.try_peek().is_ok(), channel.len() != Ok(0));
+        assert!(!poller.try_poll(all).unwrap().is_empty());
+        assert!(bytes_of_channel(&channel) == before);
+    };
+    look();
+    channel.send(b"one").unwrap();
+    look();
+    channel.send_allocation(memory(&pool, b"two")).unwrap();
+    look();
+    drop(channel.receive().unwrap());
+    let lease = channel.lease().unwrap();
+    look();
+    lease.bytes().unwrap();
+    drop(lease);
+    look();
 }
 
 #[test]

@@ -223,7 +223,7 @@ impl Pool {
     /// # Errors
     /// [`Error::Stale`], [`Error::NotABlock`], [`Error::DoubleFree`] when it was freed; [`Error::WrongState`] when it
     /// is something else by now; [`Error::OutOfRange`].
-    pub fn open_frozen(
+    pub fn open_frozen_view(
         &self,
         reference: BlockReference,
         offset: u64,
