@@ -238,9 +238,12 @@ impl Shared {
         pad: &mut (impl LandingPad + ?Sized),
     ) -> Result<(), Error> {
         if kind == MessageKind::Inline {
-            return put_down(len, pad, |offset, bytes| self.attached.read_part(taken, offset, bytes));
+            return put_down(len, pad, |offset, bytes| self.read_part(taken, offset, bytes));
         }
         let (message, host) = (self.attached.reference(taken)?, self.attached.host());
         put_down(len, pad, |offset, bytes| host.read(&message, offset, bytes))
+    }
+    fn read_part(&self, taken: &Taken, offset: u64, bytes: &mut [u8]) -> Result<(), Error> {
+        Ok(self.attached.ring().read_inline_from(taken.index, offset, bytes)?)
     }
 }

@@ -9,7 +9,7 @@
 //! | --- | --- |
 //! | `host` | what a channel asks of the pool in which it lies |
 //! | `channel`, `sender`, `receiver`, `poller`, `lease`, `message` | what users hold |
-//! | `outgoing`, `numbering` | a message on its way out, its attributes |
+//! | `outgoing`, `numbering`, `share` | a message on its way out, its attributes, frozen memory in it |
 //! | `landing` | memory that is there before the message |
 //! | `pool_host` | the managed pool as that host |
 //! | `attached` | a channel as one process has it |
@@ -44,6 +44,7 @@ mod receive;
 mod receiver;
 mod send;
 mod sender;
+mod share;
 mod statistics;
 mod tally;
 mod wait;
@@ -74,6 +75,7 @@ pub mod protocol {
     pub use crate::host::Host;
     pub use crate::poll::PollSide;
     pub use crate::receive::{ReceiveSide, Taken};
-    pub use crate::send::{Bytes, Claim, Outgoing, SendSide, Share, Transfer};
+    pub use crate::send::{Bytes, Claim, Outgoing, SendSide, Transfer};
+    pub use crate::share::Share;
     pub use crate::wait::{Attempt, Tried};
 }

@@ -8,7 +8,8 @@ use weyr_shared::MessageReference;
 use crate::defaults::Limit;
 use crate::landing::{self, Source};
 use crate::pool_host::PoolHost;
-use crate::send::{Bytes, Outgoing, Share, Transfer};
+use crate::send::{Bytes, Outgoing, Transfer};
+use crate::share::Share;
 use crate::{Error, SendError, Sender};
 
 /// One message to be sent: made by [`Sender::message`], sent by one of its `send` calls.

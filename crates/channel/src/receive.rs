@@ -316,14 +316,6 @@ impl<H: Host> Attached<H> {
         Ok(self.ring.read_inline(taken.index, bytes)?)
     }
 
-    /// The same from byte `offset` of the message on.
-    ///
-    /// # Errors
-    /// [`Error::Corrupt`].
-    pub fn read_part(&self, taken: &Taken, offset: u64, bytes: &mut [u8]) -> Result<(), Error> {
-        Ok(self.ring.read_inline_from(taken.index, offset, bytes)?)
-    }
-
     /// What the message refers to.
     ///
     /// # Errors

@@ -110,29 +110,6 @@ impl<H: Host> Outgoing<H> for Transfer {
     }
 }
 
-/// Frozen memory, of which a message is a reference and no more.
-#[derive(Debug, Clone, Copy)]
-pub struct Share {
-    /// The memory.
-    pub message: MessageReference,
-    /// Whether who receives it may free it.
-    pub original: bool,
-}
-
-impl<H: Host> Outgoing<H> for Share {
-    fn fill(&self, _host: &H, ring: &Ring, index: u32) -> Result<(), Error> {
-        Ok(ring.write_frozen(index, &self.message, self.original)?)
-    }
-
-    fn take_back(&self, _host: &H) -> Result<(), Error> {
-        Ok(())
-    }
-
-    fn bytes_copied(&self) -> u64 {
-        0
-    }
-}
-
 /// A slot in FILLING by this process.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[must_use = "publish it or abandon it"]
