@@ -296,7 +296,8 @@ impl Heap {
         let _another_flag = lane.revoke.compare_exchange(flag, 0, Ordering::AcqRel, Ordering::Acquire);
     }
 
-    fn let_go_of_pages(&self, own: &mut LaneHeap) {
+    /// Leaves all pages of this lane to others, outside an operation.
+    pub(crate) fn let_go_of_pages(&self, own: &mut LaneHeap) {
         for &head in &own.slabs {
             let seen = self.page(head);
             if seen.is_slab_of(own.lane) {
@@ -309,7 +310,7 @@ impl Heap {
 
     /// SLAB to ORPHAN by exact compare-exchange, then the hints.
     pub(crate) fn orphan_slab(&self, head: u64, seen: PageWord) -> bool {
-        let changed = self.change_page(head, seen, PageWord::orphan(seen.class(), seen.epoch() + 1));
+        let changed = self.change_page(head, seen, PageWord::orphan(seen.class(), seen.next_epoch()));
         if changed {
             set_hint(&self.orphan, head);
             self.header().orphan_pages.fetch_add(1, Ordering::Relaxed);

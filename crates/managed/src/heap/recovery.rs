@@ -171,6 +171,7 @@ impl Heap {
         tracing::info!(process, pid = dead.pid(), "recovering a dead process");
         let mut help = Help::default();
         let _another_finished = self.finish_process(own, process, dead, channels, &mut help);
+        self.freed();
         help
     }
 
@@ -299,11 +300,16 @@ impl Heap {
             }
             PageState::Head => {
                 let word = BlockWord(self.span_word(page).load(Ordering::Acquire));
-                let freer = find(word.actor()).filter(|_| word.state() == BlockState::Freeing);
-                let Some(dead) = freer else {
+                let in_hand = matches!(word.state(), BlockState::Freeing | BlockState::Resizing);
+                let Some(dead) = find(word.actor()).filter(|_| in_hand) else {
                     return Ok(leaves_out(Fault::PageSeenClean) || self.page(page) == seen);
                 };
-                let freed = self.finish_free(page, word, dead.lane, self.authority_over(dead))?;
+                let (authority, owner) = (self.authority_over(dead), dead.recovering.process());
+                let freed = if word.state() == BlockState::Freeing {
+                    self.finish_free(page, word, dead.lane, authority)?
+                } else {
+                    self.finish_resize(page, word, owner, authority)?
+                };
                 self.count_used(-(freed as i64));
                 Ok(false)
             }

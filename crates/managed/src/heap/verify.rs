@@ -180,7 +180,9 @@ impl Heap {
         let reaches = match word.state() {
             PageState::Claim => true,
             PageState::Head | PageState::Kept => {
+                let resized = BlockWord(self.span_word(head).load(Ordering::Acquire)).state();
                 seen.distance() < self.descriptor(head).span_pages.load(Ordering::Relaxed)
+                    || resized == BlockState::Resizing
             }
             PageState::Slab | PageState::Orphan => {
                 self.class(word).is_some_and(|class| seen.distance() < class.pages.into())
