@@ -87,6 +87,11 @@ fn a_signal_that_forgets_who_looks_on_is_found() {
 }
 
 #[test]
+fn a_signal_that_wakes_one_of_two_who_look_on_is_found() {
+    found(Case { pollers: &[IN, IN], ..ARRIVING }, Fault::OneWakeForAll, "a poller");
+}
+
+#[test]
 fn a_poll_that_sleeps_without_a_second_look_is_found() {
     found(Case { pollers: &[IN], ..ARRIVING }, Fault::SleepWithoutSecondLook, "a poller");
 }

@@ -142,6 +142,7 @@ fn with_fault(fault: Fault, hints: bool) -> &'static [Fault] {
         RepairCountsNothing,
         SleepWithoutSecondLook,
         NothingPassedOn,
+        OneWakeForAll,
         OnlookersForgotten,
         PeekWithoutSecondLook,
         WithoutHints
