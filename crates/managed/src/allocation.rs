@@ -159,6 +159,11 @@ impl Allocation {
         ))
     }
 
+    /// The user's word about everybody who maps the pool, if it was given.
+    pub(crate) fn cooperation(&self) -> Option<Cooperative> {
+        self.cooperative
+    }
+
     /// Forgets it without freeing, for who has changed its word.
     pub(crate) fn into_parts(mut self) -> Result<(Arc<Attachment>, BlockReference, u64), Error> {
         self.attachment()?;

@@ -122,7 +122,7 @@ impl Attachment {
         })?
     }
 
-    fn backing_error(&self, errno: Errno, bytes: u64) -> Error {
+    pub(crate) fn backing_error(&self, errno: Errno, bytes: u64) -> Error {
         let directory = self.path.parent().unwrap_or(std::path::Path::new("/"));
         match errno {
             Errno::NOSPC | Errno::DQUOT => Error::FilesystemFull {

@@ -12,8 +12,10 @@ use crate::attachment::Attachment;
 use crate::geometry::{Geometry, METADATA_CHUNK, Shape};
 use crate::heap::Heap;
 use crate::heap::backing::Store;
+use crate::heap::manifest::HASH_MULTIPLIERS;
 use crate::layout::{
-    LAYOUT_VERSION, Lane, POOL_MAGIC, PageDescriptor, PoolHeader, ProcessSlot, STATE_MAKING, STATE_READY,
+    LAYOUT_VERSION, Lane, ManifestBucket, ManifestRecord, POOL_MAGIC, PageDescriptor, PoolHeader,
+    ProcessSlot, STATE_MAKING, STATE_READY,
 };
 use crate::pool::{map, path_error};
 use crate::{Error, PoolAttributes, name};
@@ -27,12 +29,14 @@ pub(crate) fn layout_hash() -> u64 {
         }
     };
     let tables = [PoolHeader::FIELDS, ProcessSlot::FIELDS, Lane::FIELDS, PageDescriptor::FIELDS];
-    for field in tables.into_iter().flatten() {
+    let manifest = [ManifestBucket::FIELDS, ManifestRecord::FIELDS];
+    for field in tables.into_iter().chain(manifest).flatten() {
         add(field.name.as_bytes());
         add(field.kind.as_bytes());
         add(&(field.offset as u64).to_le_bytes());
     }
     add(&METADATA_CHUNK.to_le_bytes());
+    HASH_MULTIPLIERS.iter().for_each(|multiplier| add(&multiplier.to_le_bytes()));
     hash
 }
 
@@ -99,6 +103,7 @@ fn write_header(header: &PoolHeader, shape: &Shape, attributes: &PoolAttributes)
         (&header.process_limit, shape.process_limit),
         (&header.lane_limit, shape.lane_limit),
         (&header.channel_limit, shape.channel_limit),
+        (&header.manifest_limit, shape.manifest_limit),
         (&header.options, u32::from(attributes.zeroing)),
         (&header.user, host::user_id()),
         (&header.name_bytes, attributes.name.len() as u32),
@@ -197,6 +202,7 @@ fn read_shape(header: &PoolHeader, name: &str) -> Result<Shape, Error> {
         process_limit: header.process_limit.load(Ordering::Relaxed),
         lane_limit: header.lane_limit.load(Ordering::Relaxed),
         channel_limit: header.channel_limit.load(Ordering::Relaxed),
+        manifest_limit: header.manifest_limit.load(Ordering::Relaxed),
     };
     shape.check().map_err(|what| weyr_shared::Corrupt::new(what, 0))?;
     // Acquire: pairs with the creator's Release, or with whoever destroyed it.

@@ -66,7 +66,14 @@ impl Pool {
             BlockState::InFlightAlloc => {
                 Taken::Owned(Allocation::from_parts(attachment, reference, bytes, cooperative))
             }
-            _ => Taken::Published(Published::original(attachment, reference, bytes, false, cooperative)),
+            was => {
+                let published = Published::original(attachment, reference, bytes, false, cooperative);
+                let record = self.record_of(reference, was);
+                Taken::Published(match record {
+                    Some(record) => published.with_key(record.key),
+                    None => published,
+                })
+            }
         })
     }
 

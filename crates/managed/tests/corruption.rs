@@ -49,6 +49,7 @@ fn shape(growing: bool) -> Shape {
         process_limit: 6,
         lane_limit: 10,
         channel_limit: 4,
+        manifest_limit: 20,
     }
 }
 
@@ -64,6 +65,7 @@ fn attributes(directory: &Path, growing: bool) -> PoolAttributes {
         .processes(shape.process_limit)
         .lanes(shape.lane_limit)
         .channels(shape.channel_limit)
+        .manifest_entries(shape.manifest_limit)
 }
 
 /// The words that are overwritten: name, first byte, number. Not the header's identity, which is read once, by who
@@ -89,6 +91,8 @@ fn tables(geometry: &Geometry) -> Vec<(&'static str, u64, u64)> {
         ("tier 2", at.tiers[2], geometry.tier_words(2)),
         ("tier 3", at.tiers[3], geometry.tier_words(3)),
         ("long", at.long, geometry.long_words()),
+        ("manifest", at.manifest, geometry.manifest_buckets() * 32),
+        ("manifest index", at.manifest_index, geometry.manifest_places() / 2),
         ("backed metadata", at.metadata_backed, 1),
         ("backed data", at.data_backed, 1),
     ]

@@ -6,7 +6,9 @@ use std::fmt::Write;
 use std::path::Path;
 
 use weyr_managed::geometry::{Geometry, METADATA_CHUNK, Shape};
-use weyr_managed::layout::{LAYOUT_VERSION, Lane, PageDescriptor, PoolHeader, ProcessSlot};
+use weyr_managed::layout::{
+    LAYOUT_VERSION, Lane, ManifestBucket, ManifestRecord, PageDescriptor, PoolHeader, ProcessSlot,
+};
 use weyr_shared::{Layout, RING_VERSION, RingHeader, Slot};
 
 const HEAD: &str = "\
@@ -34,6 +36,7 @@ fn tables(document: &mut String) {
         process_limit: 1024,
         lane_limit: 4096,
         channel_limit: 16_384,
+        manifest_limit: 16_384,
     };
     let at = Geometry::new(shape).offsets;
     let _ = write!(
@@ -63,6 +66,12 @@ fn tables(document: &mut String) {
             "long bitmaps",
             "free bits of slabs of more than 64 blocks: the owner's word, the others' word",
         ),
+        (at.manifest, "manifest", "ManifestBucket"),
+        (
+            at.manifest_index,
+            "manifest index",
+            "number of a record, plus 1, by the hash of its block's offset",
+        ),
         (at.data, "data", "payload, nothing else"),
     ];
     for (offset, table, holds) in rows {
@@ -79,6 +88,8 @@ fn the_layout_document_is_what_the_source_says() {
     describe::<ProcessSlot>(&mut document, "managed/src/layout.rs");
     describe::<Lane>(&mut document, "managed/src/layout.rs");
     describe::<PageDescriptor>(&mut document, "managed/src/layout.rs");
+    describe::<ManifestBucket>(&mut document, "managed/src/layout.rs");
+    describe::<ManifestRecord>(&mut document, "managed/src/layout.rs");
     describe::<RingHeader>(&mut document, "shared/src/ring.rs");
     describe::<Slot>(&mut document, "shared/src/slot.rs");
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/layout.md");

@@ -25,6 +25,12 @@ pub enum Fault {
     ThreadOfThisLife,
     /// A revoker asks whether its flag still stands, before each change.
     FlagStillStands,
+    /// Who has entered a record of the manifest looks at the others of its key.
+    LookBehindEntering,
+    /// Who wants a key shuts out others that have entered.
+    ShutOut,
+    /// Each filling of a record has a version of its own.
+    RecordVersion,
 }
 
 #[cfg(weyr_face = "explore")]

@@ -9,13 +9,14 @@
 //! One idea a file: [`word`] the truth words, [`class`] sizes, [`backing`] what may be touched, [`page`] hints and
 //! runs of pages, [`search`] where to look for them, [`span`] allocations of whole pages, [`slab`] smaller ones,
 //! [`lane`] one thread's side, [`pressure`] what is tried before an allocation fails, [`recovery`] after deaths,
-//! [`verify`] the invariants, [`usage`] who has how much. No mapping, clock or system call but backing is made here:
+//! [`manifest`] types and ids, [`verify`] the invariants, [`usage`] who has how much. No mapping, clock or system call but backing is made here:
 //! liveness is asked through [`Liveness`], so the same code runs under models.
 
 pub mod backing;
 pub mod class;
 pub(crate) mod fault;
 pub mod lane;
+pub mod manifest;
 #[cfg(any(weyr_face = "explore", weyr_face = "loom"))]
 pub mod model;
 pub mod page;
@@ -30,11 +31,11 @@ pub mod word;
 
 use std::sync::Arc;
 
-use weyr_atomic::{AtomicU64, Ordering, Zeroed};
+use weyr_atomic::{AtomicU32, AtomicU64, Ordering, Zeroed};
 use weyr_shared::{BlockReference, Corrupt, Layout, Region, Table};
 
 use crate::geometry::Geometry;
-use crate::layout::{Lane, PageDescriptor, PoolHeader, ProcessSlot};
+use crate::layout::{Lane, ManifestBucket, PageDescriptor, PoolHeader, ProcessSlot};
 use backing::{Backing, Store};
 use class::{Class, TIER_SHIFTS};
 use word::{BlockState, BlockWord, PageState, PageWord};
@@ -61,6 +62,8 @@ pub struct Heap {
     pub(crate) descriptors: Table<PageDescriptor>,
     pub(crate) tiers: [Table<AtomicU64>; 4],
     pub(crate) long: Table<AtomicU64>,
+    pub(crate) manifest: Table<ManifestBucket>,
+    pub(crate) manifest_index: Table<AtomicU32>,
 }
 
 /// Whether participants are dead. A wrong "alive" costs time; "dead" must be a fact.
@@ -120,6 +123,8 @@ impl Heap {
             descriptors: region.table(at.descriptors, pages, PageDescriptor::NAME)?,
             tiers: [tier(0)?, tier(1)?, tier(2)?, tier(3)?],
             long: region.table(at.long, geometry.long_words(), "long bitmaps")?,
+            manifest: region.table(at.manifest, geometry.manifest_buckets(), ManifestBucket::NAME)?,
+            manifest_index: region.table(at.manifest_index, geometry.manifest_places(), "manifest index")?,
             backing: Backing {
                 store,
                 metadata: region.table(at.metadata_backed, metadata_words, "backed metadata")?,
@@ -151,6 +156,8 @@ impl Heap {
             descriptors: table(shape.maximum_pages),
             tiers: std::array::from_fn(|tier| table(geometry.tier_words(tier))),
             long: table(geometry.long_words()),
+            manifest: table(geometry.manifest_buckets()),
+            manifest_index: table(geometry.manifest_places()),
             backing: Backing {
                 store: Store::Present,
                 metadata: table(0),

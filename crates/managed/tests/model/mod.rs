@@ -34,6 +34,7 @@ pub fn growing_heap(pages: u64, most: u64, processes: u32) -> Heap {
         process_limit: processes,
         lane_limit: processes,
         channel_limit: 1,
+        manifest_limit: 0,
     };
     Heap::in_memory(Geometry::new(shape))
 }
