@@ -85,15 +85,16 @@ impl Attachment {
     /// Gives a block of this process a key. The block stays the process's when that is refused.
     fn publish_typed(self: &Arc<Self>, record: &Record) -> Result<(), Error> {
         let tried = self.with_lane(|own, _| self.heap.publish_typed(own, record))?;
-        let outcome = if tried == Err(Refused::Full) {
-            // The truth first: what the dead were filling.
-            self.with_lane(|own, _| {
-                self.heap.recover_dead(own, &self.liveness(), &self.channels());
-                self.heap.publish_typed(own, record)
-            })?
-        } else {
-            tried
-        };
+        // The truth first: the dead may be filling records, or have won the key and not have come to an end.
+        let outcome =
+            if tried == Err(Refused::Full) || tried == Err(Refused::KeyTaken) && self.is_unmade(record.key) {
+                self.with_lane(|own, _| {
+                    self.heap.recover_dead(own, &self.liveness(), &self.channels());
+                    self.heap.publish_typed(own, record)
+                })?
+            } else {
+                tried
+            };
         let Key { type_id, id } = record.key;
         outcome.map_err(|refused| match refused {
             Refused::KeyTaken => Error::KeyTaken { type_id, id },
@@ -101,6 +102,11 @@ impl Attachment {
             Refused::Backing(errno) => self.backing_error(errno, crate::geometry::METADATA_CHUNK),
             Refused::Block(error) => explain(error, record.block, "giving it a type"),
         })
+    }
+
+    /// Whether the block that won `key` is on its way to being typed.
+    fn is_unmade(&self, key: Key) -> bool {
+        self.heap.find_record(key).is_some_and(|(_, _, record)| !self.heap.is_made(&record))
     }
 
     /// The block that `reference` means, if it is published.
@@ -142,8 +148,7 @@ impl Attachment {
 impl Allocation {
     /// Makes it the pool's under a type and an id, by which every process finds it until somebody frees it.
     ///
-    /// Does not wait for anybody: of several that want one type and id at once exactly one gets it, and one that is
-    /// stopped loses it. Commit point: one compare-exchange of the block's word. Before it a death frees the block, and
+    /// Does not wait for anybody: of several that want one type and id at once exactly one gets it. Commit point: one compare-exchange of the block's word. Before it a death frees the block, and
     /// type and id with it.
     ///
     /// # Errors

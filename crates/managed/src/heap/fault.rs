@@ -27,7 +27,7 @@ pub enum Fault {
     FlagStillStands,
     /// Who has entered a record of the manifest looks at the others of its key.
     LookBehindEntering,
-    /// Who wants a key shuts out others that have entered.
+    /// Of several that have entered for one key only the one in front may win.
     ShutOut,
     /// Each filling of a record has a version of its own.
     RecordVersion,

@@ -1,17 +1,18 @@
 //! How a block gets its key.
 //!
 //! 1. *Fill*: an empty record becomes FILLING{lane}, and gets its fields.
-//! 2. *Enter*: it becomes ENTERED{lane}; then every other record of the key is looked at. A VALID one whose block lives
-//!    has the key. One that is ENTERED is shut out: it becomes EMPTY.
-//! 3. *Win*: ENTERED to VALID, which fails when another has shut this one out; then from 1 again.
+//! 2. *Enter*: it becomes ENTERED{lane}.
+//! 3. *Decide*: every other record of the key is looked at. One that is VALID, with a block that lives, has the key: the
+//!    entered one is emptied. One that is ENTERED further back is emptied. One that is ENTERED further in front is
+//!    decided first, whoever entered it. When none is left the record becomes VALID: it has won.
 //! 4. The block word becomes TYPED.
 //!
-//! *Exactly one wins.* Of two that both won, say that B entered last, with its final record. Then B looked at A's record
-//! behind its own entering, and A had entered before: B saw it ENTERED, and either shut A out, so that A did not win
-//! with it, or saw it VALID, and did not win.
+//! *Exactly one wins.* Of two that won, say that B entered last. Whoever made B win looked at A's record when B had
+//! entered, and so had A: it saw A ENTERED, and emptied it or decided it first, until it saw it VALID or gone; and with A
+//! VALID it emptied B.
 //!
-//! *Nobody waits.* Who is stopped between 2 and 3 is shut out. Two that go on both might shut out each other again and
-//! again; so the one that lies further back gives the other some time first.
+//! *Nobody waits, and somebody always gets on*: what is left undone by one who is stopped, another does for it; and of
+//! those that have entered the one furthest in front is emptied by nobody but one that comes before it.
 //!
 //! Crash argument. Before 3 the record names the dead lane, and a helper empties it; the block is ALLOC{process} and is
 //! swept. Behind 3 the same sweep frees the block, and with it the key: the record is a leftover. Behind 4 the block is
@@ -21,15 +22,13 @@ use weyr_atomic::Ordering;
 use weyr_shared::Layout as _;
 use weyr_sys::Errno;
 
+use super::Key;
 use super::record::{Record, RecordState, RecordTag};
 use crate::heap::fault::{Fault, leaves_out};
 use crate::heap::lane::LaneHeap;
 use crate::heap::word::{BlockState, BlockWord};
 use crate::heap::{ChangeError, Heap};
 use crate::layout::ManifestBucket;
-
-/// Looks at a record further in front before its owner is shut out.
-const PATIENCE: u32 = if cfg!(weyr_face = "explore") { 0 } else { 64 };
 
 /// Why a block did not get a key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -44,19 +43,22 @@ pub(crate) enum Refused {
     Block(ChangeError),
 }
 
-/// A record that this lane has entered.
+/// A record that some lane has entered.
 #[derive(Debug, Clone, Copy)]
 struct Entered {
     number: usize,
     tag: RecordTag,
 }
 
-/// What looking at the others gave.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Contest {
-    Won,
-    Lost,
-    ShutOut,
+/// What a record of the same key is to one that has entered.
+#[derive(Debug, Clone, Copy)]
+enum Rival {
+    /// Nothing, or nothing any more.
+    None,
+    /// It won before.
+    HasTheKey,
+    /// It has entered too, further in front.
+    ComesFirst(Entered),
 }
 
 impl Heap {
@@ -66,13 +68,8 @@ impl Heap {
     pub(crate) fn publish_typed(&self, own: &LaneHeap, record: &Record) -> Result<(), Refused> {
         let won = loop {
             let entered = self.enter_record(own.lane, record)?;
-            match self.contend(entered, record) {
-                Contest::Won => break entered,
-                Contest::Lost => {
-                    self.vacate(entered.number, entered.tag, record.key);
-                    return Err(Refused::KeyTaken);
-                }
-                Contest::ShutOut => weyr_atomic::thread::yield_now(),
+            if self.wins(entered, record.key) {
+                break entered;
             }
         };
         let owned = |word: BlockWord| word.state() == BlockState::Alloc && word.actor() == own.process;
@@ -140,44 +137,65 @@ impl Heap {
         Ok(())
     }
 
-    /// Looks at every other record of the key behind the own one's entering.
-    fn contend(&self, entered: Entered, record: &Record) -> Contest {
-        weyr_atomic::look_after_write();
-        if !leaves_out(Fault::LookBehindEntering) {
-            for number in self.chain(record.key).filter(|&number| number != entered.number) {
-                if self.has_the_key(number, entered, record) {
-                    return Contest::Lost;
-                }
-            }
+    /// Whether the record gets its key; else it is emptied.
+    fn wins(&self, own: Entered, key: Key) -> bool {
+        let place = self.record(own.number);
+        // Deciding another one first may leave this one as it was.
+        while place.look() == own.tag {
+            self.decide(own, key);
         }
-        // Commit point of the key: from here on others find it taken.
-        let won = self.record(entered.number).change(entered.tag, entered.tag.valid());
-        if won { Contest::Won } else { Contest::ShutOut }
+        place.look() == own.tag.valid()
     }
 
-    /// Whether a record has the key; one that only wants it is shut out.
-    fn has_the_key(&self, number: usize, entered: Entered, record: &Record) -> bool {
-        let mut patience = if number < entered.number { PATIENCE } else { 0 };
-        while let Some((tag, other)) = self.record(number).snapshot_of(record.key) {
-            if tag.state() == RecordState::Valid {
-                if self.fate(other.block).counts() {
-                    return true;
+    /// Decides whether a record that has entered gets its key, or one further in front of it that wants the same.
+    fn decide(&self, mut entered: Entered, key: Key) {
+        while let Some(first) = self.ahead_of(entered, key) {
+            entered = first;
+        }
+    }
+
+    /// Decides on a record that has entered; or returns one further in front, which comes first.
+    fn ahead_of(&self, entered: Entered, key: Key) -> Option<Entered> {
+        // Stands between the entering, one's own or one that was seen, and the looks at the others.
+        weyr_atomic::look_after_write();
+        if !leaves_out(Fault::LookBehindEntering) {
+            for number in self.chain(key).filter(|&number| number != entered.number) {
+                match self.rival(number, entered, key) {
+                    Rival::None => {}
+                    Rival::HasTheKey => {
+                        self.vacate(entered.number, entered.tag, key);
+                        return None;
+                    }
+                    Rival::ComesFirst(first) => return Some(first),
                 }
-                self.vacate(number, tag, other.key);
-            } else if leaves_out(Fault::ShutOut) {
-                return false;
-            } else if patience > 0 {
-                patience -= 1;
-                weyr_atomic::thread::yield_now();
-            } else {
-                self.vacate(number, tag, other.key);
             }
         }
-        false
+        // Commit point of the key: from here on others find it taken. When it fails another has decided.
+        self.record(entered.number).change(entered.tag, entered.tag.valid());
+        None
+    }
+
+    /// What another record of the key means for one that has entered. One that comes behind it is emptied.
+    fn rival(&self, number: usize, entered: Entered, key: Key) -> Rival {
+        while let Some((tag, other)) = self.record(number).snapshot_of(key) {
+            let valid = tag.state() == RecordState::Valid;
+            if valid && self.fate(other.block).counts() {
+                return Rival::HasTheKey;
+            }
+            if !valid && leaves_out(Fault::ShutOut) {
+                return Rival::None;
+            }
+            if !valid && number < entered.number {
+                return Rival::ComesFirst(Entered { number, tag });
+            }
+            // Further back, or a leftover.
+            self.vacate(number, tag, key);
+        }
+        Rival::None
     }
 
     /// Counts a record of `key` in each bucket before `bucket`.
-    pub(super) fn raise_passed(&self, key: super::Key, bucket: usize) {
+    pub(super) fn raise_passed(&self, key: Key, bucket: usize) {
         for before in self.buckets_from(self.home(key)).take_while(|&before| before != bucket) {
             // Release by the change of the record's tag, which comes behind.
             self.passed(before).fetch_add(1, Ordering::AcqRel);
@@ -185,7 +203,7 @@ impl Heap {
     }
 
     /// Takes back what [`raise_passed`](Self::raise_passed) counted, once for each time that it did.
-    pub(super) fn lower_passed(&self, key: super::Key, bucket: usize) {
+    pub(super) fn lower_passed(&self, key: Key, bucket: usize) {
         let passed = self.buckets_from(self.home(key)).take_while(|&before| before != bucket);
         for before in passed.filter(|&before| self.has_bucket(before)) {
             self.passed(before).fetch_sub(1, Ordering::AcqRel);

@@ -6,8 +6,8 @@
 //! anything that must be finished: a leftover record is a hint.
 //!
 //! *No lock.* Who wants a key enters a record for it, then looks at every other record that could have the key
-//! ([`insert`]). Of two that do so at once each sees the other; either is shut out by exact compare-exchange before it
-//! has won. A stopped one is shut out as well, so nobody waits for it.
+//! ([`insert`]). Of several that do so at once each sees the others, and they decide alike who wins. What a stopped one
+//! has left undone the others do for it, so nobody waits.
 //!
 //! A bucket of six records is four cache lines. The home of a key follows from its hash; when that is full the record
 //! lies in a later one, and each bucket in between counts it, so that a search knows when to end.

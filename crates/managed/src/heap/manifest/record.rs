@@ -14,7 +14,7 @@ use crate::layout::ManifestRecord;
 /// | --- | --- | --- | --- |
 /// | Empty | no record; the version is that of the last | any lane, compare-exchange, version + 1 | Filling |
 /// | Filling{lane} | that lane writes the fields | that lane, or a helper once it is dead | Entered, Empty |
-/// | Entered{lane} | the fields stand; that lane looks whether the key is another's | that lane; whoever wants the key; a helper | Valid, Empty |
+/// | Entered{lane} | the fields stand, and it is looked whether the key is another's | whoever wants the key; a helper | Valid, Empty |
 /// | Valid | the block has the key as long as the block lives | whoever sees the block gone | Empty |
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum RecordState {
