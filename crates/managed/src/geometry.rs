@@ -21,6 +21,9 @@ pub const ID_LIMIT: u32 = 65_534;
 /// Most entries of a manifest.
 pub const MANIFEST_LIMIT: u32 = 1 << 24;
 
+/// Places of the index of the manifest where the hint for one block may be.
+pub const INDEX_GROUP: usize = 8;
+
 /// The numbers that the creator chooses; they stand in the header.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Shape {
@@ -159,7 +162,7 @@ impl Geometry {
 
     /// Places of the index of the manifest by block: two an entry.
     pub fn manifest_places(&self) -> u64 {
-        u64::from(self.shape.manifest_limit) * 2
+        manifest_places(&self.shape)
     }
 
     /// Bytes of one allocation that fills the pool.
@@ -182,6 +185,10 @@ fn manifest_buckets(shape: &Shape) -> u64 {
     u64::from(shape.manifest_limit).div_ceil(BUCKET_RECORDS as u64)
 }
 
+fn manifest_places(shape: &Shape) -> u64 {
+    (u64::from(shape.manifest_limit) * 2).next_multiple_of(INDEX_GROUP as u64)
+}
+
 fn offsets(shape: &Shape) -> Offsets {
     let mut end = 0u64;
     let mut place = |count: u64, bytes: u64| {
@@ -194,8 +201,7 @@ fn offsets(shape: &Shape) -> Offsets {
     place(1, PoolHeader::SIZE as u64);
     // At most 16 bytes of tables per 64 bytes of data besides those above and the manifest, so this many chunks are
     // enough.
-    let manifest_bytes =
-        manifest_buckets(shape) * ManifestBucket::SIZE as u64 + u64::from(shape.manifest_limit) * 8;
+    let manifest_bytes = manifest_buckets(shape) * ManifestBucket::SIZE as u64 + manifest_places(shape) * 4;
     let chunks = (data_bytes / 4 + pages * 160 + manifest_bytes + (32 << 20)) / METADATA_CHUNK + 1;
     let metadata_backed = place(chunks.div_ceil(64), 8);
     let data_backed = place((data_bytes >> chunk_shift(shape)).div_ceil(64) + 1, 8);
@@ -212,7 +218,7 @@ fn offsets(shape: &Shape) -> Offsets {
     // No bucket lies in two chunks.
     let bucket = ManifestBucket::SIZE as u64;
     let manifest = place(manifest_buckets(shape) * bucket + bucket - 64, 1).next_multiple_of(bucket);
-    let manifest_index = place(u64::from(shape.manifest_limit) * 2, 4);
+    let manifest_index = place(manifest_places(shape), 4);
     let metadata_end = end;
     // Small pools waste no more than a page; large ones start where huge pages can.
     let align = if data_bytes >= 16 << 20 { DATA_CHUNK } else { 4096 };

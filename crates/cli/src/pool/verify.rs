@@ -42,7 +42,7 @@ pub(crate) fn run(path: &Path, quiesced: bool, output: &Output) -> Result<(), Fa
 impl Report {
     fn of(pool: &Inspection, quiesced: bool, duration: Duration, verification: Verification) -> Self {
         let holds = verification.holds();
-        let Verification { findings, pages, blocks, hidden_pages } = verification;
+        let Verification { findings, pages, blocks, records, hidden_pages } = verification;
         let findings = findings.into_iter();
         Self {
             name: pool.name().to_owned(),

@@ -131,11 +131,11 @@ impl Steps<'_> {
         self.0.alloc(own, bytes).expect("present").or_else(|| pressed(own).expect("present"))
     }
 
-    /// Gives an own block a key; false when another has it.
+    /// Gives an own block a key; false when another has it, or no record is empty.
     pub fn publish_typed(&self, own: &LaneHeap, block: BlockReference, key: Key) -> bool {
         match self.0.publish_typed(own, &Record { key, block, bytes: 1 }) {
             Ok(()) => true,
-            Err(Refused::KeyTaken) => false,
+            Err(Refused::KeyTaken | Refused::Full) => false,
             Err(refused) => panic!("{refused:?}"),
         }
     }
@@ -151,11 +151,14 @@ impl Steps<'_> {
     }
 
     /// Empties the records that the dead user of a lane was making, and frees the lane: what recovery does, alone.
-    pub fn recover_records(&self, lane: u16) {
+    /// `life` is what the lane's word said while that one lived.
+    pub fn recover_records(&self, lane: u16, life: LaneWord) {
         let word = &self.0.lane_state(lane).word;
-        let seen = LaneWord(word.load(Ordering::Acquire));
-        let dead = seen.recovering();
-        let _another = word.compare_exchange(seen.0, dead.0, Ordering::AcqRel, Ordering::Acquire);
+        let dead = life.recovering();
+        let marked = word.compare_exchange(life.0, dead.0, Ordering::AcqRel, Ordering::Acquire);
+        if marked.is_err_and(|now| now != dead.0) {
+            return;
+        }
         let authority = Authority::Helper { word, expected: dead.0 };
         self.0.clear_half_made(|other| (other == lane).then_some(authority));
         let free = LaneWord::free(dead.epoch() + 1);

@@ -28,7 +28,7 @@ use crate::heap::fault::{Fault, leaves_out};
 use crate::heap::lane::LaneHeap;
 use crate::heap::word::{BlockState, BlockWord};
 use crate::heap::{ChangeError, Heap};
-use crate::layout::ManifestBucket;
+use crate::layout::{BUCKET_RECORDS, ManifestBucket, ManifestRecord};
 
 /// Why a block did not get a key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -53,8 +53,6 @@ struct Entered {
 /// What a record of the same key is to one that has entered.
 #[derive(Debug, Clone, Copy)]
 enum Rival {
-    /// Nothing, or nothing any more.
-    None,
     /// It won before.
     HasTheKey,
     /// It has entered too, further in front.
@@ -84,17 +82,14 @@ impl Heap {
 
     /// Fills an empty record and enters it, unless the key is seen taken before.
     fn enter_record(&self, lane: u16, record: &Record) -> Result<Entered, Refused> {
-        if self.find_record(record.key).is_some() {
-            return Err(Refused::KeyTaken);
-        }
         loop {
-            let (number, seen) = match self.empty_record(record) {
+            let (number, seen) = match self.empty_record(record.key)? {
                 Some(found) => found,
                 None if self.clear_leftovers() > 0 => continue,
                 None => return Err(Refused::Full),
             };
-            let bucket = number / crate::layout::BUCKET_RECORDS;
-            self.back_buckets(record, bucket).map_err(Refused::Backing)?;
+            let bucket = number / BUCKET_RECORDS;
+            self.back_buckets(record.key, bucket).map_err(Refused::Backing)?;
             self.raise_passed(record.key, bucket);
             let filling = seen.filling(lane);
             let place = self.record(number);
@@ -109,9 +104,28 @@ impl Heap {
         }
     }
 
-    /// The empty record that is nearest to the home of the key.
-    fn empty_record(&self, record: &Record) -> Option<(usize, RecordTag)> {
-        for bucket in self.buckets_from(self.home(record.key)) {
+    /// The empty record that is nearest to the home of the key, or that the key is taken.
+    fn empty_record(&self, key: Key) -> Result<Option<(usize, RecordTag)>, Refused> {
+        let mut empty = None;
+        let taken = self.search(self.home(key), |number, place| {
+            let tag = place.look();
+            if tag.state() == RecordState::Empty {
+                empty = empty.or((number < self.record_limit()).then_some((number, tag)));
+                return None;
+            }
+            let (tag, record) = place.snapshot_of(key)?;
+            (tag.state() == RecordState::Valid && self.fate(record.block).counts()).then_some(())
+        });
+        match taken {
+            Some(()) => Err(Refused::KeyTaken),
+            None => Ok(empty.or_else(|| self.empty_record_beyond(key))),
+        }
+    }
+
+    /// The empty record that is nearest to the home of the key, behind the buckets in which the key can be too.
+    #[cold]
+    fn empty_record_beyond(&self, key: Key) -> Option<(usize, RecordTag)> {
+        for bucket in self.buckets_from(self.home(key)) {
             if !self.has_bucket(bucket) {
                 return self.records_of(bucket).next().map(|number| (number, RecordTag(0)));
             }
@@ -127,8 +141,11 @@ impl Heap {
     }
 
     /// Backs the buckets from the home of the key to `last`.
-    fn back_buckets(&self, record: &Record, last: usize) -> Result<(), Errno> {
-        for bucket in self.buckets_from(self.home(record.key)) {
+    fn back_buckets(&self, key: Key, last: usize) -> Result<(), Errno> {
+        if self.has_bucket(last) && self.home(key) == last {
+            return Ok(());
+        }
+        for bucket in self.buckets_from(self.home(key)) {
             self.backing.metadata(self.bucket_start(bucket), ManifestBucket::SIZE as u64)?;
             if bucket == last {
                 break;
@@ -159,15 +176,16 @@ impl Heap {
         // Stands between the entering, one's own or one that was seen, and the looks at the others.
         weyr_atomic::look_after_write();
         if !leaves_out(Fault::LookBehindEntering) {
-            for number in self.chain(key).filter(|&number| number != entered.number) {
-                match self.rival(number, entered, key) {
-                    Rival::None => {}
-                    Rival::HasTheKey => {
-                        self.vacate(entered.number, entered.tag, key);
-                        return None;
-                    }
-                    Rival::ComesFirst(first) => return Some(first),
+            let rival = self.search(self.home(key), |number, place| {
+                if number == entered.number { None } else { self.rival(number, place, entered, key) }
+            });
+            match rival {
+                Some(Rival::HasTheKey) => {
+                    self.vacate(entered.number, entered.tag, key);
+                    return None;
                 }
+                Some(Rival::ComesFirst(first)) => return Some(first),
+                None => {}
             }
         }
         // Commit point of the key: from here on others find it taken. When it fails another has decided.
@@ -175,28 +193,32 @@ impl Heap {
         None
     }
 
-    /// What another record of the key means for one that has entered. One that comes behind it is emptied.
-    fn rival(&self, number: usize, entered: Entered, key: Key) -> Rival {
-        while let Some((tag, other)) = self.record(number).snapshot_of(key) {
+    /// What another record means for one that has entered. One of the same key that comes behind it is emptied.
+    fn rival(&self, number: usize, place: &ManifestRecord, entered: Entered, key: Key) -> Option<Rival> {
+        while let Some((tag, other)) = place.snapshot_of(key) {
             let valid = tag.state() == RecordState::Valid;
             if valid && self.fate(other.block).counts() {
-                return Rival::HasTheKey;
+                return Some(Rival::HasTheKey);
             }
             if !valid && leaves_out(Fault::ShutOut) {
-                return Rival::None;
+                return None;
             }
             if !valid && number < entered.number {
-                return Rival::ComesFirst(Entered { number, tag });
+                return Some(Rival::ComesFirst(Entered { number, tag }));
             }
             // Further back, or a leftover.
             self.vacate(number, tag, key);
         }
-        Rival::None
+        None
     }
 
     /// Counts a record of `key` in each bucket before `bucket`.
     pub(super) fn raise_passed(&self, key: Key, bucket: usize) {
-        for before in self.buckets_from(self.home(key)).take_while(|&before| before != bucket) {
+        let home = self.home(key);
+        if home == bucket {
+            return;
+        }
+        for before in self.buckets_from(home).take_while(|&before| before != bucket) {
             // Release by the change of the record's tag, which comes behind.
             self.passed(before).fetch_add(1, Ordering::AcqRel);
         }
@@ -204,7 +226,11 @@ impl Heap {
 
     /// Takes back what [`raise_passed`](Self::raise_passed) counted, once for each time that it did.
     pub(super) fn lower_passed(&self, key: Key, bucket: usize) {
-        let passed = self.buckets_from(self.home(key)).take_while(|&before| before != bucket);
+        let home = self.home(key);
+        if home == bucket {
+            return;
+        }
+        let passed = self.buckets_from(home).take_while(|&before| before != bucket);
         for before in passed.filter(|&before| self.has_bucket(before)) {
             self.passed(before).fetch_sub(1, Ordering::AcqRel);
         }

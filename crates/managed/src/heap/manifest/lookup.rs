@@ -11,8 +11,8 @@ impl Heap {
     /// The record that has `key`, won and with a block that is not gone, and its number. The block may still be on its
     /// way to TYPED.
     pub(crate) fn find_record(&self, key: Key) -> Option<(usize, RecordTag, Record)> {
-        self.chain(key).find_map(|number| {
-            let (tag, record) = self.record(number).snapshot_of(key)?;
+        self.search(self.home(key), |number, place| {
+            let (tag, record) = place.snapshot_of(key)?;
             let has_it = tag.state() == RecordState::Valid && self.fate(record.block).counts();
             has_it.then_some((number, tag, record))
         })

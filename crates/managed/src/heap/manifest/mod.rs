@@ -98,6 +98,7 @@ impl Heap {
         self.backing.has_metadata(self.bucket_start(bucket))
     }
 
+    #[inline]
     fn home(&self, key: Key) -> usize {
         ((u128::from(key.hash()) * self.manifest.len() as u128) >> 64) as usize
     }
@@ -108,17 +109,29 @@ impl Heap {
         (home..count).chain(0..home.min(count))
     }
 
-    /// Numbers of the records that may have `key`.
-    fn chain(&self, key: Key) -> impl Iterator<Item = usize> + '_ {
-        let mut goes_on = true;
-        self.buckets_from(self.home(key))
-            .take_while(move |&bucket| {
-                let seen = goes_on && self.has_bucket(bucket);
-                // Acquire: pairs with the raise, before which no record lies further on.
-                goes_on = seen && self.passed(bucket).load(Ordering::Acquire) != 0;
-                seen
-            })
-            .flat_map(|bucket| self.records_of(bucket))
+    /// Calls `look` with the records that may have a key of this home, and their numbers, until it finds something.
+    #[inline]
+    fn search<R>(&self, home: usize, mut look: impl FnMut(usize, &ManifestRecord) -> Option<R>) -> Option<R> {
+        let mut bucket = home;
+        for _ in 0..self.manifest.len() {
+            if !self.has_bucket(bucket) {
+                return None;
+            }
+            let contents = &self.manifest[bucket];
+            // Acquire: pairs with the raise, before which no record lies further on.
+            let goes_on = contents.passed.load(Ordering::Acquire) != 0;
+            for (place, record) in contents.records.iter().enumerate() {
+                let found = look(bucket * BUCKET_RECORDS + place, record);
+                if found.is_some() {
+                    return found;
+                }
+            }
+            if !goes_on {
+                return None;
+            }
+            bucket = if bucket + 1 == self.manifest.len() { 0 } else { bucket + 1 };
+        }
+        None
     }
 
     /// Numbers of all records that were ever backed.

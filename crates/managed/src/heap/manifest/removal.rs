@@ -22,12 +22,13 @@ impl Heap {
 
     /// Removes the record of a block that was freed. A death before leaves it to whoever comes across it.
     pub(crate) fn remove_record(&self, block: BlockReference, key: Key) {
-        for number in self.chain(key) {
-            let found = self.record(number).snapshot_of(key);
-            let Some((tag, _)) = found.filter(|(_, record)| record.block == block) else { continue };
+        let found = self.search(self.home(key), |number, place| {
+            let (tag, record) = place.snapshot_of(key)?;
+            (record.block == block).then_some((number, tag))
+        });
+        if let Some((number, tag)) = found {
             self.forget_record(block, number);
             self.vacate(number, tag, key);
-            return;
         }
     }
 
