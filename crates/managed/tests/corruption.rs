@@ -136,7 +136,8 @@ fn everything(pool: &Pool, held: &mut Vec<Allocation>, random: &mut Random) {
         while held.len() > 12 {
             let index = random.below(held.len() as u64) as usize;
             let memory = held.swap_remove(index);
-            match random.below(6) {
+            match random.below(8) {
+                4 | 5 => typed(pool, memory, random),
                 0 => publish(pool, memory.publish().ok(), random),
                 1 => publish(pool, memory.freeze().ok(), random),
                 2 => transfer(pool, memory),
@@ -162,6 +163,15 @@ fn publish(pool: &Pool, published: Option<Published>, random: &mut Random) {
     }
     if let Ok(opened) = pool.open(&published.descriptor()) {
         let _said = (opened.free(), published.free());
+    }
+}
+
+fn typed(pool: &Pool, memory: Allocation, random: &mut Random) {
+    let (type_id, id) = (1 + random.below(2) as u32, random.below(30));
+    publish(pool, memory.publish_as(type_id, id).ok(), random);
+    let _said = (pool.exists(type_id, id), pool.manifest_of_type(type_id).count(), pool.allocations().len());
+    if let Ok(found) = pool.find(type_id, id).or_else(|_| pool.find_by_id(random.below(1 << 20))) {
+        let _said = (found.read(0, &mut [0; 8]), pool.open(&found.descriptor()).is_ok(), found.free());
     }
 }
 

@@ -18,6 +18,7 @@ struct Report {
     holds: bool,
     pages: u64,
     blocks: u64,
+    manifest_entries: u64,
     hidden_pages: u64,
     duration_ns: u64,
     findings: Vec<Finding>,
@@ -50,6 +51,7 @@ impl Report {
             holds,
             pages,
             blocks,
+            manifest_entries: records,
             hidden_pages,
             duration_ns: duration.as_nanos() as u64,
             findings: findings
