@@ -83,7 +83,7 @@ fn key(type_id: u32, id: u64) -> Result<Key, Error> {
 
 impl Attachment {
     /// Gives a block of this process a key. The block stays the process's when that is refused.
-    fn publish_typed(self: &Arc<Self>, record: &Record) -> Result<(), Error> {
+    fn publish_typed(&self, record: &Record) -> Result<(), Error> {
         let tried = self.with_lane(|own, _| self.heap.publish_typed(own, record))?;
         // The truth first: the dead may be filling records, or have won the key and not have come to an end.
         let outcome =
@@ -161,6 +161,7 @@ impl Allocation {
         self.attachment()?.publish_typed(&record)?;
         let cooperative = self.cooperation();
         let (attachment, reference, bytes) = self.into_parts()?;
+        let attachment = Arc::clone(&attachment);
         Ok(Published::original(attachment, reference, bytes, false, cooperative).with_key(record.key))
     }
 }
