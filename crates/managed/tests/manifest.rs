@@ -115,7 +115,7 @@ fn one_number_finds_any_published_allocation_and_only_that_use_of_its_place() {
         pool.find_by_id(number).unwrap_err(),
         Error::Stale { offset, meant: number & 0xff_ffff, found: generation }
     );
-    let owned_number = offset / 64 << 24 | generation & 0xff_ffff;
+    let owned_number = (offset / 64) << 24 | generation & 0xff_ffff;
     assert!(matches!(pool.find_by_id(owned_number), Err(Error::WrongState { .. })));
     assert!(matches!(pool.find_by_id(u64::MAX), Err(Error::NotABlock { .. })));
     assert!(matches!(pool.find_by_id(number + (1 << 24)), Err(Error::NotABlock { .. })));
