@@ -260,6 +260,6 @@ fn steps_left_out_are_noticed() {
     });
     without(Fault::Authority, || {
         let findings = ["has key", "typed blocks have a record"];
-        fails(late_helper("manifest: a late helper does not ask").max_states(most), &findings);
+        fails(late_helper("manifest: a late helper does not ask").max_states(8 * most), &findings);
     });
 }
