@@ -19,6 +19,8 @@ pub enum Fault {
     GenerationBase,
     /// Every page of a slab takes over the largest generation.
     BaseOfEveryPage,
+    /// The generation base goes up before a span is kept.
+    BaseOfKept,
     /// The owner says that it is inside an operation.
     OperationWord,
     /// A lane's thread counts only with the life of the lane that it belongs to.

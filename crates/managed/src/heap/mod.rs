@@ -7,7 +7,8 @@
 //! number of others may repair that at once, and die doing so.
 //!
 //! One idea a file: [`word`] the truth words, [`class`] sizes, [`backing`] what may be touched, [`page`] hints and
-//! runs of pages, [`search`] where to look for them, [`span`] allocations of whole pages, [`slab`] smaller ones,
+//! runs of pages, [`search`] where to look for them, [`span`] allocations of whole pages,
+//! [`kept`] those that a lane keeps, [`slab`] smaller ones,
 //! [`lane`] one thread's side, [`pressure`] what is tried before an allocation fails, [`recovery`] after deaths,
 //! [`manifest`] types and ids, [`verify`] the invariants, [`usage`] who has how much. No mapping, clock or system call but backing is made here:
 //! liveness is asked through [`Liveness`], so the same code runs under models.
@@ -15,6 +16,7 @@
 pub mod backing;
 pub mod class;
 pub(crate) mod fault;
+pub(crate) mod kept;
 pub mod lane;
 pub mod manifest;
 #[cfg(any(weyr_face = "explore", weyr_face = "loom"))]
@@ -208,6 +210,13 @@ impl Heap {
         self.pages.get(page as usize).is_some_and(|word| {
             word.compare_exchange(from.0, to.0, Ordering::AcqRel, Ordering::Acquire).is_ok()
         })
+    }
+
+    /// Sets a page word that nobody else may change. Release: publishes what was prepared.
+    pub(crate) fn set_page(&self, page: u64, to: PageWord) {
+        if let Some(word) = self.pages.get(page as usize) {
+            word.store(to.0, Ordering::Release);
+        }
     }
 
     pub(crate) fn descriptor(&self, page: u64) -> &PageDescriptor {

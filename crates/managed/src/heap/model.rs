@@ -31,6 +31,17 @@ impl Steps<'_> {
         slot.word.store(ProcessWord::active(epoch, pid).0, Ordering::Release);
     }
 
+    /// Lets a lane keep spans of up to `pages` pages from now on; those of so small pools keep none.
+    pub fn keep_up_to(&self, own: &mut LaneHeap, pages: u64) {
+        own.kept.keep_up_to(pages);
+    }
+
+    /// Makes free pages of the kept span at `page`, whoever keeps it.
+    pub fn release_kept(&self, own: &LaneHeap, page: u64) -> bool {
+        let seen = self.0.page(page);
+        seen.state() == PageState::Kept && self.0.release_kept(own.lane, page, seen)
+    }
+
     /// Takes a lane for a thread of `process`, 0 for one that is not known.
     pub fn lane(&self, process: u16, thread: u32) -> LaneHeap {
         self.0.acquire_lane(process, thread, 1).expect("present").expect("a free lane")

@@ -122,6 +122,9 @@ impl Heap {
             let seen = self.page(page);
             match seen.state() {
                 PageState::Free => clear_hint(&self.used, page),
+                PageState::Kept => {
+                    self.release_kept(own.lane, page, seen);
+                }
                 // An orphan is never taken away to see if it is empty: it is adopted, looked at, and given back.
                 PageState::Orphan if self.adopt(own, page, seen) => {
                     orphans += 1;

@@ -17,7 +17,7 @@ use weyr_shared::{Actor, BlockReference, Layout as _};
 use super::fault::{Fault, leaves_out};
 use super::lane::LaneHeap;
 use super::page::{Authority, Superseded};
-use super::word::{BlockState, BlockWord, LaneWord, PageState, ProcessWord, SlotState};
+use super::word::{BlockState, BlockWord, LaneWord, PageState, PageWord, ProcessWord, SlotState};
 use super::{Heap, Liveness, Located};
 use crate::layout::ProcessSlot;
 
@@ -285,6 +285,14 @@ impl Heap {
                 let Some(dead) = find(seen.lane()) else { return Ok(true) };
                 let freed = self.release(page, dead.lane, self.authority_over(dead))?;
                 self.count_used(-(freed as i64));
+                Ok(false)
+            }
+            PageState::Kept => {
+                let Some(dead) = find(seen.lane()) else { return Ok(true) };
+                if !self.authority_over(dead).holds() {
+                    return Err(Superseded);
+                }
+                self.change_page(page, seen, PageWord::claim(dead.lane, seen.epoch()));
                 Ok(false)
             }
             PageState::Slab => {

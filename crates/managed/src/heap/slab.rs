@@ -407,7 +407,8 @@ impl Heap {
             return Err(ChangeError::Refused(block.seen.state()));
         }
         if block.page.state() == PageState::Head {
-            return self.free_span(own, block);
+            let kept = exclusive && self.keep_span(own, block);
+            return if kept { Ok(()) } else { self.free_span(own, block) };
         }
         let mine = block.page.is_slab_of(own.lane);
         let freed = BlockWord::free(reference.generation);
