@@ -206,8 +206,11 @@ impl Heap {
             if !valid && number < entered.number {
                 return Some(Rival::ComesFirst(Entered { number, tag }));
             }
-            // Further back, or a leftover.
-            self.vacate(number, tag, key);
+            // Further back, or a leftover. What enters here from now on sees the one that has entered: were it looked
+            // at again, two could go on for ever, one emptying what the other enters.
+            if self.vacate(number, tag, key) {
+                return None;
+            }
         }
         None
     }
