@@ -206,6 +206,19 @@ fn alloc_and_free_of_spans() {
 }
 
 #[test]
+fn resizing_a_span() {
+    let ground = Ground::new("resize", Growth::None);
+    for (name, from, to, floor) in [("grow in place", 2, 6, 10), ("shrink in place", 6, 2, 8)] {
+        let with_span = |ground: &Ground| {
+            let pool = warm(ground);
+            let memory = pool.alloc(from << 12).unwrap();
+            (pool, Some(memory))
+        };
+        sweep(name, &ground, floor, with_span, |held| held.1.as_mut().unwrap().resize(to << 12).unwrap());
+    }
+}
+
+#[test]
 fn publishing_a_block() {
     let mut ground = Ground::new("publish", Growth::None);
     // The block that the child will publish: the first of its class, whoever asks.

@@ -66,6 +66,10 @@ impl Heap {
     /// Crash argument: from the compare-exchange on it is a run in CLAIM{lane}, as one of fresh pages.
     pub(crate) fn alloc_kept(&self, own: &mut LaneHeap, pages: u64) -> Option<BlockReference> {
         while let Some(kept) = own.kept.take(pages) {
+            if self.is_reserved_against(own.lane, kept.head, pages) {
+                self.release_kept(own.lane, kept.head, kept.word);
+                continue;
+            }
             let claim = PageWord::claim(own.lane, kept.word.epoch() + 1);
             // It fails where somebody was short of pages.
             if self.change_page(kept.head, kept.word, claim) {
@@ -85,7 +89,8 @@ impl Heap {
         let whose = (span.seen.state(), span.seen.actor());
         // The length is an allegation: the last page must say that it is this span's.
         let ends = pages <= 1 || self.names_tail(span.head, pages - 1, self.current_pages()).is_some();
-        if pages > own.kept.longest || !ends || whose != (BlockState::Alloc, own.process) {
+        let reserved = self.is_reserved_against(own.lane, span.head, pages);
+        if pages > own.kept.longest || !ends || reserved || whose != (BlockState::Alloc, own.process) {
             return false;
         }
         let claim = PageWord::claim(own.lane, span.page.epoch());
@@ -107,6 +112,11 @@ impl Heap {
             self.release_kept(own.lane, oldest.head, oldest.word);
         }
         true
+    }
+
+    /// Whether somebody waits for pages that these are among.
+    fn is_reserved_against(&self, lane: u16, page: u64, pages: u64) -> bool {
+        self.reserved_against(lane).is_some_and(|run| run.touches(page, pages))
     }
 
     /// Makes free pages of a kept span, seen as `seen`, whoever keeps it; false when somebody else took it.

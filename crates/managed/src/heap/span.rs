@@ -25,11 +25,25 @@ impl Heap {
         let Some((head, claim)) = self.claim_pages(own.lane, &mut own.cursor, pages)? else {
             return Ok(None);
         };
+        self.make_span(own, head, claim, pages).map(Some)
+    }
+
+    /// Makes a span of the run at `head` that was claimed for the lane.
+    ///
+    /// # Errors
+    /// The kernel's, when the pages could not be backed; the run was given back then.
+    pub(crate) fn make_span(
+        &self,
+        own: &LaneHeap,
+        head: u64,
+        claim: PageWord,
+        pages: u64,
+    ) -> Result<BlockReference, Errno> {
         if let Err(errno) = self.back_data(head, pages) {
             self.give_back(head, own.lane);
             return Err(errno);
         }
-        Ok(Some(self.commit_span(own, head, claim, pages)))
+        Ok(self.commit_span(own, head, claim, pages))
     }
 
     /// Makes a span of a run of the lane whose head says `claim`.

@@ -114,6 +114,11 @@ impl PageWord {
     pub const fn epoch(self) -> u64 {
         bits(self.0, 28, 36)
     }
+    /// The epoch of its next life. The first, 1, never comes back: it says that nobody had the page before.
+    #[inline]
+    pub const fn next_epoch(self) -> u64 {
+        if self.epoch() == Self::EPOCHS { 2 } else { self.epoch() + 1 }
+    }
     /// Whether this is a slab that `lane` owns.
     #[inline]
     pub const fn is_slab_of(self, lane: u16) -> bool {
@@ -411,6 +416,12 @@ mod tests {
             (process.state(), process.epoch(), process.pid()),
             (SlotState::Recovering, (1 << 28) - 1, u32::MAX)
         );
+    }
+
+    #[test]
+    fn the_first_epoch_of_a_page_comes_once() {
+        assert_eq!(PageWord(0).next_epoch(), 1);
+        assert_eq!(PageWord::free((1 << 36) - 1).next_epoch(), 2);
     }
 
     #[test]
