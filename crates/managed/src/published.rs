@@ -7,6 +7,7 @@ use weyr_sys::host;
 
 use crate::allocation::explain;
 use crate::attachment::Attachment;
+use crate::heap::ChangeError;
 use crate::heap::manifest::Key;
 use crate::heap::word::{BlockState, BlockWord};
 use crate::{AllocationDescriptor, Error, Pool};
@@ -274,6 +275,7 @@ impl Pool {
             original,
             frozen: true,
             cooperative: self.cooperation(),
+            key: None,
         })
     }
 
