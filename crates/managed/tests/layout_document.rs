@@ -7,7 +7,9 @@ use std::path::Path;
 
 use weyr_managed::Section;
 use weyr_managed::geometry::{Geometry, METADATA_CHUNK, Shape};
-use weyr_managed::layout::{LAYOUT_VERSION, Lane, PageDescriptor, PoolHeader, ProcessSlot};
+use weyr_managed::layout::{
+    LAYOUT_VERSION, Lane, ManifestBucket, ManifestRecord, PageDescriptor, PoolHeader, ProcessSlot,
+};
 use weyr_shared::{Layout, RING_VERSION, RingHeader, Slot, SlotExtension};
 
 const HEAD: &str = "\
@@ -35,6 +37,7 @@ fn tables(document: &mut String) {
         process_limit: 1024,
         lane_limit: 4096,
         channel_limit: 16_384,
+        manifest_limit: 16_384,
     };
     let sections = Geometry::new(shape).sections(16_384);
     let _ = write!(
@@ -57,6 +60,8 @@ fn the_layout_document_is_what_the_source_says() {
     describe::<ProcessSlot>(&mut document, "managed/src/layout.rs");
     describe::<Lane>(&mut document, "managed/src/layout.rs");
     describe::<PageDescriptor>(&mut document, "managed/src/layout.rs");
+    describe::<ManifestBucket>(&mut document, "managed/src/layout.rs");
+    describe::<ManifestRecord>(&mut document, "managed/src/layout.rs");
     describe::<RingHeader>(&mut document, "shared/src/ring.rs");
     describe::<Slot>(&mut document, "shared/src/slot.rs");
     describe::<SlotExtension>(&mut document, "shared/src/ring/extension.rs");

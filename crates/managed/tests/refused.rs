@@ -274,6 +274,7 @@ fn a_newcomer_whose_lane_has_no_room_is_refused_and_leaves_no_trace() {
         process_limit: processes,
         lane_limit: 1024,
         channel_limit: 1024,
+        manifest_limit: 256,
     };
     let is_fit = |processes: &u32| {
         Geometry::new(shape(*processes)).offsets.lanes % METADATA_CHUNK == METADATA_CHUNK - 512

@@ -11,8 +11,9 @@
 //! keeps, `aligned` those at round addresses, `fresh` what is zero without being filled, `resize` what becomes longer or
 //! shorter, [`slab`] smaller ones,
 //! [`lane`] one thread's side, [`pressure`] what is tried before an allocation fails, [`recovery`] after deaths,
-//! `repair` hints made right on request, `waiting` and `reservation` for those who wait for memory, [`verify`] the
-//! invariants, [`usage`] who has how much. No mapping, clock or system call but backing is made here:
+//! `repair` hints made right on request, `waiting` and `reservation` for those who wait for memory, [`manifest`] types
+//! and ids, [`verify`] the invariants, [`usage`] who has how much. No mapping, clock or system call but backing is made
+//! here:
 //! liveness is asked through [`Liveness`], so the same code runs under models.
 
 pub(crate) mod aligned;
@@ -22,6 +23,7 @@ pub(crate) mod fault;
 pub(crate) mod fresh;
 pub(crate) mod kept;
 pub mod lane;
+pub mod manifest;
 #[cfg(any(weyr_face = "explore", weyr_face = "loom"))]
 pub mod model;
 pub mod page;
@@ -44,7 +46,7 @@ use weyr_atomic::{AtomicU32, AtomicU64, Ordering, Zeroed};
 use weyr_shared::{BlockReference, Corrupt, Element, Layout, Region, Table};
 
 use crate::geometry::Geometry;
-use crate::layout::{Lane, PageDescriptor, PoolHeader, ProcessSlot};
+use crate::layout::{Lane, ManifestBucket, PageDescriptor, PoolHeader, ProcessSlot};
 use backing::{Backing, Store};
 use class::{Class, TIER_SHIFTS};
 use word::{BlockState, BlockWord, PageState, PageWord};
@@ -73,6 +75,8 @@ pub struct Heap {
     pub(crate) descriptors: Table<PageDescriptor>,
     pub(crate) tiers: [Table<AtomicU64>; 4],
     pub(crate) long: Table<AtomicU64>,
+    pub(crate) manifest: Table<ManifestBucket>,
+    pub(crate) manifest_index: Table<AtomicU32>,
 }
 
 /// Whether participants are dead. A wrong "alive" costs time; "dead" must be a fact.
@@ -132,6 +136,8 @@ impl Heap {
             descriptors: region.table(at.descriptors, pages, PageDescriptor::NAME)?,
             tiers: [tier(0)?, tier(1)?, tier(2)?, tier(3)?],
             long: region.table(at.long, geometry.long_words(), "long bitmaps")?,
+            manifest: region.table(at.manifest, geometry.manifest_buckets(), ManifestBucket::NAME)?,
+            manifest_index: region.table(at.manifest_index, geometry.manifest_places(), "manifest index")?,
             backing: Backing {
                 store,
                 metadata: region.table(at.metadata_backed, metadata_words, "backed metadata")?,
@@ -165,6 +171,8 @@ impl Heap {
             descriptors: table(shape.maximum_pages),
             tiers: std::array::from_fn(|tier| table(geometry.tier_words(tier))),
             long: table(geometry.long_words()),
+            manifest: table(geometry.manifest_buckets()),
+            manifest_index: table(geometry.manifest_places()),
             backing: Backing {
                 store: Store::Present,
                 metadata: table(0),
