@@ -8,13 +8,13 @@ use std::sync::Arc;
 
 use weyr_shared::{Actor, BlockReference, Corrupt, KernelFutex, Ring, RingOpenError};
 
-use crate::Error;
 use crate::attachment::Attachment;
 use crate::channel_table::ChannelBlock;
 use crate::heap::recovery::Channels;
 use crate::heap::verify::{Finding, Mode, Verification};
 use crate::heap::word::BlockState;
 use crate::transfer::landed;
+use crate::{Error, creation};
 
 /// Every channel of an attached pool.
 #[derive(Debug, Clone, Copy)]
@@ -69,12 +69,20 @@ impl Attachment {
         }
     }
 
-    /// The heap's invariants, and those between channels and blocks.
+    /// The heap's invariants, the header's, and those between channels and blocks.
     pub(crate) fn verify(&self, mode: Mode) -> Verification {
         let mut result = self.heap.verify(mode);
+        if let Err(corrupt) = creation::check_identity(self.heap.header()) {
+            let finding = Finding {
+                invariant: "the header is its creator's",
+                place: corrupt.offset,
+                detail: corrupt.to_string(),
+            };
+            result.findings.push(finding);
+        }
         let mut messages: HashMap<BlockReference, u32> = HashMap::new();
         for block in self.channel_blocks() {
-            if let Err((invariant, detail)) = self.check_channel(block, &mut messages) {
+            if let Err((invariant, detail)) = self.check_channel(block, mode, &mut messages) {
                 result.findings.push(Finding { invariant, place: block.reference.offset, detail });
             }
         }
@@ -87,6 +95,7 @@ impl Attachment {
     fn check_channel(
         &self,
         block: ChannelBlock,
+        mode: Mode,
         messages: &mut HashMap<BlockReference, u32>,
     ) -> Result<(), (&'static str, String)> {
         // A channel freed while this looks is no finding.
@@ -96,6 +105,11 @@ impl Attachment {
             Ok(ring) => ring,
             Err(error) => return wrong(error.to_string()),
         };
+        if mode == Mode::Quiesced
+            && let Err(corrupt) = ring.check_order()
+        {
+            return Err(("the tail divides a channel's slots into two laps", corrupt.to_string()));
+        }
         for reference in ring.references() {
             match reference {
                 Ok((_, reference)) => *messages.entry(reference).or_default() += 1,

@@ -57,8 +57,10 @@ layout! {
         96 => user: AtomicU32,
         /// Bytes of the name.
         100 => name_bytes: AtomicU32,
+        /// CRC-32 of all above, so that an overwritten header is not believed.
+        104 => identity_check: AtomicU64,
         /// Reserved, zero.
-        104 => reserved_identity: [AtomicU64; 3],
+        112 => reserved_identity: [AtomicU64; 2],
         /// STATE_*; READY is stored last by the creator (Release), DESTROYED by whoever destroys it.
         128 => state: AtomicU64,
         /// Segments there are, at least 1; raised by compare-exchange by whoever grows the pool.

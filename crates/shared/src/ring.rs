@@ -18,6 +18,7 @@
 //! between two of them leaves a channel that the next one repairs, and no repairer excludes another.
 
 mod attachment;
+mod order;
 mod repair;
 
 use weyr_atomic::{AtomicU32, AtomicU64, Ordering, Zeroed, publish_then_look};
