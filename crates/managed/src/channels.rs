@@ -6,13 +6,14 @@
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
-use weyr_shared::{Actor, BlockReference, Corrupt, KernelFutex, Ring, RingOpenError};
+use weyr_atomic::Ordering;
+use weyr_shared::{Actor, BlockReference, Corrupt, KernelFutex, Ring, RingOpenError, SlotState};
 
 use crate::attachment::Attachment;
 use crate::channel_table::ChannelBlock;
 use crate::heap::recovery::Channels;
 use crate::heap::verify::{Finding, Mode, Verification};
-use crate::heap::word::BlockState;
+use crate::heap::word::{BlockState, SlotState as Process};
 use crate::transfer::landed;
 use crate::{Error, creation};
 
@@ -105,10 +106,12 @@ impl Attachment {
             Ok(ring) => ring,
             Err(error) => return wrong(error.to_string()),
         };
-        if mode == Mode::Quiesced
-            && let Err(corrupt) = ring.check_order()
-        {
-            return Err(("the tail divides a channel's slots into two laps", corrupt.to_string()));
+        let processes = ring.header().processes.load(Ordering::Relaxed);
+        if processes != self.heap.geometry.shape.process_limit {
+            return wrong(format!("it has room for {processes} processes, the pool for another number"));
+        }
+        if mode == Mode::Quiesced {
+            self.check_slots(&ring)?;
         }
         for reference in ring.references() {
             match reference {
@@ -117,6 +120,26 @@ impl Attachment {
             }
         }
         Ok(())
+    }
+
+    /// Nobody acts: no slot is in the middle of a call, leases are somebody's, and the laps agree.
+    fn check_slots(&self, ring: &Ring) -> Result<(), (&'static str, String)> {
+        for word in (0..ring.capacity()).filter_map(|index| ring.load(index).ok()) {
+            let process = word.holder.process;
+            let nobody = self.heap.process_word(process).state() == Process::Free;
+            match word.state {
+                SlotState::Filling | SlotState::Taking | SlotState::Revoked => {
+                    return Err(("nothing is left half done", format!("slot is {:?}", word.state)));
+                }
+                SlotState::Leased if nobody => {
+                    let detail = format!("a lease of process slot {process}, which is free");
+                    return Err(("owners are processes of the pool", detail));
+                }
+                _ => {}
+            }
+        }
+        let invariant = "the tail divides a channel's slots into two laps";
+        ring.check_order().map_err(|corrupt| (invariant, corrupt.to_string()))
     }
 
     /// Nobody acts: every block in flight is in exactly one message, and every message has its block.

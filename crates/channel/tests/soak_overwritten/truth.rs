@@ -198,5 +198,6 @@ fn slot_cannot_be(refers: bool, was: u64, is: u64) -> bool {
     let names_nobody = |state: u64| matches!(state, 0 | 2 | 5 | 6);
     let has_message = |state: u64| matches!(state, 2 | 3 | 5 | 6 | 7);
     let (was, now, holder) = (was >> 60, is >> 60, is >> 36 & 0xff_ffff);
-    now > 7 || names_nobody(now) && holder != 0 || refers && has_message(was) && !has_message(now)
+    let acting = matches!(now, 1 | 3 | 4);
+    now > 7 || acting || names_nobody(now) && holder != 0 || refers && has_message(was) && !has_message(now)
 }
