@@ -85,7 +85,13 @@ pub(crate) enum Own {
     Victim,
     /// Blocks that it holds while parked.
     Held,
+    /// What it is doing, by its place in [`DOINGS`].
+    Doing,
 }
+
+/// What a worker may be doing when it is killed or stopped.
+pub(crate) const DOINGS: [&str; 7] =
+    ["nothing", "alloc", "publish", "send", "lease", "receive", "make a channel"];
 
 const OWNS: usize = 64;
 const COUNTS: usize = OWNS + WORKERS * 8;

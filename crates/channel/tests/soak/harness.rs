@@ -9,7 +9,7 @@ use weyr_kill::{Child, Outcome, Rendezvous, child};
 use weyr_managed::{AllocationDescriptor, Growth, Mode, Pool, PoolAttributes};
 use weyr_shared::{KernelFutex, Ring};
 
-use crate::board::{Board, CELLS, Count, END, Own, PARK, WORK, Word, packed, unpacked};
+use crate::board::{Board, CELLS, Count, DOINGS, END, Own, PARK, WORK, Word, packed, unpacked};
 use crate::random::Random;
 use crate::worker::{Ground, Meeting, Worker, number_of, read_inscription};
 
@@ -43,6 +43,8 @@ struct Toll {
     workers: u64,
     growths: u64,
     leftover_channels: u64,
+    /// What the killed threads were doing.
+    killed_in: [u64; DOINGS.len()],
     /// Messages delivered more than once.
     again: u64,
     /// Messages lost with the process that had received them.
@@ -161,9 +163,14 @@ impl Soak {
                 dead.remove(&victim);
                 continue;
             }
+            let running = |process: &Process| !process.stopped;
+            let others = (0..PROCESSES).filter(|index| *index != victim && !dead.contains(index));
+            // Somebody must bring the progress on.
+            let dispensable = others.filter(|index| running(&processes[*index])).count() > 0;
             let process = &mut processes[victim];
             let stopped = process.stopped;
             match self.random.below(5) {
+                _ if !stopped && !dispensable => {}
                 0 | 1 => {
                     self.kill(&mut processes[victim], victim);
                     dead.insert(victim);
@@ -197,6 +204,8 @@ impl Soak {
             assert!(process.child.wait().unwrap().was_killed(), "it ended by itself");
         }
         for worker in workers_of(index) {
+            let doing = self.board.own(worker, Own::Doing).swap(0, Ordering::SeqCst);
+            self.toll.killed_in[doing as usize] += 1;
             for own in [Own::Intent, Own::Victim] {
                 self.left.insert(self.board.own(worker, own).swap(0, Ordering::SeqCst));
             }
@@ -381,6 +390,10 @@ impl fmt::Display for Soak {
             "soak: {} messages, none lost; {again} came again, {gone} went with who had received them",
             self.messages()
         )?;
+        let killed_in = DOINGS.iter().zip(self.toll.killed_in);
+        killed_in
+            .clone()
+            .try_for_each(|(doing, count)| write!(f, "soak: {count} threads killed in: {doing}\n"))?;
         write!(f, "soak: {growths} growths, {leftover_channels} channels of the dead")?;
         Count::ALL.iter().try_for_each(|count| write!(f, ", {count:?} {}", self.board.counted(*count)))
     }

@@ -13,6 +13,8 @@ use crate::random::Random;
 /// Words of a message that is copied.
 const LETTER_WORDS: usize = 6;
 const HOLD: usize = 12;
+/// One call in so many waits: who waits is killed in its sleep, and the others anywhere.
+const WAITING: u64 = 200;
 
 /// Where the processes of a soak meet.
 #[derive(Debug)]
@@ -86,7 +88,7 @@ pub(crate) fn number_of(bytes: &[u8]) -> u64 {
 
 /// Short, so that the order to park is seen; nothing depends on how long it is.
 fn patience() -> Instant {
-    Instant::now() + Duration::from_millis(3)
+    Instant::now() + Duration::from_millis(1)
 }
 
 fn is_waiting(error: &Error) -> bool {
@@ -131,7 +133,17 @@ impl<'s> Worker<'s> {
     }
 
     fn step(&mut self) {
-        match self.random.below(32) {
+        let choice = self.random.below(32);
+        let doing = match choice {
+            0..10 => 1,
+            10..13 => 2,
+            13..22 => 3,
+            22..28 => 4,
+            28..31 => 5,
+            _ => 6,
+        };
+        self.board.own(self.index, Own::Doing).store(doing, Ordering::SeqCst);
+        match choice {
             0..8 => self.allocate(),
             8..10 => self.free_one(),
             10..13 => self.publish(),
@@ -144,6 +156,7 @@ impl<'s> Worker<'s> {
             28..31 => self.receive_parcel(),
             _ => self.make_a_channel(),
         }
+        self.board.own(self.index, Own::Doing).store(0, Ordering::SeqCst);
         self.progress();
     }
 
@@ -245,7 +258,7 @@ impl<'s> Worker<'s> {
         let Some(number) = self.board.new_message() else { return };
         let bytes = number.to_le_bytes().repeat(LETTER_WORDS);
         let sender = self.ground.leased.sender().with_wait_mode(self.mode());
-        let sent = if self.random.one_in(3) {
+        let sent = if self.random.one_in(WAITING) {
             sender.send_until(&bytes, patience())
         } else {
             self.ground.leased.try_send(&bytes)
@@ -273,7 +286,13 @@ impl<'s> Worker<'s> {
         let Some(memory) = self.alloc(size, number) else { return };
         let ground = self.ground;
         let channel = if to_be_received { &ground.parcels } else { &ground.leased };
-        match channel.sender().with_wait_mode(self.mode()).send_allocation_until(memory, patience()) {
+        let sender = channel.sender().with_wait_mode(self.mode());
+        let sent = if self.random.one_in(WAITING) {
+            sender.send_allocation_until(memory, patience())
+        } else {
+            sender.try_send_allocation(memory)
+        };
+        match sent {
             Ok(()) => {
                 if to_be_received {
                     self.board.posted(number)
@@ -292,7 +311,7 @@ impl<'s> Worker<'s> {
     fn lease(&mut self) {
         let receiver = self.ground.leased.receiver().with_wait_mode(self.mode());
         let lease =
-            if self.random.one_in(4) { receiver.lease_until(patience()) } else { receiver.try_lease() };
+            if self.random.one_in(WAITING) { receiver.lease_until(patience()) } else { receiver.try_lease() };
         match lease {
             Ok(lease) => self.look_at(lease),
             Err(error) => assert!(is_waiting(&error), "{error}"),
@@ -333,8 +352,11 @@ impl<'s> Worker<'s> {
 
     fn receive_parcel(&mut self) {
         let receiver = self.ground.parcels.receiver().with_wait_mode(self.mode());
-        let message =
-            if self.random.one_in(4) { receiver.receive_until(patience()) } else { receiver.try_receive() };
+        let message = if self.random.one_in(WAITING) {
+            receiver.receive_until(patience())
+        } else {
+            receiver.try_receive()
+        };
         match message {
             Ok(message) => {
                 let again = message.is_redelivered();
