@@ -4,7 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use weyr_atomic::Ordering;
-use weyr_shared::{Corrupt, Layout, Region};
+use weyr_shared::{Corrupt, Layout, Lender, Region};
 use weyr_sys::object::{Access, Object, Unpublished};
 use weyr_sys::{Errno, host};
 
@@ -13,7 +13,8 @@ use crate::geometry::{Geometry, METADATA_CHUNK, Shape};
 use crate::heap::Heap;
 use crate::heap::backing::Store;
 use crate::layout::{
-    LAYOUT_VERSION, Lane, POOL_MAGIC, PageDescriptor, PoolHeader, ProcessSlot, STATE_MAKING, STATE_READY,
+    LAYOUT_VERSION, Lane, OPTION_HUGE_PAGES, OPTION_ZEROING, POOL_MAGIC, PageDescriptor, PoolHeader,
+    ProcessSlot, STATE_MAKING, STATE_READY,
 };
 use crate::pool::{map, path_error};
 use crate::{Error, PoolAttributes, name};
@@ -37,7 +38,7 @@ pub(crate) fn layout_hash() -> u64 {
 }
 
 /// Makes a pool that nobody can see, then gives it its name.
-pub(crate) fn create(attributes: &PoolAttributes) -> Result<Attachment, Error> {
+pub(crate) fn create(attributes: &PoolAttributes) -> Result<Arc<Lender<Attachment>>, Error> {
     let shape = attributes.shape()?;
     let directory = attributes.directory.clone().unwrap_or_else(name::default_directory);
     let path = name::pool_path(&directory, &attributes.name)?;
@@ -76,6 +77,11 @@ fn full(directory: &Path, bytes: u64) -> Error {
     Error::FilesystemFull { directory: directory.display().to_string(), bytes, free }
 }
 
+fn options(attributes: &PoolAttributes) -> u32 {
+    let bits = [(attributes.zeroing, OPTION_ZEROING), (attributes.huge_pages, OPTION_HUGE_PAGES)];
+    bits.iter().filter(|(set, _)| *set).map(|(_, bit)| bit).sum()
+}
+
 fn write_header(header: &PoolHeader, shape: &Shape, attributes: &PoolAttributes) {
     let uuid = host::random_u128();
     let words = [
@@ -99,7 +105,7 @@ fn write_header(header: &PoolHeader, shape: &Shape, attributes: &PoolAttributes)
         (&header.process_limit, shape.process_limit),
         (&header.lane_limit, shape.lane_limit),
         (&header.channel_limit, shape.channel_limit),
-        (&header.options, u32::from(attributes.zeroing)),
+        (&header.options, options(attributes)),
         (&header.user, host::user_id()),
         (&header.name_bytes, attributes.name.len() as u32),
     ];
@@ -153,7 +159,7 @@ fn short_name(path: &Path) -> String {
 }
 
 /// Believes an object's header as far as it can be checked, and maps the pool.
-pub(crate) fn attach(object: Object, path: &Path, access: Access) -> Result<Attachment, Error> {
+pub(crate) fn attach(object: Object, path: &Path, access: Access) -> Result<Arc<Lender<Attachment>>, Error> {
     let name = short_name(path);
     let bytes = object.len().map_err(|errno| path_error(path, &name, errno))?;
     let header_bytes = PoolHeader::SIZE as u64;

@@ -188,7 +188,14 @@ impl<'s> Worker<'s> {
     }
 
     fn size(&mut self) -> u64 {
-        let most = [100, 100, 1000, 5000, 20_000, 150_000, 700_000][self.random.below(7) as usize];
+        // Large ones are few: while memory is short nearly all time goes into the search for it.
+        let most = match self.random.below(64) {
+            0 => 700_000,
+            1..3 => 150_000,
+            3..20 => 20_000,
+            20..40 => 2_000,
+            _ => 200,
+        };
         let size = 56 + self.random.below(most) / 8 * 8;
         // Six words are a letter's.
         if size == 8 * LETTER_WORDS as u64 { size + 8 } else { size }

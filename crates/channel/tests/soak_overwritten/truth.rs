@@ -54,7 +54,7 @@ impl Words<'_> {
     /// Pages of the span or slab at `head`, as its word is or would be.
     fn reach(&self, head: u64, word: PageWord) -> Option<u64> {
         match word.state() {
-            PageState::Head => Some(
+            PageState::Head | PageState::Kept => Some(
                 self.at(self.ground.geometry.offsets.descriptors + head * PageDescriptor::SIZE as u64 + 8),
             ),
             PageState::Slab | PageState::Orphan => {
@@ -119,7 +119,7 @@ fn change(words: &Words<'_>, byte: u64, was: u64, is: u64) -> Option<Changed> {
         return found("page words", page_cannot_be(words, page, PageWord(was), PageWord(is)));
     }
     if let Some((page, 8)) = row(at.descriptors, SHAPE.initial_pages, PageDescriptor::SIZE) {
-        let is_span = words.page(page).state() == PageState::Head;
+        let is_span = matches!(words.page(page).state(), PageState::Head | PageState::Kept);
         return if is_span { found("span lengths", true) } else { None };
     }
     for tier in 0..4 {
@@ -159,10 +159,15 @@ fn page_cannot_be(words: &Words<'_>, page: u64, was: PageWord, is: PageWord) -> 
         // Another page, or none, reaches a tail of another distance, or none; and the tail was reached from its own.
         PageState::Tail => is.state() != was.state() || is.distance() != was.distance(),
         PageState::Free => was.state() == PageState::Tail || had_tails > 1,
-        PageState::Slab | PageState::Orphan | PageState::Head => {
-            let lane_is_free =
-                is.state() == PageState::Slab && words.lane(is.lane()).state() == SlotState::Free;
-            lane_is_free || was.state() == PageState::Tail || words.reach(page, is) != Some(had_tails)
+        PageState::Slab | PageState::Orphan | PageState::Head | PageState::Kept => {
+            let names_lane = matches!(is.state(), PageState::Slab | PageState::Kept);
+            let lane_is_free = names_lane && words.lane(is.lane()).state() == SlotState::Free;
+            // A span has a live block, and a kept one has none.
+            let spans = [PageState::Head, PageState::Kept];
+            let other_span =
+                was.state() != is.state() && spans.contains(&was.state()) && spans.contains(&is.state());
+            let other_reach = words.reach(page, is) != Some(had_tails);
+            lane_is_free || other_span || other_reach || was.state() == PageState::Tail
         }
     }
 }

@@ -7,31 +7,39 @@
 //! number of others may repair that at once, and die doing so.
 //!
 //! One idea a file: [`word`] the truth words, [`class`] sizes, [`backing`] what may be touched, [`page`] hints and
-//! runs of pages, [`search`] where to look for them, [`span`] allocations of whole pages, [`slab`] smaller ones,
+//! runs of pages, [`search`] where to look for them, [`span`] allocations of whole pages, `kept` those that a lane
+//! keeps, `aligned` those at round addresses, `fresh` what is zero without being filled, `resize` what becomes longer or
+//! shorter, [`slab`] smaller ones,
 //! [`lane`] one thread's side, [`pressure`] what is tried before an allocation fails, [`recovery`] after deaths,
-//! [`verify`] the invariants, [`usage`] who has how much. No mapping, clock or system call but backing is made here:
+//! `waiting` and `reservation` for those who wait for memory, [`verify`] the invariants, [`usage`] who has how much. No mapping, clock or system call but backing is made here:
 //! liveness is asked through [`Liveness`], so the same code runs under models.
 
+pub(crate) mod aligned;
 pub mod backing;
 pub mod class;
 pub(crate) mod fault;
+pub(crate) mod fresh;
+pub(crate) mod kept;
 pub mod lane;
 #[cfg(any(weyr_face = "explore", weyr_face = "loom"))]
 pub mod model;
 pub mod page;
 pub mod pressure;
 pub mod recovery;
+pub(crate) mod reservation;
+pub(crate) mod resize;
 pub mod search;
 pub mod slab;
 pub mod span;
 pub mod usage;
 pub mod verify;
+pub(crate) mod waiting;
 pub mod word;
 
 use std::sync::Arc;
 
 use weyr_atomic::{AtomicU64, Ordering, Zeroed};
-use weyr_shared::{BlockReference, Corrupt, Layout, Region, Table};
+use weyr_shared::{BlockReference, Corrupt, Element, Layout, Region, Table};
 
 use crate::geometry::Geometry;
 use crate::layout::{Lane, PageDescriptor, PoolHeader, ProcessSlot};
@@ -50,7 +58,9 @@ pub struct Heap {
     pub window_pages: u64,
     /// Pages that the object was seen to be long enough for: what the header says beyond is looked at first.
     reach: Arc<AtomicU64>,
-    pub(crate) header: Table<PoolHeader>,
+    /// Monotonic nanoseconds, for what expires.
+    pub(crate) clock: fn() -> u64,
+    pub(crate) header: Element<PoolHeader>,
     pub(crate) processes: Table<ProcessSlot>,
     pub(crate) lanes: Table<Lane>,
     pub(crate) channels: Table<AtomicU64>,
@@ -109,7 +119,7 @@ impl Heap {
         let tier = |tier: usize| region.table(at.tiers[tier], geometry.tier_words(tier), "block words");
         let metadata_words = (at.data_backed - at.metadata_backed) / 8;
         Ok(Self {
-            header: region.table(0, 1, PoolHeader::NAME)?,
+            header: first(region.table(0, 1, PoolHeader::NAME)?)?,
             processes: region.table(at.processes, shape.process_limit.into(), ProcessSlot::NAME)?,
             lanes: region.table(at.lanes, shape.lane_limit.into(), Lane::NAME)?,
             channels: region.table(at.channels, shape.channel_limit.into(), "channel table")?,
@@ -126,8 +136,10 @@ impl Heap {
                 data: region.table(at.data_backed, (at.processes - at.data_backed) / 8, "backed data")?,
                 data_start: at.data,
                 chunk_shift: geometry.chunk_shift,
+                huge: None,
             },
             reach: Arc::default(),
+            clock: weyr_sys::clock::monotonic_ns,
             window_pages: region.len().saturating_sub(at.data) >> shape.page_shift,
             geometry,
         })
@@ -140,7 +152,7 @@ impl Heap {
         }
         let (shape, bits) = (geometry.shape, geometry.page_bit_words());
         let heap = Self {
-            header: table(1),
+            header: table::<PoolHeader>(1).element(0).expect("one element"),
             processes: table(shape.process_limit.into()),
             lanes: table(shape.lane_limit.into()),
             channels: table(shape.channel_limit.into()),
@@ -157,9 +169,12 @@ impl Heap {
                 data: table(0),
                 data_start: geometry.offsets.data,
                 chunk_shift: geometry.chunk_shift,
+                huge: None,
             },
             window_pages: shape.maximum_pages,
             reach: Arc::default(),
+            // Time stands still: nothing expires.
+            clock: || 0,
             geometry,
         };
         heap.header().segments.store(1, Ordering::Relaxed);
@@ -169,7 +184,7 @@ impl Heap {
     /// The pool's header.
     #[inline]
     pub fn header(&self) -> &PoolHeader {
-        &self.header[0]
+        &self.header
     }
 
     /// Pages there are now; grows while others watch. Never more than the object is long enough for.
@@ -203,6 +218,13 @@ impl Heap {
         })
     }
 
+    /// Sets a page word that nobody else may change. Release: publishes what was prepared.
+    pub(crate) fn set_page(&self, page: u64, to: PageWord) {
+        if let Some(word) = self.pages.get(page as usize) {
+            word.store(to.0, Ordering::Release);
+        }
+    }
+
     pub(crate) fn descriptor(&self, page: u64) -> &PageDescriptor {
         &self.descriptors[page as usize]
     }
@@ -215,7 +237,7 @@ impl Heap {
     /// Word of the block of `class` that starts at data offset `offset`.
     #[inline]
     pub(crate) fn block_word(&self, class: &Class, offset: u64) -> &AtomicU64 {
-        let tier = class.tier as usize;
+        let tier = usize::from(class.tier) % TIER_SHIFTS.len();
         &self.tiers[tier][(offset >> TIER_SHIFTS[tier]) as usize]
     }
 
@@ -329,6 +351,10 @@ impl Heap {
     fn long_index(&self, head: u64, row: usize) -> usize {
         ((self.page_offset(head) >> 12) as usize + row) * 2
     }
+}
+
+fn first(headers: Table<PoolHeader>) -> Result<Element<PoolHeader>, Corrupt> {
+    headers.element(0).ok_or(Corrupt::new(PoolHeader::NAME, 0))
 }
 
 /// Why a block's state was not changed.
