@@ -132,6 +132,7 @@ fn with_fault(fault: Fault, hints: bool) -> &'static [Fault] {
         RepairCountsNothing,
         SleepWithoutSecondLook,
         NothingPassedOn,
+        OneWakeForAll,
         WithoutHints
     )
 }

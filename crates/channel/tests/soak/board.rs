@@ -189,7 +189,7 @@ pub(crate) struct Fate {
 /// A block in one word; pools of a soak have at most 64 MiB. Zero is none.
 pub(crate) fn packed(block: BlockReference) -> u64 {
     assert!(block.offset < 64 << 20, "{block:?} lies beyond what a word can say");
-    block.offset / 64 << 44 | block.generation
+    (block.offset / 64) << 44 | block.generation
 }
 
 pub(crate) fn unpacked(word: u64) -> BlockReference {

@@ -395,7 +395,7 @@ impl fmt::Display for Soak {
         let killed_in = DOINGS.iter().zip(self.toll.killed_in);
         killed_in
             .clone()
-            .try_for_each(|(doing, count)| write!(f, "soak: {count} threads killed in: {doing}\n"))?;
+            .try_for_each(|(doing, count)| writeln!(f, "soak: {count} threads killed in: {doing}"))?;
         write!(f, "soak: {growths} growths, {leftover_channels} channels of the dead")?;
         Count::ALL.iter().try_for_each(|count| write!(f, ", {count:?} {}", self.board.counted(*count)))
     }
