@@ -4,7 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use weyr_atomic::Ordering;
-use weyr_shared::{Field, Layout, Lender, Region};
+use weyr_shared::{Corrupt, Field, Layout, Lender, Region};
 use weyr_sys::object::{Access, Object, Unpublished};
 use weyr_sys::{Errno, host};
 
@@ -135,6 +135,7 @@ fn write_header(header: &PoolHeader, shape: &Shape, attributes: &PoolAttributes)
     for (byte, value) in header.name.iter().zip(attributes.name.bytes()) {
         byte.store(value, Ordering::Relaxed);
     }
+    header.identity_check.store(identity_check(header), Ordering::Relaxed);
     // Release: whoever sees READY sees all of the above.
     header.state.store(STATE_READY, Ordering::Release);
 }
@@ -228,6 +229,7 @@ fn read_shape(header: &PoolHeader, name: &str) -> Result<Shape, Error> {
             expected: format!("{LAYOUT_VERSION}.{:016x}", layout_hash()),
         });
     }
+    check_identity(header)?;
     let shape = Shape {
         page_shift: header.page_shift.load(Ordering::Relaxed),
         initial_pages: header.initial_pages.load(Ordering::Relaxed),
@@ -238,13 +240,53 @@ fn read_shape(header: &PoolHeader, name: &str) -> Result<Shape, Error> {
         channel_limit: header.channel_limit.load(Ordering::Relaxed),
         manifest_limit: header.manifest_limit.load(Ordering::Relaxed),
     };
-    shape.check().map_err(|what| weyr_shared::Corrupt::new(what, 0))?;
+    shape.check().map_err(|what| Corrupt::new(what, 0))?;
     // Acquire: pairs with the creator's Release, or with whoever destroyed it.
     match header.state.load(Ordering::Acquire) {
         STATE_READY => Ok(shape),
         STATE_MAKING => Err(Error::NotAPool { name: name.to_owned() }),
         _ => Err(Error::Destroyed),
     }
+}
+
+/// CRC-32 of what the creator wrote into the header and nobody changes.
+fn identity_check(header: &PoolHeader) -> u64 {
+    let words = [
+        &header.magic,
+        &header.uuid_low,
+        &header.uuid_high,
+        &header.host,
+        &header.layout_hash,
+        &header.initial_pages,
+        &header.segment_pages,
+        &header.maximum_pages,
+    ];
+    let halves = [
+        &header.layout_version,
+        &header.header_bytes,
+        &header.page_shift,
+        &header.growth,
+        &header.process_limit,
+        &header.lane_limit,
+        &header.channel_limit,
+        &header.options,
+        &header.user,
+        &header.name_bytes,
+        &header.manifest_limit,
+    ];
+    let mut crc = crc32fast::Hasher::new();
+    words.iter().for_each(|word| crc.update(&word.load(Ordering::Relaxed).to_le_bytes()));
+    halves.iter().for_each(|half| crc.update(&half.load(Ordering::Relaxed).to_le_bytes()));
+    crc.finalize().into()
+}
+
+/// Whether the header's identity is what its creator wrote.
+///
+/// # Errors
+/// [`Corrupt`] when somebody else wrote there.
+pub(crate) fn check_identity(header: &PoolHeader) -> Result<(), Corrupt> {
+    let sound = header.identity_check.load(Ordering::Relaxed) == identity_check(header);
+    if sound { Ok(()) } else { Err(Corrupt::new("header identity", 0)) }
 }
 
 fn read_name(header: &PoolHeader) -> Option<String> {

@@ -66,8 +66,10 @@ layout! {
         104 => manifest_limit: AtomicU32,
         /// Reserved, zero.
         108 => reserved_limit: AtomicU32,
+        /// CRC-32 of all above, so that an overwritten header is not believed.
+        112 => identity_check: AtomicU64,
         /// Reserved, zero.
-        112 => reserved_identity: [AtomicU64; 2],
+        120 => reserved_identity: AtomicU64,
         /// STATE_*; READY is stored last by the creator (Release), DESTROYED by whoever destroys it.
         128 => state: AtomicU64,
         /// Segments there are, at least 1; raised by compare-exchange by whoever grows the pool.

@@ -20,6 +20,7 @@
 mod attachment;
 mod extension;
 mod name;
+mod order;
 mod repair;
 
 use weyr_atomic::{AtomicU8, AtomicU32, AtomicU64, Ordering, Zeroed, publish_then_look};
