@@ -2,7 +2,7 @@
 
 use std::sync::Barrier;
 
-use weyr_managed::{Error, Growth, Mode, Pool, PoolAttributes};
+use weyr_managed::{Error, Growth, Mode, Pool, PoolAttributes, PoolDescriptor};
 
 /// A pool that is destroyed at the end of the test, however it ends.
 struct Scratch(Pool);
@@ -299,6 +299,30 @@ fn each_wrong_descriptor_has_its_own_error() {
     assert!(matches!(pool.open(&good), Err(Error::Stale { .. })));
     drop((owned, reused));
     assert_empty(&pool);
+}
+
+#[test]
+fn each_wrong_descriptor_of_a_pool_has_its_own_error() {
+    let pool = Scratch::new("wrong-pool", 64 << 10);
+    let other = Scratch::new("wrong-pool-other", 64 << 10);
+    let good = pool.descriptor();
+    let attach = |descriptor: &PoolDescriptor| Pool::attach_descriptor(descriptor).map(|pool| pool.uuid());
+    assert_eq!(attach(&good), Ok(pool.uuid()));
+    let elsewhere = PoolDescriptor { host: good.host ^ 1, ..good.clone() };
+    assert_eq!(attach(&elsewhere), Err(Error::OtherHost { found: good.host ^ 1, expected: good.host }));
+    let replaced = PoolDescriptor { path: other.path().to_owned(), ..good.clone() };
+    assert_eq!(attach(&replaced), Err(Error::WrongPool { found: pool.uuid(), expected: other.uuid() }));
+    let nowhere = PoolDescriptor { path: pool.path().with_extension("gone"), ..good.clone() };
+    assert!(matches!(attach(&nowhere), Err(Error::NoSuchPool { .. })));
+    let no_path = PoolDescriptor { path: "/dev/shm/not-a-pools-name".into(), ..good.clone() };
+    assert!(matches!(attach(&no_path), Err(Error::NoSuchPool { .. })));
+    // A pool of the same name that was made since.
+    let (name, path) = (pool.name().to_owned(), pool.path().to_owned());
+    pool.destroy().unwrap();
+    assert!(matches!(attach(&good), Err(Error::NoSuchPool { .. })));
+    let anew = Scratch::with(PoolAttributes::new(name, 64 << 10));
+    assert_eq!(anew.path(), path);
+    assert_eq!(attach(&good), Err(Error::WrongPool { found: good.uuid, expected: anew.uuid() }));
 }
 
 #[test]
