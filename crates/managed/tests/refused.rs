@@ -1,6 +1,5 @@
 //! What the kernel, the filesystem and the rights may refuse: named errors, never a signal, never a hang.
 #![forbid(unsafe_code)]
-#![allow(clippy::print_stderr, reason = "a test that cannot run here says so")]
 
 mod scratch;
 
@@ -15,7 +14,7 @@ use rustix::mount::{MountFlags, UnmountFlags, mount, unmount};
 use rustix::process::{Resource, Rlimit, setrlimit};
 use rustix::thread::{Gid, Uid, set_thread_gid, set_thread_groups, set_thread_uid};
 use scratch::{Line, Scratch, after, assert_sound, assert_whole, attributes, kill};
-use weyr_kill::{Outcome, Refusal, Rendezvous, Syscall, child, refuse, refuse_with};
+use weyr_kill::{Outcome, Refusal, Rendezvous, Syscall, child, note_skipped, refuse, refuse_with};
 use weyr_managed::geometry::{Geometry, METADATA_CHUNK, Shape};
 use weyr_managed::{Allocation, Error, Growth, Mode, Pool, PoolAttributes};
 
@@ -121,7 +120,7 @@ impl SmallFilesystem {
         match mount("tmpfs", directory.path(), "tmpfs", MountFlags::empty(), size.as_c_str()) {
             Ok(()) => Some(Self(directory)),
             Err(errno) => {
-                eprintln!("{test}: skipped, for no tmpfs can be mounted here ({errno})");
+                note_skipped(test, format_args!("no tmpfs can be mounted here ({errno})"));
                 None
             }
         }
@@ -320,7 +319,7 @@ const NOBODY: u32 = 65_534;
 /// Runs `work` in a child of another user; not where this one may not become another.
 fn as_nobody(test: &str, work: impl FnOnce()) {
     if !rustix::process::getuid().is_root() {
-        eprintln!("{test}: skipped, for only root can become another user");
+        note_skipped(test, "only root can become another user");
         return;
     }
     in_child(|| {

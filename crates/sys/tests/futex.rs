@@ -5,6 +5,7 @@ mod child;
 use child::Child;
 use std::time::{Duration, Instant};
 use weyr_atomic::{AtomicU32, Ordering};
+use weyr_kill::{Outcome, Refusal, Syscall, refuse_with};
 use weyr_sys::futex::{Wait, wait, wait_any, wake};
 use weyr_sys::mapping::{Mapping, page_size};
 use weyr_sys::object::{Access, Object};
@@ -116,6 +117,33 @@ fn more_words_than_one_call_takes_are_waited_for_too() {
     chosen.store(1, Ordering::Release);
     wake(chosen, 1);
     assert_eq!(sleeper.reap(), 0);
+}
+
+#[test]
+fn where_waiting_for_several_words_is_refused_they_are_waited_for_in_turns() {
+    let page = shared_page();
+    let words = shared_words(&page);
+    for refusal in [Refusal::Missing, Refusal::Forbidden] {
+        for chosen in &words[..3] {
+            let mut sleeper = weyr_kill::child::spawn(|| {
+                refuse_with(&[Syscall::FutexWaitv], refusal).expect("the kernel takes a filter");
+                let pairs = words.each_ref().map(|word| (word, 0));
+                let own = AtomicU32::new(0);
+                assert_eq!(wait_any(&[(&own, 0), (&own, 0)], past()), Wait::TimedOut);
+                while chosen.load(Ordering::Acquire) == 0 {
+                    assert!(matches!(wait_any(&pairs, None), Wait::Woken | Wait::Changed));
+                }
+                assert_eq!(wait_any(&pairs, None), Wait::Changed);
+            })
+            .expect("a child");
+            // It sleeps on the chosen word too, when that has its turn.
+            wake_a_sleeper(chosen);
+            chosen.store(1, Ordering::Release);
+            wake(chosen, 1);
+            assert_eq!(sleeper.wait().expect("a child"), Outcome::Exited(0), "{refusal:?}");
+            chosen.store(0, Ordering::Release);
+        }
+    }
 }
 
 #[test]
