@@ -15,6 +15,7 @@ mod links;
 mod macros;
 mod names;
 mod origin;
+mod paths;
 mod size;
 mod source;
 mod tree;
@@ -74,6 +75,11 @@ fn modules_are_named_for_concepts() {
 #[test]
 fn links_between_pages_lead_somewhere() {
     hold(links::resolve);
+}
+
+#[test]
+fn paths_that_pages_name_exist() {
+    hold(paths::exist);
 }
 
 #[test]
