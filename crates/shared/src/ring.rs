@@ -18,6 +18,7 @@
 //! between two of them leaves a channel that the next one repairs, and no repairer excludes another.
 
 mod attachment;
+mod map;
 mod repair;
 
 use weyr_atomic::{AtomicU32, AtomicU64, Ordering, Zeroed, publish_then_look};
@@ -29,6 +30,7 @@ use crate::{
 };
 pub use attachment::AttachError;
 use attachment::Attachment;
+pub use map::Part;
 
 crate::layout! {
     /// The header of a channel; the first line is read by every operation and hardly ever written.
