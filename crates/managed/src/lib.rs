@@ -17,6 +17,8 @@ mod attributes;
 mod channel_host;
 mod channel_table;
 mod channels;
+#[cfg(test)]
+mod copies;
 mod creation;
 mod descriptor;
 mod error;
