@@ -13,7 +13,8 @@ use crate::geometry::{Geometry, METADATA_CHUNK, Shape};
 use crate::heap::Heap;
 use crate::heap::backing::Store;
 use crate::layout::{
-    LAYOUT_VERSION, Lane, POOL_MAGIC, PageDescriptor, PoolHeader, ProcessSlot, STATE_MAKING, STATE_READY,
+    LAYOUT_VERSION, Lane, OPTION_HUGE_PAGES, OPTION_ZEROING, POOL_MAGIC, PageDescriptor, PoolHeader,
+    ProcessSlot, STATE_MAKING, STATE_READY,
 };
 use crate::pool::{map, path_error};
 use crate::{Error, PoolAttributes, name};
@@ -76,6 +77,11 @@ fn full(directory: &Path, bytes: u64) -> Error {
     Error::FilesystemFull { directory: directory.display().to_string(), bytes, free }
 }
 
+fn options(attributes: &PoolAttributes) -> u32 {
+    let bits = [(attributes.zeroing, OPTION_ZEROING), (attributes.huge_pages, OPTION_HUGE_PAGES)];
+    bits.iter().filter(|(set, _)| *set).map(|(_, bit)| bit).sum()
+}
+
 fn write_header(header: &PoolHeader, shape: &Shape, attributes: &PoolAttributes) {
     let uuid = host::random_u128();
     let words = [
@@ -99,7 +105,7 @@ fn write_header(header: &PoolHeader, shape: &Shape, attributes: &PoolAttributes)
         (&header.process_limit, shape.process_limit),
         (&header.lane_limit, shape.lane_limit),
         (&header.channel_limit, shape.channel_limit),
-        (&header.options, u32::from(attributes.zeroing)),
+        (&header.options, options(attributes)),
         (&header.user, host::user_id()),
         (&header.name_bytes, attributes.name.len() as u32),
     ];

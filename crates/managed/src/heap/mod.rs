@@ -7,25 +7,33 @@
 //! number of others may repair that at once, and die doing so.
 //!
 //! One idea a file: [`word`] the truth words, [`class`] sizes, [`backing`] what may be touched, [`page`] hints and
-//! runs of pages, [`search`] where to look for them, [`span`] allocations of whole pages, [`slab`] smaller ones,
+//! runs of pages, [`search`] where to look for them, [`span`] allocations of whole pages, `kept` those that a lane
+//! keeps, `aligned` those at round addresses, `fresh` what is zero without being filled, `resize` what becomes longer or
+//! shorter, [`slab`] smaller ones,
 //! [`lane`] one thread's side, [`pressure`] what is tried before an allocation fails, [`recovery`] after deaths,
-//! [`verify`] the invariants, [`usage`] who has how much. No mapping, clock or system call but backing is made here:
+//! `waiting` and `reservation` for those who wait for memory, [`verify`] the invariants, [`usage`] who has how much. No mapping, clock or system call but backing is made here:
 //! liveness is asked through [`Liveness`], so the same code runs under models.
 
+pub(crate) mod aligned;
 pub mod backing;
 pub mod class;
 pub(crate) mod fault;
+pub(crate) mod fresh;
+pub(crate) mod kept;
 pub mod lane;
 #[cfg(any(weyr_face = "explore", weyr_face = "loom"))]
 pub mod model;
 pub mod page;
 pub mod pressure;
 pub mod recovery;
+pub(crate) mod reservation;
+pub(crate) mod resize;
 pub mod search;
 pub mod slab;
 pub mod span;
 pub mod usage;
 pub mod verify;
+pub(crate) mod waiting;
 pub mod word;
 
 use std::sync::Arc;
@@ -50,6 +58,8 @@ pub struct Heap {
     pub window_pages: u64,
     /// Pages that the object was seen to be long enough for: what the header says beyond is looked at first.
     reach: Arc<AtomicU64>,
+    /// Monotonic nanoseconds, for what expires.
+    pub(crate) clock: fn() -> u64,
     pub(crate) header: Element<PoolHeader>,
     pub(crate) processes: Table<ProcessSlot>,
     pub(crate) lanes: Table<Lane>,
@@ -126,8 +136,10 @@ impl Heap {
                 data: region.table(at.data_backed, (at.processes - at.data_backed) / 8, "backed data")?,
                 data_start: at.data,
                 chunk_shift: geometry.chunk_shift,
+                huge: None,
             },
             reach: Arc::default(),
+            clock: weyr_sys::clock::monotonic_ns,
             window_pages: region.len().saturating_sub(at.data) >> shape.page_shift,
             geometry,
         })
@@ -157,9 +169,12 @@ impl Heap {
                 data: table(0),
                 data_start: geometry.offsets.data,
                 chunk_shift: geometry.chunk_shift,
+                huge: None,
             },
             window_pages: shape.maximum_pages,
             reach: Arc::default(),
+            // Time stands still: nothing expires.
+            clock: || 0,
             geometry,
         };
         heap.header().segments.store(1, Ordering::Relaxed);
@@ -201,6 +216,13 @@ impl Heap {
         self.pages.get(page as usize).is_some_and(|word| {
             word.compare_exchange(from.0, to.0, Ordering::AcqRel, Ordering::Acquire).is_ok()
         })
+    }
+
+    /// Sets a page word that nobody else may change. Release: publishes what was prepared.
+    pub(crate) fn set_page(&self, page: u64, to: PageWord) {
+        if let Some(word) = self.pages.get(page as usize) {
+            word.store(to.0, Ordering::Release);
+        }
     }
 
     pub(crate) fn descriptor(&self, page: u64) -> &PageDescriptor {

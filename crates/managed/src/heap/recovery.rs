@@ -17,7 +17,7 @@ use weyr_shared::{Actor, BlockReference, Layout as _};
 use super::fault::{Fault, leaves_out};
 use super::lane::LaneHeap;
 use super::page::{Authority, Superseded};
-use super::word::{BlockState, BlockWord, LaneWord, PageState, ProcessWord, SlotState};
+use super::word::{BlockState, BlockWord, LaneWord, PageState, PageWord, ProcessWord, SlotState};
 use super::{Heap, Liveness, Located};
 use crate::layout::ProcessSlot;
 
@@ -171,6 +171,7 @@ impl Heap {
         tracing::info!(process, pid = dead.pid(), "recovering a dead process");
         let mut help = Help::default();
         let _another_finished = self.finish_process(own, process, dead, channels, &mut help);
+        self.freed();
         help
     }
 
@@ -281,6 +282,14 @@ impl Heap {
                 self.count_used(-(freed as i64));
                 Ok(false)
             }
+            PageState::Kept => {
+                let Some(dead) = find(seen.lane()) else { return Ok(true) };
+                if !self.authority_over(dead).holds() {
+                    return Err(Superseded);
+                }
+                self.change_page(page, seen, PageWord::claim(dead.lane, seen.epoch()));
+                Ok(false)
+            }
             PageState::Slab => {
                 let Some(dead) = find(seen.lane()) else { return Ok(true) };
                 if !self.authority_over(dead).holds() {
@@ -291,11 +300,16 @@ impl Heap {
             }
             PageState::Head => {
                 let word = BlockWord(self.span_word(page).load(Ordering::Acquire));
-                let freer = find(word.actor()).filter(|_| word.state() == BlockState::Freeing);
-                let Some(dead) = freer else {
+                let in_hand = matches!(word.state(), BlockState::Freeing | BlockState::Resizing);
+                let Some(dead) = find(word.actor()).filter(|_| in_hand) else {
                     return Ok(leaves_out(Fault::PageSeenClean) || self.page(page) == seen);
                 };
-                let freed = self.finish_free(page, word, dead.lane, self.authority_over(dead))?;
+                let (authority, owner) = (self.authority_over(dead), dead.recovering.process());
+                let freed = if word.state() == BlockState::Freeing {
+                    self.finish_free(page, word, dead.lane, authority)?
+                } else {
+                    self.finish_resize(page, word, owner, authority)?
+                };
                 self.count_used(-(freed as i64));
                 Ok(false)
             }
