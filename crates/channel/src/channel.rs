@@ -9,7 +9,8 @@ use weyr_shared::Ring;
 use crate::attached::Attached;
 use crate::pool_host::PoolHost;
 use crate::{
-    ChannelAttributes, ChannelDescriptor, Error, Lease, Message, Receiver, SendError, Sender, Statistics,
+    ChannelAttributes, ChannelDescriptor, Error, Lease, Message, Poller, Receiver, SendError, Sender,
+    Statistics,
 };
 
 /// What all handles of a process on one channel share; the last one's end detaches.
@@ -171,6 +172,11 @@ impl Channel {
     /// A handle to receive with.
     pub fn receiver(&self) -> Receiver {
         self.receiver.clone()
+    }
+
+    /// A handle to wait with for what the channel is like.
+    pub fn poller(&self) -> Poller {
+        Poller::new(Arc::clone(&self.shared))
     }
 
     /// Messages that can wait at once.

@@ -37,6 +37,11 @@ pub enum Error {
         "this belongs to the parent process; after fork only channels, senders and receivers can be used"
     )]
     Forked,
+    /// A client id or hints were to be sent through a channel whose messages have no room for them.
+    #[error(
+        "messages of this channel carry no attributes; create it with `ChannelAttributes::message_attributes(true)`"
+    )]
+    NoAttributes,
     /// The message lies in the channel itself: there is no allocation to look at in place.
     #[error("the message has no allocation; copy its bytes")]
     NoAllocation,

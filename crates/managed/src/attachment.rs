@@ -280,14 +280,14 @@ impl Attachment {
     pub(crate) fn has_unlocked_member(&self) -> bool {
         let own = self.memberships.existing().map(|membership| membership.actor.process);
         let active = |process: &u16| self.heap.process_word(*process).state() != SlotState::Free;
-        let others = (0..self.heap.processes.len() as u16).filter(|process| Some(*process) != own);
+        let others = self.heap.process_numbers().filter(|process| Some(*process) != own);
         others.filter(active).any(|process| !self.liveness().is_locked(process))
     }
 
     /// Who is attached.
     pub(crate) fn members(&self) -> Vec<Member> {
         let lanes_of = |process: u16| {
-            let words = (0..self.heap.lanes.len() as u16).map(|lane| self.heap.lane_word(lane));
+            let words = self.heap.lane_numbers().map(|lane| self.heap.lane_word(lane));
             words.filter(|word| word.state() != SlotState::Free && word.process() == process).count() as u32
         };
         let member = |process: u16| {
@@ -300,7 +300,7 @@ impl Attachment {
             let actor = Actor { process, epoch: word.epoch() };
             Some(Member { actor, pid: word.pid(), dead, lanes: lanes_of(process) })
         };
-        (0..self.heap.processes.len() as u16).filter_map(member).collect()
+        self.heap.process_numbers().filter_map(member).collect()
     }
 
     /// Removes the pool's name if it is still this pool's.

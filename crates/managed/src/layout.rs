@@ -80,8 +80,13 @@ layout! {
         216 => recoveries: AtomicU64,
         /// Attaches so far, never lowered.
         224 => attaches: AtomicU64,
+        /// One past the highest process slot that was ever taken; raised before the slot is (fetch_max), never lowered.
+        /// So that who looks for members need not look at slots that nobody had.
+        232 => process_mark: AtomicU32,
+        /// The same for lanes.
+        236 => lane_mark: AtomicU32,
         /// Reserved, zero.
-        232 => reserved_hints: [AtomicU64; 3],
+        240 => reserved_hints: [AtomicU64; 2],
         /// Event (`shared/src/event.rs`) on which sleep who wait for memory; armed by them, signalled by who frees.
         256 => free_event: AtomicU32,
         /// Reserved, zero.

@@ -7,7 +7,7 @@ use std::path::Path;
 
 use weyr_managed::geometry::{Geometry, METADATA_CHUNK, Shape};
 use weyr_managed::layout::{LAYOUT_VERSION, Lane, PageDescriptor, PoolHeader, ProcessSlot};
-use weyr_shared::{Layout, Part, RING_VERSION, RingHeader, Slot};
+use weyr_shared::{Layout, Part, RING_VERSION, RingHeader, Slot, SlotExtension};
 
 const HEAD: &str = "\
 # What lies where
@@ -107,6 +107,7 @@ fn the_layout_document_is_what_the_source_says() {
     channel(&mut document);
     describe::<RingHeader>(&mut document, "shared/src/ring.rs");
     describe::<Slot>(&mut document, "shared/src/slot.rs");
+    describe::<SlotExtension>(&mut document, "shared/src/ring/extension.rs");
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/layout.md");
     if std::env::var_os("WEYR_BLESS").is_some() {
         std::fs::write(&path, &document).unwrap();

@@ -7,8 +7,8 @@
 //! | 448 | attachments, one word a process slot of the pool | processes x 8 |
 //! | the next multiple of 64 | slots, a multiple of 64 each | capacity x stride |
 //!
-//! A slot is `word 8, description 8, payload block`, then 48 bytes of message attributes where the channel's flag says
-//! so. **Slot words are the truth**; tail and head are hints, stored plainly, which may be old but are never ahead.
+//! A slot is `word 8, description 8, payload block`, and its last 48 bytes are message attributes where the channel's
+//! flag says so. **Slot words are the truth**; tail and head are hints, stored plainly, which may be old but are never ahead.
 //!
 //! Messages move by the steps in `weyr-channel`. This file holds what every process of the pool must be able to do
 //! for a channel that it may never have used: open it, repair it for a dead process, list the blocks in it, drain it.
@@ -18,6 +18,7 @@
 //! between two of them leaves a channel that the next one repairs, and no repairer excludes another.
 
 mod attachment;
+mod extension;
 mod map;
 mod repair;
 
@@ -30,6 +31,7 @@ use crate::{
 };
 pub use attachment::AttachError;
 use attachment::Attachment;
+pub use extension::{MessageAttributes, SlotExtension};
 pub use map::Part;
 
 crate::layout! {
@@ -71,8 +73,10 @@ crate::layout! {
         136 => reserved_head: [AtomicU64; 7],
         /// Event on which receivers sleep; changed by receivers that arm it and senders that signal it.
         192 => to_receivers: AtomicU32,
+        /// Event on which those sleep who poll; changed by them, and by signals of the other two that find those armed.
+        196 => to_pollers: AtomicU32,
         /// Reserved, zero.
-        196 => reserved_receivers: [AtomicU32; 15],
+        200 => reserved_receivers: [AtomicU32; 14],
         /// Event on which senders sleep; changed by senders that arm it and receivers that signal it.
         256 => to_senders: AtomicU32,
         /// Reserved, zero.
@@ -194,6 +198,7 @@ pub struct Ring {
     stride: u64,
     block_size: u32,
     capacity: u32,
+    attributes: bool,
     tag: u32,
 }
 
@@ -252,6 +257,7 @@ impl Ring {
             stride: geometry.stride(),
             block_size: geometry.block_size,
             capacity: geometry.capacity,
+            attributes: geometry.attributes,
             tag,
         })
     }
@@ -270,6 +276,7 @@ impl Ring {
             stride: geometry.stride(),
             block_size: geometry.block_size,
             capacity: geometry.capacity,
+            attributes: geometry.attributes,
             tag,
         })
     }
@@ -294,7 +301,8 @@ impl Ring {
             word.store(0, Ordering::Relaxed);
         }
         let small = [&header.state, &header.returned_made, &header.returned_seen];
-        for word in small.into_iter().chain([&header.to_receivers, &header.to_senders]) {
+        let events = [&header.to_receivers, &header.to_senders, &header.to_pollers];
+        for word in small.into_iter().chain(events) {
             word.store(0, Ordering::Relaxed);
         }
         for attachment in self.attachments.iter() {
@@ -347,13 +355,19 @@ impl Ring {
     /// The event on which receivers sleep.
     #[inline]
     pub fn to_receivers<'a, F: Futex>(&'a self, futex: &'a F) -> Event<'a, F> {
-        Event::new(&self.header().to_receivers, futex)
+        Event::new(&self.header().to_receivers, futex).watched(&self.header().to_pollers)
     }
 
     /// The event on which senders sleep.
     #[inline]
     pub fn to_senders<'a, F: Futex>(&'a self, futex: &'a F) -> Event<'a, F> {
-        Event::new(&self.header().to_senders, futex)
+        Event::new(&self.header().to_senders, futex).watched(&self.header().to_pollers)
+    }
+
+    /// The event on which those sleep who poll. Whoever arms it then arms one of the other two, or both: see
+    /// [`Event::watched`].
+    pub fn to_pollers<'a, F: Futex>(&'a self, futex: &'a F) -> Event<'a, F> {
+        Event::new(&self.header().to_pollers, futex)
     }
 
     fn wake_everybody<F: Futex>(&self, futex: &F) {

@@ -169,6 +169,7 @@ impl Heap {
                 self.geometry.offsets.lanes + u64::from(index) * Lane::SIZE as u64,
                 Lane::SIZE as u64,
             )?;
+            super::mark(&self.header().lane_mark, index);
             let lane = self.lane_state(index);
             let active = LaneWord::active(process, seen.epoch());
             if lane.word.compare_exchange(seen.0, active.0, Ordering::AcqRel, Ordering::Acquire).is_ok() {
@@ -227,7 +228,7 @@ impl Heap {
             let word = self.lane_word(*lane);
             *lane != kept && word.state() == SlotState::Active && word.process() == process
         };
-        let lanes: Vec<u16> = (0..self.lanes.len() as u16).filter(of_process).collect();
+        let lanes: Vec<u16> = self.lane_numbers().filter(of_process).collect();
         if lanes.is_empty() {
             return;
         }
@@ -346,7 +347,7 @@ impl Heap {
             let seen = word.load(Ordering::Acquire);
             word.compare_exchange(seen, flag, Ordering::SeqCst, Ordering::Acquire).is_ok()
         };
-        (0..self.lanes.len() as u16).filter(active).filter(set).collect()
+        self.lane_numbers().filter(active).filter(set).collect()
     }
 
     fn barrier_reaches(&self, lane: u16) -> bool {

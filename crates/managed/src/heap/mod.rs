@@ -38,7 +38,7 @@ pub mod word;
 
 use std::sync::Arc;
 
-use weyr_atomic::{AtomicU64, Ordering, Zeroed};
+use weyr_atomic::{AtomicU32, AtomicU64, Ordering, Zeroed};
 use weyr_shared::{BlockReference, Corrupt, Element, Layout, Region, Table};
 
 use crate::geometry::Geometry;
@@ -206,6 +206,16 @@ impl Heap {
         pages.min(within)
     }
 
+    /// Every process slot that was ever taken; the others are free.
+    pub(crate) fn process_numbers(&self) -> std::ops::Range<u16> {
+        marked(&self.header().process_mark, self.processes.len())
+    }
+
+    /// Every lane that was ever taken; the others are free.
+    pub(crate) fn lane_numbers(&self) -> std::ops::Range<u16> {
+        marked(&self.header().lane_mark, self.lanes.len())
+    }
+
     pub(crate) fn page(&self, page: u64) -> PageWord {
         // Acquire: pairs with whoever brought the page into this state.
         self.pages.get(page as usize).map_or(PageWord::NOWHERE, |word| PageWord(word.load(Ordering::Acquire)))
@@ -367,6 +377,19 @@ impl Heap {
 
     fn long_index(&self, head: u64, row: usize) -> usize {
         ((self.page_offset(head) >> 12) as usize + row) * 2
+    }
+}
+
+/// Acquire: pairs with [`mark`], behind which the number is taken.
+fn marked(mark: &AtomicU32, limit: usize) -> std::ops::Range<u16> {
+    0..(mark.load(Ordering::Acquire) as usize).min(limit) as u16
+}
+
+/// Raises a mark above `number`, before that is taken.
+pub(crate) fn mark(mark: &AtomicU32, number: u16) {
+    let above = u32::from(number) + 1;
+    if mark.load(Ordering::Relaxed) < above {
+        mark.fetch_max(above, Ordering::AcqRel);
     }
 }
 

@@ -25,6 +25,7 @@ impl Steps<'_> {
     pub fn join(&self, process: u16, pid: u32) {
         let slot = &self.0.processes[process as usize];
         slot.flags.store(FLAG_MEMBARRIER, Ordering::Relaxed);
+        super::mark(&self.0.header().process_mark, process);
         let epoch = self.0.process_word(process).epoch();
         slot.word.store(ProcessWord::active(epoch, pid).0, Ordering::Release);
     }

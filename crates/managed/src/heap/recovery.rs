@@ -113,7 +113,7 @@ impl Heap {
         channels: &dyn Channels,
     ) -> Recovered {
         let mut total = Recovered::default();
-        for process in 0..self.processes.len() as u16 {
+        for process in self.process_numbers() {
             total.add(self.recover_process(own, process, liveness, channels));
         }
         total.add(self.recover_dead_threads(liveness));
@@ -133,7 +133,7 @@ impl Heap {
             let done = self.recover_one(None, process, liveness, channels);
             done.needs_lane.map(|word| (process, word))
         };
-        let left = (0..self.processes.len() as u16).filter_map(of_slot).collect();
+        let left = self.process_numbers().filter_map(of_slot).collect();
         self.recover_dead_threads(liveness);
         left
     }
@@ -207,7 +207,7 @@ impl Heap {
     /// Recovers every lane of a dead process.
     fn recover_lanes(&self, process: u16, authority: Authority) -> Result<u64, Superseded> {
         let mut dead = Vec::new();
-        for lane in 0..self.lanes.len() as u16 {
+        for lane in self.lane_numbers() {
             let seen = self.lane_word(lane);
             if seen.state() != SlotState::Free && seen.process() == process {
                 if !authority.holds() {
@@ -240,7 +240,7 @@ impl Heap {
     /// Recovers lanes whose thread is gone while its process lives, and those that a helper of one left.
     fn recover_dead_threads(&self, liveness: &impl Liveness) -> Recovered {
         let mut dead = Vec::new();
-        for lane in 0..self.lanes.len() as u16 {
+        for lane in self.lane_numbers() {
             let seen = self.lane_word(lane);
             let is_gone = |(thread, start)| liveness.thread_is_dead(seen.process(), thread, start);
             let gone = match seen.state() {

@@ -94,11 +94,10 @@ impl Heap {
 
     fn count_processes(&self) -> u32 {
         let in_use = |&process: &u16| self.process_word(process).state() != SlotState::Free;
-        (0..self.processes.len() as u16).filter(in_use).count() as u32
+        self.process_numbers().filter(in_use).count() as u32
     }
 
     fn count_lanes(&self) -> u32 {
-        (0..self.lanes.len() as u16).filter(|&lane| self.lane_word(lane).state() != SlotState::Free).count()
-            as u32
+        self.lane_numbers().filter(|&lane| self.lane_word(lane).state() != SlotState::Free).count() as u32
     }
 }

@@ -232,7 +232,8 @@ impl Heap {
             SlotState::Active if process == SlotState::Free => {
                 Err(("actors are processes of the pool", format!("process slot {} is free", word.process())))
             }
-            _ => Ok(()),
+            SlotState::Active | SlotState::Recovering => below_mark(self.lane_numbers(), lane, "lane"),
+            SlotState::Free => Ok(()),
         }
     }
 
@@ -243,7 +244,18 @@ impl Heap {
             SlotState::Recovering if mode == Mode::Quiesced => {
                 Err(("nothing is left half done", format!("pid {} is dead and not swept", word.pid())))
             }
-            _ => Ok(()),
+            SlotState::Active | SlotState::Recovering => {
+                below_mark(self.process_numbers(), process, "process slot")
+            }
+            SlotState::Free => Ok(()),
         }
     }
+}
+
+/// Whoever looks for members looks at `numbers` only.
+fn below_mark(numbers: std::ops::Range<u16>, number: u16, what: &str) -> Check {
+    if numbers.contains(&number) {
+        return Ok(());
+    }
+    Err(("members lie below the marks", format!("{what} {number} is in use, the mark is {}", numbers.end)))
 }

@@ -54,7 +54,7 @@ impl Geometry {
                 SLOT_HEAD_BYTES + block,
                 attributes,
                 "message attributes",
-                "reserved, where the channel's flag says so; zero in this version",
+                "SlotExtension, where the channel's flag says so",
             ),
         ]
     }
