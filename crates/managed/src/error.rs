@@ -118,6 +118,17 @@ pub enum Error {
         /// Bytes there are.
         limit: u64,
     },
+    /// The allocation lies behind what this process could map of the pool, for its address space is limited.
+    #[error(
+        "the allocation at offset {offset:#x} lies outside the {window} bytes of the pool that this process could map; \
+         raise its limit of address space (ulimit -v) and attach anew"
+    )]
+    OutsideWindow {
+        /// Byte offset in the pool's data.
+        offset: u64,
+        /// Bytes of the pool's data that are mapped.
+        window: u64,
+    },
     /// No block starts there.
     #[error("no allocation starts at offset {offset:#x}")]
     NotABlock {

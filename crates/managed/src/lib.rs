@@ -18,6 +18,8 @@ mod blocking;
 mod channel_host;
 mod channel_table;
 mod channels;
+#[cfg(test)]
+mod copies;
 mod creation;
 mod descriptor;
 mod environment;

@@ -14,6 +14,19 @@ use crate::{AllocationDescriptor, Error, Pool};
 
 /// An allocation that lives until somebody frees it, or a view of a part of one.
 ///
+/// Only what was published has a descriptor; an owned allocation could be freed under it:
+///
+/// ```compile_fail,E0599
+/// # fn no(owned: weyr_managed::Allocation) {
+/// owned.descriptor();
+/// # }
+/// ```
+/// ```
+/// # fn yes(owned: weyr_managed::Allocation) -> Result<(), weyr_managed::Error> {
+/// owned.publish()?.descriptor();
+/// # Ok(()) }
+/// ```
+///
 /// Dropping it detaches and frees nothing. Others may have it too: published bytes are copied in and out, frozen ones
 /// can be read in place.
 #[derive(Debug)]
@@ -283,8 +296,8 @@ impl Pool {
     ///
     /// # Errors
     /// [`Error::OtherHost`], [`Error::WrongPool`], [`Error::NotABlock`], [`Error::Stale`], [`Error::DoubleFree`],
-    /// [`Error::OutOfRange`] for its view, [`Error::WrongState`] when it is not published, [`Error::WrongType`] when it
-    /// has another type or id, or none.
+    /// [`Error::OutOfRange`] for its view, [`Error::WrongState`] when it is not published, [`Error::OutsideWindow`],
+    /// [`Error::WrongType`] when it has another type or id, or none.
     /// Source: Dragon managed memory, `dragon_memory_attach`.
     pub fn open(&self, descriptor: &AllocationDescriptor) -> Result<Published, Error> {
         let attachment = self.attachment();
@@ -295,6 +308,7 @@ impl Pool {
             return Err(Error::WrongPool { found: descriptor.uuid, expected: attachment.uuid });
         }
         let reference = descriptor.reference;
+        attachment.check_window(reference)?;
         let limit = attachment.heap.current_pages() * attachment.heap.geometry.page_bytes();
         if reference.offset >= limit {
             return Err(Error::OutOfRange { offset: reference.offset, bytes: descriptor.view_bytes, limit });

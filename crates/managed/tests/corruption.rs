@@ -3,7 +3,6 @@
 //!
 //! A few hundred rounds with a seed each; `WEYR_SWEEP=full` runs some thousands, `WEYR_SEED` begins elsewhere.
 #![forbid(unsafe_code)]
-#![allow(clippy::print_stderr, reason = "what was run is part of the result")]
 
 mod scratch;
 
@@ -13,7 +12,7 @@ use std::path::Path;
 
 use rustix::process::{Resource, Rlimit, setrlimit};
 use scratch::Line;
-use weyr_kill::{Child, Outcome, child};
+use weyr_kill::{Child, Outcome, child, note};
 use weyr_managed::geometry::{Geometry, Shape};
 use weyr_managed::name::pool_path;
 use weyr_managed::{Allocation, AllocationDescriptor, Growth, Mode, Pool, PoolAttributes, Published};
@@ -275,6 +274,6 @@ fn whatever_stands_in_the_words_every_call_returns() {
             failed.push(seed);
         }
     }
-    eprintln!("corruption: {rounds} rounds from seed {first}, {} failed", failed.len());
+    note(format_args!("corruption of a pool: {rounds} rounds from seed {first}, {} failed", failed.len()));
     assert!(failed.is_empty(), "seeds {failed:?}");
 }

@@ -5,7 +5,6 @@
 //! continued or killed. At the end nothing may be lost, and nothing be had twice.
 #![cfg(weyr_face = "crash")]
 #![forbid(unsafe_code)]
-#![allow(clippy::print_stderr, reason = "the numbers of points are part of the result")]
 
 mod scratch;
 
@@ -14,7 +13,7 @@ use std::cell::RefCell;
 use rustix::process::{Signal, getpid, kill_process};
 use scratch::{Line, Scratch, after, assert_whole, attributes, kill, wait_for_death};
 use weyr_atomic::crash;
-use weyr_kill::{Child, Outcome, Rendezvous, Syscall, child, refuse};
+use weyr_kill::{Child, Outcome, Rendezvous, Syscall, child, note, refuse};
 use weyr_managed::{Allocation, Error, Growth, Mode, Pool, PoolAttributes, Published, Taken};
 use weyr_shared::{BlockReference, Geometry, Ring};
 
@@ -123,7 +122,10 @@ fn every_end(plan: &Plan, run: impl Fn(End) -> u64) {
             assert!(ran.is_ok(), "{}: {end:?} of {points}", plan.name);
         }
     }
-    eprintln!("crash {}: {points} points, killed, stopped and continued, stopped and killed", plan.name);
+    note(format_args!(
+        "crash {}: {points} points, killed, stopped and continued, stopped and killed",
+        plan.name
+    ));
 }
 
 /// As [`sweep`], by death alone and without a report. Returns the points.
@@ -726,7 +728,7 @@ fn recovering_who_died_at_any_write() {
                 break;
             }
         }
-        eprintln!("crash recovery of who died in {name}: {ran} pairs of deaths");
+        note(format_args!("crash recovery of who died in {name}: {ran} pairs of deaths"));
         assert!(ran > 100, "{name}: {ran}");
     }
 }

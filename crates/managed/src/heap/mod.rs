@@ -330,6 +330,23 @@ impl Heap {
         self.geometry.offsets.tiers[tier] + (offset >> TIER_SHIFTS[tier]) * 8
     }
 
+    /// Whether something starts at a data offset, or may, that does not lie within what this process has mapped,
+    /// though it lies in the pool. By loads only.
+    pub(crate) fn is_outside_window(&self, offset: u64) -> bool {
+        // Acquire: as in `current_pages`.
+        let pages = self.geometry.pages(self.header().segments.load(Ordering::Acquire));
+        let page = offset >> self.geometry.shape.page_shift;
+        if page >= self.window_pages {
+            return page < pages;
+        }
+        let backed = self.backing.has_metadata(self.geometry.offsets.page_words + page * 8);
+        if pages <= self.window_pages || !backed || self.page(page).state() != PageState::Head {
+            return false;
+        }
+        let end = page.saturating_add(self.descriptor(page).span_pages.load(Ordering::Relaxed));
+        end > self.window_pages && end <= pages
+    }
+
     /// The block that `reference` means. By loads only.
     pub(crate) fn locate(&self, reference: BlockReference) -> Result<Located<'_>, Missing> {
         let located = self.locate_offset(reference.offset).ok_or(Missing::NotABlock)?;
