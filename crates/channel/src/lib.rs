@@ -8,12 +8,16 @@
 //! | module | concept |
 //! | --- | --- |
 //! | `host` | what a channel asks of the pool in which it lies |
-//! | `channel`, `sender`, `receiver`, `lease`, `message` | what users hold |
+//! | `channel`, `sender`, `receiver`, `poller`, `lease`, `message` | what users hold |
+//! | `outgoing`, `numbering`, `share` | a message on its way out, its attributes, frozen memory in it |
+//! | `landing` | memory that is there before the message |
+//! | `named`, `naming` | channels found by name, and which of several has one |
 //! | `pool_host` | the managed pool as that host |
 //! | `attached` | a channel as one process has it |
 //! | `walk` | how a handle finds the tail and the head |
 //! | `send`, `receive` | the steps of a message |
-//! | `wait` | spinning, sleeping, deadlines, patience |
+//! | `peek`, `poll` | looking without taking |
+//! | `wait`, `defaults` | spinning, sleeping, deadlines, patience |
 //!
 //! What it does not do: it knows no network; it copies into a message only what fits one block.
 #![forbid(unsafe_code)]
@@ -21,19 +25,29 @@
 mod attached;
 mod attributes;
 mod channel;
+mod defaults;
 mod descriptor;
 mod error;
 #[cfg(all(test, not(any(weyr_face = "loom", weyr_face = "explore"))))]
 mod fake_pool;
 mod hindrance;
 mod host;
+mod landing;
 mod lease;
 mod message;
+mod named;
+mod naming;
+mod numbering;
+mod outgoing;
+mod peek;
+mod poll;
+mod poller;
 mod pool_host;
 mod receive;
 mod receiver;
 mod send;
 mod sender;
+mod share;
 mod statistics;
 mod tally;
 mod wait;
@@ -43,12 +57,18 @@ pub use attributes::ChannelAttributes;
 pub use channel::Channel;
 pub use descriptor::ChannelDescriptor;
 pub use error::{Error, SendError};
+pub use landing::{Landed, LandingPad, Source};
 pub use lease::Lease;
 pub use message::{Content, Message};
+pub use outgoing::{Destination, OutgoingMessage};
+pub use peek::Peeked;
+pub use poll::PollEvents;
+pub use poller::Poller;
 pub use receiver::Receiver;
 pub use sender::Sender;
 pub use statistics::Statistics;
 pub use wait::WaitMode;
+pub use weyr_shared::MessageAttributes;
 
 /// The protocol over any host, for models and tests; no part of the stable interface.
 #[doc(hidden)]
@@ -56,7 +76,10 @@ pub mod protocol {
     pub use crate::attached::Attached;
     pub use crate::hindrance::Hindrance;
     pub use crate::host::Host;
+    pub use crate::naming::{Namesakes, settle};
+    pub use crate::poll::PollSide;
     pub use crate::receive::{ReceiveSide, Taken};
     pub use crate::send::{Bytes, Claim, Outgoing, SendSide, Transfer};
+    pub use crate::share::Share;
     pub use crate::wait::{Attempt, Tried};
 }

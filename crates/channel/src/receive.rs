@@ -28,7 +28,7 @@ const LOOKS_PER_CLOCK: u64 = 1024;
 /// What one receiving handle remembers, in private memory.
 #[derive(Debug)]
 pub struct ReceiveSide {
-    position: AtomicU64,
+    pub(crate) position: AtomicU64,
     hindrance: Hindrance,
     fruitless: Tally,
     inspected_ns: AtomicU64,
@@ -65,7 +65,7 @@ impl Default for ReceiveSide {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[must_use = "release it"]
 pub struct Taken {
-    index: u32,
+    pub(crate) index: u32,
     word: SlotWord,
     again: bool,
 }
@@ -84,7 +84,7 @@ impl Taken {
 
 /// What a receiver sees in the slot at its place.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum View {
+pub(crate) enum View {
     /// A message.
     Ready,
     /// The place is over, or another receiver's.
@@ -97,7 +97,7 @@ enum View {
     Impossible,
 }
 
-fn view(word: SlotWord, place: Position) -> View {
+pub(crate) fn view(word: SlotWord, place: Position) -> View {
     match (word.lap.after(place.lap()), word.state) {
         (0, SlotState::Full) => View::Ready,
         (0, SlotState::Filling) => View::Filling,
@@ -210,7 +210,7 @@ impl<H: Host> Attached<H> {
     }
 
     /// Done: the slot is to be looked at again.
-    fn overcome_sender(
+    pub(crate) fn overcome_sender(
         &self,
         side: &ReceiveSide,
         index: u32,
@@ -234,7 +234,7 @@ impl<H: Host> Attached<H> {
         Ok(Tried::Done(()))
     }
 
-    fn is_inspection_due(&self, side: &ReceiveSide) -> bool {
+    pub(crate) fn is_inspection_due(&self, side: &ReceiveSide) -> bool {
         side.fruitless.add(1);
         side.fruitless.get().is_multiple_of(LOOKS_PER_CLOCK) && self.is_time_to_inspect(side)
     }
@@ -260,10 +260,7 @@ impl<H: Host> Attached<H> {
         state: SlotState,
         tried: Tried<Taken>,
     ) -> Result<Tried<Taken>, Error> {
-        for index in 0..self.ring.capacity() {
-            let word = self.ring.load(index)?;
-            self.bury(index, word)?;
-        }
+        self.bury_all()?;
         Ok(self.search_returned(side, me, state)?.map_or(tried, Tried::Done))
     }
 
@@ -281,7 +278,7 @@ impl<H: Host> Attached<H> {
         let mut waiter = Waiter::new(mode, deadline);
         let event = self.ring.to_receivers(self.host.futex());
         loop {
-            self.host.before_try(waiter.remembered(&side.position));
+            self.host.before_try(waiter.remembered(side.position()));
             match self.try_take(side, state, waiter.attempt()) {
                 Ok(Tried::Blocked { hindered }) => waiter.pause(&event, hindered)?,
                 Ok(Tried::Done(taken)) => {

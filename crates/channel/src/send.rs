@@ -26,8 +26,8 @@ use crate::{Error, WaitMode};
 /// What one sending handle remembers, in private memory.
 #[derive(Debug)]
 pub struct SendSide {
-    position: AtomicU64,
-    hindrance: Hindrance,
+    pub(crate) position: AtomicU64,
+    pub(crate) hindrance: Hindrance,
     pub(crate) messages: Tally,
     pub(crate) bytes_copied: Tally,
     pub(crate) revoked: Tally,
@@ -120,7 +120,7 @@ pub struct Claim {
 
 /// What a sender sees in the slot at its place.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum View {
+pub(crate) enum View {
     /// Free for this place.
     Free,
     /// The place is over, or another sender's.
@@ -133,7 +133,21 @@ enum View {
     Impossible,
 }
 
-fn view(word: SlotWord, place: Position) -> View {
+/// What is to be thought of somebody in the way of a sender.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Obstacle {
+    /// It was dead: the slot is to be looked at again.
+    Gone,
+    /// There is room behind it.
+    Passable,
+    /// It is to be waited for. `hindered`: until patience has run out.
+    Stays {
+        /// Whether to come back then.
+        hindered: bool,
+    },
+}
+
+pub(crate) fn view(word: SlotWord, place: Position) -> View {
     use SlotState::{Empty, Filling, Full};
     match (word.lap.after(place.lap()), word.state) {
         (0, Empty) => View::Free,
@@ -145,7 +159,7 @@ fn view(word: SlotWord, place: Position) -> View {
 }
 
 /// Whether a slot behind those that are held is free for senders, or was already used by one.
-fn is_room_behind(ring: &Ring, place: Position) -> Result<bool, Corrupt> {
+pub(crate) fn is_room_behind(ring: &Ring, place: Position) -> Result<bool, Corrupt> {
     let mut place = place.next(ring.capacity());
     for _ in 1..ring.capacity() {
         match view(ring.load(place.index())?, place) {
@@ -219,23 +233,41 @@ impl<H: Host> Attached<H> {
         attempt: Attempt,
         rounds: &mut u32,
     ) -> Result<Tried<()>, Error> {
+        match self.judge_obstacle(side, place, word, attempt)? {
+            Obstacle::Gone => Ok(Tried::Done(())),
+            Obstacle::Passable if *rounds < self.ring.capacity() => {
+                *rounds += 1;
+                // Failed or not, the word is another one now.
+                self.ring.claim(place.index(), word, word.laps_later(1))?;
+                Ok(Tried::Done(()))
+            }
+            Obstacle::Passable => Ok(Tried::Blocked { hindered: true }),
+            Obstacle::Stays { hindered } => Ok(Tried::Blocked { hindered }),
+        }
+    }
+
+    /// What is to be thought of who has the slot at the tail. The dead are buried.
+    pub(crate) fn judge_obstacle(
+        &self,
+        side: &SendSide,
+        place: Position,
+        word: SlotWord,
+        attempt: Attempt,
+    ) -> Result<Obstacle, Error> {
         if word.state == SlotState::Full {
-            return Ok(Tried::EMPTY);
+            return Ok(Obstacle::Stays { hindered: false });
         }
         let outlasted = self.host.is_patience_over(&side.hindrance, word, attempt.patience);
         if outlasted && self.bury(place.index(), word)? {
-            return Ok(Tried::Done(()));
+            return Ok(Obstacle::Gone);
         }
         // Nobody expects a lease or a message given back to be over soon.
         let at_once = word.state == SlotState::Leased || word.state.is_returned();
-        let may_pass = word.state.may_be_passed() && (outlasted || at_once) && *rounds < self.ring.capacity();
+        let may_pass = word.state.may_be_passed() && (outlasted || at_once);
         if may_pass && is_room_behind(&self.ring, place)? {
-            *rounds += 1;
-            // Failed or not, the word is another one now.
-            self.ring.claim(place.index(), word, word.laps_later(1))?;
-            return Ok(Tried::Done(()));
+            return Ok(Obstacle::Passable);
         }
-        Ok(Tried::Blocked { hindered: !outlasted })
+        Ok(Obstacle::Stays { hindered: !outlasted })
     }
 
     /// Step 2.
@@ -333,7 +365,7 @@ impl<H: Host> Attached<H> {
         let mut waiter = Waiter::new(mode, deadline);
         let event = self.ring.to_senders(self.host.futex());
         loop {
-            self.host.before_try(waiter.remembered(&side.position));
+            self.host.before_try(waiter.remembered(side.position()));
             match self.try_send(side, message, waiter.attempt()) {
                 Ok(Tried::Blocked { hindered }) => waiter.pause(&event, hindered)?,
                 Ok(Tried::Done(())) => {

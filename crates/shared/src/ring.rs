@@ -7,8 +7,8 @@
 //! | 448 | attachments, one word a process slot of the pool | processes x 8 |
 //! | the next multiple of 64 | slots, a multiple of 64 each | capacity x stride |
 //!
-//! A slot is `word 8, description 8, payload block`, then 48 bytes of message attributes where the channel's flag says
-//! so. **Slot words are the truth**; tail and head are hints, stored plainly, which may be old but are never ahead.
+//! A slot is `word 8, description 8, payload block`, and its last 48 bytes are message attributes where the channel's
+//! flag says so. **Slot words are the truth**; tail and head are hints, stored plainly, which may be old but are never ahead.
 //!
 //! Messages move by the steps in `weyr-channel`. This file holds what every process of the pool must be able to do
 //! for a channel that it may never have used: open it, repair it for a dead process, list the blocks in it, drain it.
@@ -18,10 +18,12 @@
 //! between two of them leaves a channel that the next one repairs, and no repairer excludes another.
 
 mod attachment;
+mod extension;
+mod name;
 mod order;
 mod repair;
 
-use weyr_atomic::{AtomicU32, AtomicU64, Ordering, Zeroed, publish_then_look};
+use weyr_atomic::{AtomicU8, AtomicU32, AtomicU64, Ordering, Zeroed, publish_then_look};
 use weyr_sys::mapping::Mapping;
 
 use crate::{
@@ -30,6 +32,8 @@ use crate::{
 };
 pub use attachment::AttachError;
 use attachment::Attachment;
+pub use extension::{MessageAttributes, SlotExtension};
+pub use name::{RING_NAME_BYTES, RingName};
 
 crate::layout! {
     /// The header of a channel; the first line is read by every operation and hardly ever written.
@@ -50,7 +54,7 @@ crate::layout! {
         28 => levels: AtomicU32,
         /// Number of attachment words; written by the creator.
         32 => processes: AtomicU32,
-        /// Bits write-locked 1, read-locked 2, quiesced 4, destroyed 8; set and cleared by any process; zero: in use.
+        /// Bits write-locked 1, read-locked 2, quiesced 4, destroyed 8, named 16; changed by any process; zero: in use.
         36 => state: AtomicU32,
         /// How often a message was given back; raised by who gave it, and by every repair; wraps.
         40 => returned_made: AtomicU32,
@@ -70,12 +74,14 @@ crate::layout! {
         136 => reserved_head: [AtomicU64; 7],
         /// Event on which receivers sleep; changed by receivers that arm it and senders that signal it.
         192 => to_receivers: AtomicU32,
+        /// Event on which those sleep who poll; changed by them, and by signals of the other two that find those armed.
+        196 => to_pollers: AtomicU32,
         /// Reserved, zero.
-        196 => reserved_receivers: [AtomicU32; 15],
+        200 => reserved_receivers: [AtomicU32; 14],
         /// Event on which senders sleep; changed by senders that arm it and receivers that signal it.
         256 => to_senders: AtomicU32,
-        /// Reserved, zero.
-        260 => reserved_senders: [AtomicU32; 15],
+        /// The name that the channel has, or is a candidate for, zeros behind it; written by the creator; zero: none.
+        260 => name: [AtomicU8; 60],
     }
 }
 
@@ -193,6 +199,7 @@ pub struct Ring {
     stride: u64,
     block_size: u32,
     capacity: u32,
+    attributes: bool,
     tag: u32,
 }
 
@@ -251,6 +258,7 @@ impl Ring {
             stride: geometry.stride(),
             block_size: geometry.block_size,
             capacity: geometry.capacity,
+            attributes: geometry.attributes,
             tag,
         })
     }
@@ -269,6 +277,7 @@ impl Ring {
             stride: geometry.stride(),
             block_size: geometry.block_size,
             capacity: geometry.capacity,
+            attributes: geometry.attributes,
             tag,
         })
     }
@@ -293,9 +302,11 @@ impl Ring {
             word.store(0, Ordering::Relaxed);
         }
         let small = [&header.state, &header.returned_made, &header.returned_seen];
-        for word in small.into_iter().chain([&header.to_receivers, &header.to_senders]) {
+        let events = [&header.to_receivers, &header.to_senders, &header.to_pollers];
+        for word in small.into_iter().chain(events) {
             word.store(0, Ordering::Relaxed);
         }
+        header.name.iter().for_each(|byte| byte.store(0, Ordering::Relaxed));
         for attachment in self.attachments.iter() {
             attachment.store(Attachment::new(self.tag, 0, 0).0, Ordering::Relaxed);
         }
@@ -330,6 +341,16 @@ impl Ring {
         self.block_size
     }
 
+    /// Byte of the channel at which the first slot lies, and bytes from slot to slot.
+    pub fn slots_at(&self) -> (u64, u64) {
+        (self.blocks_at - SLOT_HEAD_BYTES, self.stride)
+    }
+
+    /// Byte of the channel at which the attachments lie, and how many there are.
+    pub fn attachments_at(&self) -> (u64, u64) {
+        (ATTACHMENTS_AT, self.attachments.len() as u64)
+    }
+
     /// Whether the channel was destroyed: no message may be sent or received any more.
     #[inline]
     pub fn is_destroyed(&self) -> bool {
@@ -346,13 +367,19 @@ impl Ring {
     /// The event on which receivers sleep.
     #[inline]
     pub fn to_receivers<'a, F: Futex>(&'a self, futex: &'a F) -> Event<'a, F> {
-        Event::new(&self.header().to_receivers, futex)
+        Event::new(&self.header().to_receivers, futex).watched(&self.header().to_pollers)
     }
 
     /// The event on which senders sleep.
     #[inline]
     pub fn to_senders<'a, F: Futex>(&'a self, futex: &'a F) -> Event<'a, F> {
-        Event::new(&self.header().to_senders, futex)
+        Event::new(&self.header().to_senders, futex).watched(&self.header().to_pollers)
+    }
+
+    /// The event on which those sleep who poll. Whoever arms it then arms one of the other two, or both: see
+    /// [`Event::watched`].
+    pub fn to_pollers<'a, F: Futex>(&'a self, futex: &'a F) -> Event<'a, F> {
+        Event::new(&self.header().to_pollers, futex)
     }
 
     fn wake_everybody<F: Futex>(&self, futex: &F) {
