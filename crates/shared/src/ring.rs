@@ -19,6 +19,7 @@
 
 mod attachment;
 mod extension;
+mod map;
 mod name;
 mod order;
 mod repair;
@@ -33,6 +34,7 @@ use crate::{
 pub use attachment::AttachError;
 use attachment::Attachment;
 pub use extension::{MessageAttributes, SlotExtension};
+pub use map::Part;
 pub use name::{RING_NAME_BYTES, RingName};
 
 crate::layout! {

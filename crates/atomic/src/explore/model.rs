@@ -211,6 +211,7 @@ impl<T: 'static> Model<T> {
         let name = self.name.clone();
         let report = Search::new(self.into_rules()).run(name);
         machine::reset();
+        report.note();
         report
     }
 

@@ -1,6 +1,8 @@
 //! What an exploration found, for people and for tests.
 
 use std::fmt;
+use std::fs::OpenOptions;
+use std::io::Write;
 
 /// How a process stood at the end.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -142,6 +144,26 @@ impl Report {
     pub fn assert_violated(&self, part: &str) {
         let found = self.violation.as_ref().is_some_and(|violation| violation.message.contains(part));
         assert!(found && self.error.is_none(), "expected a violation that says {part:?}; {self}");
+    }
+}
+
+impl Report {
+    /// Appends the numbers to the file that `WEYR_REPORT` names, for who runs tests with a runner that shows
+    /// nothing of those that pass.
+    pub(super) fn note(&self) {
+        let Some(path) = std::env::var_os("WEYR_REPORT") else { return };
+        let Self { name, states, steps, seconds, .. } = self;
+        let end = match (&self.error, &self.violation) {
+            (Some(error), _) => format!("means nothing: {error}"),
+            (None, Some(violation)) => format!("found: {}", violation.message),
+            (None, None) if self.complete => "complete".to_owned(),
+            (None, None) => "bound hit".to_owned(),
+        };
+        let end = end.lines().next().unwrap_or_default();
+        let line = format!("explore {name}: {states} states, {steps} steps, {seconds:.1} s, {end}\n");
+        let file = OpenOptions::new().create(true).append(true).open(path);
+        let written = file.and_then(|mut file| file.write_all(line.as_bytes()));
+        written.expect("the file that WEYR_REPORT names takes a line");
     }
 }
 

@@ -23,6 +23,7 @@ pub(crate) const SHAPE: Shape = Shape {
     process_limit: 6,
     lane_limit: 10,
     channel_limit: 4,
+    manifest_limit: 12,
 };
 pub(crate) const RING: RingGeometry =
     RingGeometry { block_size: 64, capacity: 5, attributes: false, processes: SHAPE.process_limit };
@@ -52,6 +53,7 @@ fn attributes(directory: &std::path::Path) -> PoolAttributes {
         .processes(SHAPE.process_limit)
         .lanes(SHAPE.lane_limit)
         .channels(SHAPE.channel_limit)
+        .manifest_entries(SHAPE.manifest_limit)
 }
 
 /// Blocks of all kinds, a channel with messages of all kinds, and a lease; then it stands for ever.

@@ -15,6 +15,7 @@ mod links;
 mod macros;
 mod names;
 mod origin;
+mod paths;
 mod recovery;
 mod size;
 mod source;
@@ -75,6 +76,11 @@ fn modules_are_named_for_concepts() {
 #[test]
 fn links_between_pages_lead_somewhere() {
     hold(links::resolve);
+}
+
+#[test]
+fn paths_that_pages_name_exist() {
+    hold(paths::exist);
 }
 
 #[test]
