@@ -12,6 +12,7 @@
 use std::time::Instant;
 
 use weyr_atomic::{AtomicU64, Ordering};
+use weyr_shared::fault::{self, Fault};
 use weyr_shared::{Corrupt, Description, Holder, MessageReference, Position, SlotState, SlotWord};
 
 use crate::attached::Attached;
@@ -148,11 +149,11 @@ impl<H: Host> Attached<H> {
         if made == seen {
             return Ok(None);
         }
+        // Failing means that another receiver has searched as well.
+        let mark = || header.returned_seen.compare_exchange(seen, made, Ordering::SeqCst, Ordering::SeqCst);
+        let _too_early = fault::is(Fault::MarkedBeforeSearch) && mark().is_ok();
         let found = self.search_returned(side, me, state)?;
-        if found.is_none() {
-            // Failing means that another receiver has searched as well.
-            let _ = header.returned_seen.compare_exchange(seen, made, Ordering::SeqCst, Ordering::SeqCst);
-        }
+        let _marked = found.is_none() && mark().is_ok();
         Ok(found)
     }
 
