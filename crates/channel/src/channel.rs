@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use weyr_managed::{Allocation, Pool, PoolDescriptor};
-use weyr_shared::Ring;
+use weyr_shared::{Ring, RingName};
 
 use crate::attached::Attached;
 use crate::pool_host::PoolHost;
@@ -84,6 +84,15 @@ impl Channel {
         allocation: Allocation,
         attributes: &ChannelAttributes,
     ) -> Result<Self, Error> {
+        Self::create_with(pool, allocation, attributes, None)
+    }
+
+    pub(crate) fn create_with(
+        pool: &Pool,
+        allocation: Allocation,
+        attributes: &ChannelAttributes,
+        name: Option<&RingName>,
+    ) -> Result<Self, Error> {
         let geometry = attributes.geometry(pool.process_limit())?;
         let host = PoolHost::new(pool);
         host.check_own(&allocation)?;
@@ -92,6 +101,7 @@ impl Channel {
         }
         let reference = allocation.reference();
         let ring = Ring::format(&host.block(reference, geometry.bytes())?, &geometry, reference)?;
+        name.into_iter().for_each(|name| ring.set_name(name));
         // Attached first: whatever happens behind the commit point, the channel has a user whose end is noticed.
         let attached = Attached::being_made(ring, reference, host)?;
         attached.host().make_channel(allocation)?;
@@ -123,7 +133,7 @@ impl Channel {
         Ok(Self::over(Attached::new(ring, reference, PoolHost::new(pool))?))
     }
 
-    fn over(attached: Attached<PoolHost>) -> Self {
+    pub(crate) fn over(attached: Attached<PoolHost>) -> Self {
         Self::with(Arc::new(Shared { attached }))
     }
 
@@ -133,6 +143,10 @@ impl Channel {
             receiver: Receiver::new(Arc::clone(&shared)),
             shared,
         }
+    }
+
+    pub(crate) fn ring(&self) -> &Ring {
+        self.shared.attached.ring()
     }
 
     /// Names the channel to other processes of this host.

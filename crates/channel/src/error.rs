@@ -93,6 +93,30 @@ pub enum Error {
         /// What is wrong with it.
         reason: &'static str,
     },
+    /// No channel can have that name.
+    #[error(
+        "{name:?} is no name of a channel: use 1 to {largest} of letters, digits, '.', '-' and '_', not starting with '.'"
+    )]
+    InvalidName {
+        /// The name.
+        name: String,
+        /// Bytes of the longest name.
+        largest: usize,
+    },
+    /// A channel of that name exists in the pool.
+    #[error("a channel named {name:?} exists in the pool; attach to it, destroy it, or choose another name")]
+    NameTaken {
+        /// The name.
+        name: String,
+    },
+    /// No channel of that name exists in the pool.
+    #[error("no channel named {name:?} in pool {pool:?}; create it first")]
+    NoSuchChannel {
+        /// The name.
+        name: String,
+        /// The pool's name.
+        pool: String,
+    },
     /// This process has 65,535 handles on the channel.
     #[error("this process has too many handles on the channel; clone one instead of attaching again")]
     TooManyHandles,

@@ -11,6 +11,7 @@
 //! | `channel`, `sender`, `receiver`, `poller`, `lease`, `message` | what users hold |
 //! | `outgoing`, `numbering`, `share` | a message on its way out, its attributes, frozen memory in it |
 //! | `landing` | memory that is there before the message |
+//! | `named`, `naming` | channels found by name, and which of several has one |
 //! | `pool_host` | the managed pool as that host |
 //! | `attached` | a channel as one process has it |
 //! | `walk` | how a handle finds the tail and the head |
@@ -34,6 +35,8 @@ mod host;
 mod landing;
 mod lease;
 mod message;
+mod named;
+mod naming;
 mod numbering;
 mod outgoing;
 mod peek;
@@ -73,6 +76,7 @@ pub mod protocol {
     pub use crate::attached::Attached;
     pub use crate::hindrance::Hindrance;
     pub use crate::host::Host;
+    pub use crate::naming::{Namesakes, settle};
     pub use crate::poll::PollSide;
     pub use crate::receive::{ReceiveSide, Taken};
     pub use crate::send::{Bytes, Claim, Outgoing, SendSide, Transfer};

@@ -68,13 +68,15 @@ impl Pool {
             BlockState::InFlightAlloc => {
                 Taken::Owned(Allocation::from_parts(Loan::single(attachment), reference, bytes, cooperative))
             }
-            _ => Taken::Published(Published::original(
-                Arc::clone(attachment),
-                reference,
-                bytes,
-                false,
-                cooperative,
-            )),
+            was => {
+                let attachment = Arc::clone(attachment);
+                let published = Published::original(attachment, reference, bytes, false, cooperative);
+                let record = self.record_of(reference, was);
+                Taken::Published(match record {
+                    Some(record) => published.with_key(record.key),
+                    None => published,
+                })
+            }
         })
     }
 

@@ -46,6 +46,7 @@ fn world() -> (World, LaneHeap, LaneHeap) {
         process_limit: 2,
         lane_limit: 2,
         channel_limit: 1,
+        manifest_limit: 0,
     };
     let heap = Heap::in_memory(Geometry::new(shape));
     let world = World { heap, payload: std::array::from_fn(|_| UnsafeCell::new(0)) };

@@ -273,6 +273,7 @@ fn a_newcomer_whose_lane_has_no_room_is_refused_and_leaves_no_trace() {
         process_limit: processes,
         lane_limit: 1024,
         channel_limit: 1024,
+        manifest_limit: 256,
     };
     let is_fit = |processes: &u32| {
         Geometry::new(shape(*processes)).offsets.lanes % METADATA_CHUNK == METADATA_CHUNK - 512
@@ -468,6 +469,7 @@ fn what_lies_behind_the_window_of_a_process_has_its_own_error() {
         process_limit: 1024,
         lane_limit: 4096,
         channel_limit: 16_384,
+        manifest_limit: 16_384,
     });
     let near = pool.alloc(64).unwrap().publish().unwrap();
     // Hints say that the lower half is in use, so that the next block lies in the upper one.

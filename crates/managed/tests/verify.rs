@@ -44,9 +44,10 @@ impl World {
             process_limit: 4,
             lane_limit: LANES,
             channel_limit: 2,
+            manifest_limit: 64,
         };
         let attributes = attributes(test, 64 * PAGE).page_size(PAGE).segment_size(64 * PAGE);
-        let pool = Scratch::with(attributes.processes(4).lanes(LANES).channels(2));
+        let pool = Scratch::with(attributes.processes(4).lanes(LANES).channels(2).manifest_entries(64));
         let held = [64, 4 * PAGE].map(|bytes| pool.alloc(bytes).unwrap());
         let file = OpenOptions::new().read(true).write(true).open(pool.path()).unwrap();
         let process = pool.actor().unwrap().process;

@@ -20,9 +20,11 @@
 mod attachment;
 mod extension;
 mod map;
+mod name;
+mod order;
 mod repair;
 
-use weyr_atomic::{AtomicU32, AtomicU64, Ordering, Zeroed, publish_then_look};
+use weyr_atomic::{AtomicU8, AtomicU32, AtomicU64, Ordering, Zeroed, publish_then_look};
 use weyr_sys::mapping::Mapping;
 
 use crate::{
@@ -33,6 +35,7 @@ pub use attachment::AttachError;
 use attachment::Attachment;
 pub use extension::{MessageAttributes, SlotExtension};
 pub use map::Part;
+pub use name::{RING_NAME_BYTES, RingName};
 
 crate::layout! {
     /// The header of a channel; the first line is read by every operation and hardly ever written.
@@ -53,7 +56,7 @@ crate::layout! {
         28 => levels: AtomicU32,
         /// Number of attachment words; written by the creator.
         32 => processes: AtomicU32,
-        /// Bits write-locked 1, read-locked 2, quiesced 4, destroyed 8; set and cleared by any process; zero: in use.
+        /// Bits write-locked 1, read-locked 2, quiesced 4, destroyed 8, named 16; changed by any process; zero: in use.
         36 => state: AtomicU32,
         /// How often a message was given back; raised by who gave it, and by every repair; wraps.
         40 => returned_made: AtomicU32,
@@ -79,8 +82,8 @@ crate::layout! {
         200 => reserved_receivers: [AtomicU32; 14],
         /// Event on which senders sleep; changed by senders that arm it and receivers that signal it.
         256 => to_senders: AtomicU32,
-        /// Reserved, zero.
-        260 => reserved_senders: [AtomicU32; 15],
+        /// The name that the channel has, or is a candidate for, zeros behind it; written by the creator; zero: none.
+        260 => name: [AtomicU8; 60],
     }
 }
 
@@ -305,6 +308,7 @@ impl Ring {
         for word in small.into_iter().chain(events) {
             word.store(0, Ordering::Relaxed);
         }
+        header.name.iter().for_each(|byte| byte.store(0, Ordering::Relaxed));
         for attachment in self.attachments.iter() {
             attachment.store(Attachment::new(self.tag, 0, 0).0, Ordering::Relaxed);
         }
@@ -337,6 +341,16 @@ impl Ring {
     #[inline]
     pub fn block_size(&self) -> u32 {
         self.block_size
+    }
+
+    /// Byte of the channel at which the first slot lies, and bytes from slot to slot.
+    pub fn slots_at(&self) -> (u64, u64) {
+        (self.blocks_at - SLOT_HEAD_BYTES, self.stride)
+    }
+
+    /// Byte of the channel at which the attachments lie, and how many there are.
+    pub fn attachments_at(&self) -> (u64, u64) {
+        (ATTACHMENTS_AT, self.attachments.len() as u64)
     }
 
     /// Whether the channel was destroyed: no message may be sent or received any more.

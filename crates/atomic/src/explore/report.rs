@@ -94,6 +94,8 @@ pub struct Report {
     pub states: usize,
     /// Steps taken between states, those into known states included.
     pub steps: usize,
+    /// Schedules that were drawn and taken to their end; zero where all were to be seen.
+    pub schedules: usize,
     /// Whether every reachable state was seen (false when the bound was hit, or something was found).
     pub complete: bool,
     /// Wall-clock time.
@@ -120,6 +122,17 @@ impl Report {
     #[track_caller]
     pub fn assert_holds(&self) {
         assert!(self.holds(), "{self}");
+    }
+
+    /// For tests of what must hold in schedules that were drawn.
+    ///
+    /// # Panics
+    ///
+    /// With the report, unless at least `schedules` of them, and one, came to their end and all kept the rules.
+    #[track_caller]
+    pub fn assert_walked(&self, schedules: usize) {
+        let clean = self.violation.is_none() && self.error.is_none();
+        assert!(clean && self.schedules >= schedules.max(1), "{self}");
     }
 
     /// For tests of what must be found.
@@ -161,7 +174,13 @@ impl fmt::Display for Report {
         if let Some(error) = &self.error {
             return write!(f, "MEANS NOTHING: {error}");
         }
+        if self.schedules > 0 {
+            write!(f, "{} schedules drawn, ", self.schedules)?;
+        }
         let Some(violation) = &self.violation else {
+            if self.schedules > 0 {
+                return f.write_str("all hold");
+            }
             return f.write_str(if self.complete { "complete, holds" } else { "BOUND HIT, holds so far" });
         };
         write!(f, "VIOLATION: {}", violation.message)?;

@@ -18,16 +18,24 @@ struct Report {
     holds: bool,
     pages: u64,
     blocks: u64,
+    manifest_entries: u64,
     hidden_pages: u64,
     duration_ns: u64,
     findings: Vec<Finding>,
 }
 
 #[derive(Debug, Serialize)]
-struct Finding {
-    invariant: &'static str,
-    place: u64,
-    detail: String,
+pub(super) struct Finding {
+    pub(super) invariant: &'static str,
+    pub(super) place: u64,
+    pub(super) detail: String,
+}
+
+impl From<weyr::managed::Finding> for Finding {
+    fn from(found: weyr::managed::Finding) -> Self {
+        let weyr::managed::Finding { invariant, place, detail } = found;
+        Self { invariant, place, detail }
+    }
 }
 
 pub(crate) fn run(path: &Path, quiesced: bool, output: &Output) -> Result<(), Failure> {
@@ -42,7 +50,7 @@ pub(crate) fn run(path: &Path, quiesced: bool, output: &Output) -> Result<(), Fa
 impl Report {
     fn of(pool: &Inspection, quiesced: bool, duration: Duration, verification: Verification) -> Self {
         let holds = verification.holds();
-        let Verification { findings, pages, blocks, hidden_pages } = verification;
+        let Verification { findings, pages, blocks, records, hidden_pages } = verification;
         let findings = findings.into_iter();
         Self {
             name: pool.name().to_owned(),
@@ -50,15 +58,10 @@ impl Report {
             holds,
             pages,
             blocks,
+            manifest_entries: records,
             hidden_pages,
             duration_ns: duration.as_nanos() as u64,
-            findings: findings
-                .map(|finding| Finding {
-                    invariant: finding.invariant,
-                    place: finding.place,
-                    detail: finding.detail,
-                })
-                .collect(),
+            findings: findings.map(Finding::from).collect(),
         }
     }
 }

@@ -11,7 +11,9 @@
 //! keeps, `aligned` those at round addresses, `fresh` what is zero without being filled, `resize` what becomes longer or
 //! shorter, [`slab`] smaller ones,
 //! [`lane`] one thread's side, [`pressure`] what is tried before an allocation fails, [`recovery`] after deaths,
-//! `waiting` and `reservation` for those who wait for memory, [`verify`] the invariants, [`usage`] who has how much. No mapping, clock or system call but backing is made here:
+//! `repair` hints made right on request, `waiting` and `reservation` for those who wait for memory, [`manifest`] types
+//! and ids, [`verify`] the invariants, [`usage`] who has how much. No mapping, clock or system call but backing is made
+//! here:
 //! liveness is asked through [`Liveness`], so the same code runs under models.
 
 pub(crate) mod aligned;
@@ -21,11 +23,13 @@ pub(crate) mod fault;
 pub(crate) mod fresh;
 pub(crate) mod kept;
 pub mod lane;
+pub mod manifest;
 #[cfg(any(weyr_face = "explore", weyr_face = "loom"))]
 pub mod model;
 pub mod page;
 pub mod pressure;
 pub mod recovery;
+mod repair;
 pub(crate) mod reservation;
 pub(crate) mod resize;
 pub mod search;
@@ -42,7 +46,7 @@ use weyr_atomic::{AtomicU32, AtomicU64, Ordering, Zeroed};
 use weyr_shared::{BlockReference, Corrupt, Element, Layout, Region, Table};
 
 use crate::geometry::Geometry;
-use crate::layout::{Lane, PageDescriptor, PoolHeader, ProcessSlot};
+use crate::layout::{Lane, ManifestBucket, PageDescriptor, PoolHeader, ProcessSlot};
 use backing::{Backing, Store};
 use class::{Class, TIER_SHIFTS};
 use word::{BlockState, BlockWord, PageState, PageWord};
@@ -71,6 +75,8 @@ pub struct Heap {
     pub(crate) descriptors: Table<PageDescriptor>,
     pub(crate) tiers: [Table<AtomicU64>; 4],
     pub(crate) long: Table<AtomicU64>,
+    pub(crate) manifest: Table<ManifestBucket>,
+    pub(crate) manifest_index: Table<AtomicU32>,
 }
 
 /// Whether participants are dead. A wrong "alive" costs time; "dead" must be a fact.
@@ -130,6 +136,8 @@ impl Heap {
             descriptors: region.table(at.descriptors, pages, PageDescriptor::NAME)?,
             tiers: [tier(0)?, tier(1)?, tier(2)?, tier(3)?],
             long: region.table(at.long, geometry.long_words(), "long bitmaps")?,
+            manifest: region.table(at.manifest, geometry.manifest_buckets(), ManifestBucket::NAME)?,
+            manifest_index: region.table(at.manifest_index, geometry.manifest_places(), "manifest index")?,
             backing: Backing {
                 store,
                 metadata: region.table(at.metadata_backed, metadata_words, "backed metadata")?,
@@ -163,6 +171,8 @@ impl Heap {
             descriptors: table(shape.maximum_pages),
             tiers: std::array::from_fn(|tier| table(geometry.tier_words(tier))),
             long: table(geometry.long_words()),
+            manifest: table(geometry.manifest_buckets()),
+            manifest_index: table(geometry.manifest_places()),
             backing: Backing {
                 store: Store::Present,
                 metadata: table(0),
@@ -310,6 +320,14 @@ impl Heap {
         let word = self.span_word(head);
         let seen = BlockWord(word.load(Ordering::Acquire));
         Some(Located { word, seen, head, page, bytes: self.page_offset(pages) })
+    }
+
+    /// Byte of the object at which the word of the block at data offset `offset` lies.
+    pub(crate) fn word_at(&self, block: &Located<'_>, offset: u64) -> u64 {
+        let in_slab = matches!(block.page.state(), PageState::Slab | PageState::Orphan);
+        let class = self.class(block.page).filter(|_| in_slab);
+        let tier = usize::from(class.map_or(0, |class| class.tier));
+        self.geometry.offsets.tiers[tier] + (offset >> TIER_SHIFTS[tier]) * 8
     }
 
     /// Whether something starts at a data offset, or may, that does not lie within what this process has mapped,
