@@ -4,7 +4,6 @@
 //! when the dead were recovered.
 #![cfg(weyr_face = "crash")]
 #![forbid(unsafe_code)]
-#![allow(clippy::print_stderr, reason = "the numbers of points are part of the result")]
 
 mod pools;
 
@@ -12,7 +11,7 @@ use pools::TestPool;
 use rustix::process::{Signal, getpid, kill_process};
 use weyr_atomic::crash;
 use weyr_channel::{Channel, ChannelAttributes, Error};
-use weyr_kill::{Child, Outcome, Rendezvous, child};
+use weyr_kill::{Child, Outcome, Rendezvous, child, note};
 use weyr_managed::Pool;
 
 /// How the child ends at a write.
@@ -150,9 +149,9 @@ fn sweep(name: &str, floor: u64, work: Work, candidate: Option<u64>) -> u64 {
 #[test]
 fn one_that_creates_a_channel_of_a_name() {
     let points = sweep("create named", 60, create, None);
-    eprintln!(
+    note(format_args!(
         "crash channel, create named: {points} points, killed, stopped and continued, stopped and killed"
-    );
+    ));
 }
 
 #[test]
@@ -165,7 +164,7 @@ fn one_that_settles_what_the_dead_left() {
             sweep("attach named", 0, attach, Some(write)) + sweep("create beside", 0, create, Some(write));
     }
     assert!(swept > 100, "only {swept} points");
-    eprintln!(
+    note(format_args!(
         "crash channel, name of the dead: {swept} points, killed, stopped and continued, stopped and killed"
-    );
+    ));
 }

@@ -6,7 +6,6 @@
 //! published payload is there whoever dies.
 #![cfg(weyr_face = "crash")]
 #![forbid(unsafe_code)]
-#![allow(clippy::print_stderr, reason = "the numbers of points are part of the result")]
 
 mod ledger;
 mod pools;
@@ -17,7 +16,7 @@ use pools::TestPool;
 use rustix::process::{Signal, getpid, kill_process};
 use weyr_atomic::{Ordering, crash};
 use weyr_channel::{Channel, ChannelAttributes, Content, Message, PollEvents, WaitMode};
-use weyr_kill::{Child, Rendezvous, child};
+use weyr_kill::{Child, Rendezvous, child, note};
 use weyr_managed::{AllocationDescriptor, PoolAttributes, Published};
 use weyr_shared::{Ring, SlotState};
 
@@ -127,7 +126,7 @@ fn sweep(plan: &Plan) {
     assert!(points as u64 >= plan.floor, "{}: only {points} writes", plan.name);
     fates.dedup();
     assert_eq!(fates, plan.story, "{}", plan.name);
-    eprintln!("crash channel, {}: {points} points, killed", plan.name);
+    note(format_args!("crash channel, {}: {points} points, killed", plan.name));
 }
 
 const SENT: &[Fate] = &[Absent, Fresh];
@@ -316,5 +315,5 @@ fn a_poller_asleep_while_the_only_sender_dies_finds_what_was_sent() {
         }
     }
     assert!(sent.len() > 14 && sent.is_sorted() && sent[sent.len() - 1], "{sent:?}");
-    eprintln!("crash channel, send to a poller asleep: {} points, killed unnoticed", sent.len() - 1);
+    note(format_args!("crash channel, send to a poller asleep: {} points, killed unnoticed", sent.len() - 1));
 }

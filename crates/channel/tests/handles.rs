@@ -262,8 +262,14 @@ fn a_channel_is_made_in_an_allocation_that_is_large_enough() {
 fn a_pool_without_room_says_how_much_there_is() {
     let pool = TestPool::new("full");
     let huge = ChannelAttributes::new().capacity(1 << 20);
-    assert!(
-        matches!(Channel::create(&pool.0, &huge), Err(Error::TooLarge { needed, largest }) if needed > largest)
-    );
+    let (needed, largest) = (huge.bytes(pool.0.process_limit()).unwrap(), pool.0.maximum_size());
+    assert_eq!(Channel::create(&pool.0, &huge).map(drop), Err(Error::TooLarge { needed, largest }));
     assert_eq!(pool.blocks(), 0);
+    // Room that others have now is another matter.
+    let all = pool.0.alloc(largest).unwrap();
+    let refused = Channel::create(&pool.0, &ChannelAttributes::new()).map(drop);
+    assert!(
+        matches!(&refused, Err(Error::Pool(error)) if matches!(**error, weyr_managed::Error::NoMemory { .. }))
+    );
+    drop(all);
 }

@@ -3,7 +3,6 @@
 //! A sample of the points is run; `WEYR_SWEEP=full` runs all.
 #![cfg(not(any(weyr_face = "crash", weyr_face = "loom", weyr_face = "explore")))]
 #![forbid(unsafe_code)]
-#![allow(clippy::print_stderr, reason = "what was swept is part of the result")]
 
 use std::path::Path;
 
@@ -62,7 +61,6 @@ fn making_a_channel_with_a_name() {
             Ok(())
         });
         let report = report.unwrap();
-        eprintln!("{report}");
         report.assert_clean();
     }
 }

@@ -1,14 +1,13 @@
 //! Allocations that wait for memory, among processes that free, hoard, die and stand still.
 #![cfg(not(any(weyr_face = "crash", weyr_face = "loom", weyr_face = "explore")))]
 #![forbid(unsafe_code)]
-#![allow(clippy::print_stderr, reason = "what was run is part of the result")]
 
 mod scratch;
 
 use std::time::{Duration, Instant};
 
 use scratch::{Line, Scratch, after, assert_sound, assert_whole, kill, wait_for_death};
-use weyr_kill::{Child, Outcome, Rendezvous, child};
+use weyr_kill::{Child, Outcome, Rendezvous, child, note};
 use weyr_managed::{Allocation, Error, Pool, Published};
 
 const BLOCK: u64 = 4096;
@@ -110,7 +109,9 @@ fn a_quarter_of_the_pool_is_had_beside_four_that_free_and_allocate_blocks_all_th
             let served = pool.alloc_until(pool.size() / 4, some_day());
             drop(served.unwrap_or_else(|error| panic!("round {round}: {error}")));
         }
-        eprintln!("pages of {page}: {waited} of {requests} requests had to wait");
+        note(format_args!(
+            "allocation that waits, pages of {page}: {waited} of {requests} requests had to wait"
+        ));
         assert!(waited > requests / 2, "only {waited} had to wait: what is free lies in one piece");
         children.into_iter().for_each(kill);
         pool.recover();

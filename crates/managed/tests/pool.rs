@@ -484,12 +484,49 @@ fn objects_that_are_no_pools_are_refused_by_name() {
     assert!(matches!(Pool::attach_path(&path), Err(Error::NotAPool { .. })));
 }
 
+/// The bytes of a field of a header.
+fn field(name: &str) -> std::ops::Range<usize> {
+    let field = PoolHeader::FIELDS.iter().find(|field| field.name == name).unwrap();
+    field.offset..field.offset + if field.kind == "AtomicU32" { 4 } else { 8 }
+}
+
+/// The object with a header whose checksum fits what else it says.
+fn sealed(mut object: Vec<u8>) -> Vec<u8> {
+    let mut crc = crc32fast::Hasher::new();
+    for name in [
+        "magic",
+        "uuid_low",
+        "uuid_high",
+        "host",
+        "layout_hash",
+        "initial_pages",
+        "segment_pages",
+        "maximum_pages",
+        "layout_version",
+        "header_bytes",
+        "page_shift",
+        "growth",
+        "process_limit",
+        "lane_limit",
+        "channel_limit",
+        "options",
+        "user",
+        "name_bytes",
+        "manifest_limit",
+    ] {
+        crc.update(&object[field(name)]);
+    }
+    object[field("identity_check")].copy_from_slice(&u64::from(crc.finalize()).to_le_bytes());
+    object
+}
+
 #[test]
 fn a_header_that_no_pool_can_have_is_corrupt() {
     let directory = tempfile::tempdir().unwrap();
     let attributes = PoolAttributes::new("spoilt", 1 << 20).directory(directory.path());
     let pool = Pool::create(&attributes).unwrap();
     let good = std::fs::read(pool.path()).unwrap();
+    assert!(sealed(good.clone()) == good);
     let path = directory.path().join("copy");
     for (name, values) in [
         ("page_shift", [11, 17]),
@@ -499,16 +536,18 @@ fn a_header_that_no_pool_can_have_is_corrupt() {
         ("process_limit", [0, 65_535]),
         ("lane_limit", [0, 65_535]),
         ("channel_limit", [0, (1 << 20) + 1]),
+        ("manifest_limit", [(1 << 24) + 1, u64::from(u32::MAX)]),
     ] {
-        let field = PoolHeader::FIELDS.iter().find(|field| field.name == name).unwrap();
         for value in values {
             let mut spoilt = good.clone();
-            let bytes = if field.kind == "AtomicU32" { 4 } else { 8 };
-            spoilt[field.offset..field.offset + bytes].copy_from_slice(&u64::to_le_bytes(value)[..bytes]);
-            std::fs::write(&path, &spoilt).unwrap();
-            let expected = Error::Corrupt(weyr_shared::Corrupt::new(name, 0));
-            assert_eq!(Pool::attach_path(&path).map(drop), Err(expected.clone()), "{name} {value}");
-            assert_eq!(Pool::inspect(&path).map(drop), Err(expected), "{name} {value}");
+            let bytes = field(name);
+            spoilt[bytes.clone()].copy_from_slice(&u64::to_le_bytes(value)[..bytes.len()]);
+            for (object, what) in [(spoilt.clone(), "header identity"), (sealed(spoilt), name)] {
+                std::fs::write(&path, &object).unwrap();
+                let expected = Error::Corrupt(weyr_shared::Corrupt::new(what, 0));
+                assert_eq!(Pool::attach_path(&path).map(drop), Err(expected.clone()), "{name} {value}");
+                assert_eq!(Pool::inspect(&path).map(drop), Err(expected), "{name} {value}");
+            }
         }
     }
     std::fs::write(&path, &good).unwrap();

@@ -296,7 +296,6 @@ fn sweep_typed<T>(
         let sweep = sweep.choose(Choice::from_environment(16)).floor(floor);
         let report =
             sweep.run(|| prepare(ground), &operate, |point| look_typed(&ground.path, point.moment)).unwrap();
-        eprintln!("{report}");
         report.assert_clean();
     }
 }
