@@ -542,13 +542,21 @@ fn a_header_that_no_pool_can_have_is_corrupt() {
             let mut spoilt = good.clone();
             let bytes = field(name);
             spoilt[bytes.clone()].copy_from_slice(&u64::to_le_bytes(value)[..bytes.len()]);
-            for (object, what) in [(spoilt.clone(), "header identity"), (sealed(spoilt), name)] {
+            for object in [spoilt.clone(), sealed(spoilt)] {
                 std::fs::write(&path, &object).unwrap();
-                let expected = Error::Corrupt(weyr_shared::Corrupt::new(what, 0));
+                let expected = Error::Corrupt(weyr_shared::Corrupt::new(name, 0));
                 assert_eq!(Pool::attach_path(&path).map(drop), Err(expected.clone()), "{name} {value}");
                 assert_eq!(Pool::inspect(&path).map(drop), Err(expected), "{name} {value}");
             }
         }
+    }
+    // What a pool could have, and this one had not when it was made.
+    for name in ["uuid_high", "host", "user", "options", "process_limit"] {
+        let mut changed = good.clone();
+        changed[field(name).start] ^= 1;
+        std::fs::write(&path, &changed).unwrap();
+        let expected = Error::Corrupt(weyr_shared::Corrupt::new("header identity", 0));
+        assert_eq!(Pool::attach_path(&path).map(drop), Err(expected), "{name}");
     }
     std::fs::write(&path, &good).unwrap();
     assert!(Pool::inspect(&path).is_ok());
