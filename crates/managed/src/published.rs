@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use weyr_shared::{BlockReference, Cooperative, Lender, Payload};
+use weyr_shared::{BlockReference, Cooperative, Lender, Payload, Shareable, Table};
 use weyr_sys::host;
 
 use crate::allocation::explain;
@@ -75,6 +75,12 @@ impl Published {
 
     pub(crate) fn key(&self) -> Option<Key> {
         self.key
+    }
+
+    fn check_writable(&self) -> Result<(), Error> {
+        let offset = self.reference.offset;
+        let frozen = Error::WrongState { offset, state: BlockState::Frozen.name(), action: "writing to it" };
+        if self.frozen { Err(frozen) } else { Ok(()) }
     }
 
     fn payload(&self) -> Result<Payload<'_>, Error> {
@@ -166,20 +172,29 @@ impl Published {
         })
     }
 
+    /// `count` atomics from byte `offset` of the view on, in place: what others may change at any time without harm. They
+    /// keep the mapping, not the memory: once somebody frees it they are atomics in what is somebody else's.
+    ///
+    /// # Errors
+    /// [`Error::OutOfRange`] when there are not so many, [`Error::Corrupt`] when `offset` is no multiple of their size,
+    /// [`Error::WrongState`] when it is frozen.
+    pub fn atomics<T: Shareable>(&self, offset: u64, count: u64) -> Result<Table<T>, Error> {
+        self.check_writable()?;
+        let bytes = count.saturating_mul(size_of::<T>() as u64);
+        if offset.checked_add(bytes).is_none_or(|end| end > self.view_bytes) {
+            return Err(Error::OutOfRange { offset, bytes, limit: self.view_bytes });
+        }
+        let start = self.reference.offset + self.view_offset + offset;
+        Ok(self.attachment.data.table(start, count, "atomics")?)
+    }
+
     /// Copies `bytes` to byte `offset` of the view. Others may write there too: what is read afterwards may be
     /// theirs. Does not block.
     ///
     /// # Errors
     /// [`Error::Payload`] when it does not fit; [`Error::WrongState`] when it is frozen.
     pub fn write(&self, offset: u64, bytes: &[u8]) -> Result<(), Error> {
-        if self.frozen {
-            let offset = self.reference.offset;
-            return Err(Error::WrongState {
-                offset,
-                state: BlockState::Frozen.name(),
-                action: "writing to it",
-            });
-        }
+        self.check_writable()?;
         Ok(self.payload()?.write(offset, bytes)?)
     }
 

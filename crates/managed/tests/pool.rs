@@ -576,3 +576,25 @@ fn a_truncated_or_foreign_object_is_refused_by_name() {
     std::fs::write(&cut, &other).unwrap();
     assert!(matches!(Pool::attach_path(&cut), Err(Error::WrongVersion { .. })));
 }
+
+#[test]
+fn atomics_lie_inside_what_is_published_and_can_be_changed() {
+    let pool = Scratch::new("atomics", 1 << 20);
+    let published = pool.alloc(64).unwrap().publish().unwrap();
+    published.write(0, &[0; 64]).unwrap();
+    let words = published.atomics::<weyr_atomic::AtomicU64>(8, 7).unwrap();
+    words[6].fetch_add(5, weyr_atomic::Ordering::Relaxed);
+    let mut byte = [0];
+    published.read(56, &mut byte).unwrap();
+    assert_eq!((words.len(), byte), (7, [5]));
+    let refused = |offset, count| published.atomics::<weyr_atomic::AtomicU64>(offset, count).map(drop);
+    assert_eq!(refused(8, 8), Err(Error::OutOfRange { offset: 8, bytes: 64, limit: 64 }));
+    assert!(matches!(refused(u64::MAX, 1), Err(Error::OutOfRange { .. })));
+    assert!(matches!(refused(0, u64::MAX), Err(Error::OutOfRange { .. })));
+    assert!(matches!(refused(4, 1), Err(Error::Corrupt(_))));
+    published.free().unwrap();
+    let frozen = pool.alloc(64).unwrap().freeze().unwrap();
+    let refused = frozen.atomics::<weyr_atomic::AtomicU64>(0, 1).map(drop);
+    assert!(matches!(refused, Err(Error::WrongState { .. })));
+    frozen.free().unwrap();
+}

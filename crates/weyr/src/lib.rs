@@ -62,7 +62,7 @@ pub use weyr_managed::{
     Allocation, AllocationDescriptor, Growth, Mode, Pool, PoolAttributes, PoolDescriptor, Published,
     Recovered, Usage, Verification,
 };
-pub use weyr_shared::Cooperative;
+pub use weyr_shared::{Cooperative, Shareable, Table as Atomics};
 pub use zerocopy;
 
 /// What most programs need, to be imported whole.

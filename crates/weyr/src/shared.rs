@@ -5,6 +5,7 @@ use std::marker::PhantomData;
 
 use weyr_channel::{SendError, Sender};
 use weyr_managed::{AllocationDescriptor, Published};
+use weyr_shared::{Shareable, Table as Atomics};
 
 use crate::plain::{self, Fit, Plain};
 use crate::{Error, Frozen};
@@ -42,6 +43,30 @@ impl<T: Fit + ?Sized> Shared<T> {
     /// [`Error::Pool`] when `data` has more elements, or when it was frozen.
     pub fn set(&self, data: &T) -> Result<(), Error> {
         Ok(self.published.write(0, data.as_bytes())?)
+    }
+
+    /// All of it as atomics, in place, for what several change at once: the one kind of reference to shared data that
+    /// needs nobody's word.
+    ///
+    /// ```
+    /// use std::sync::atomic::{AtomicU64, Ordering};
+    /// use weyr::prelude::*;
+    /// # let name = format!("doc-atomics-{}", std::process::id());
+    /// let pool = Pool::create(&PoolAttributes::new(&name, 1 << 20))?;
+    /// let counters = Shared::<[u64]>::from_published(pool.alloc(64)?.publish()?)?;
+    /// counters.set(&[0; 8])?;
+    /// counters.atomics::<AtomicU64>()?[3].fetch_add(2, Ordering::Relaxed);
+    /// assert_eq!(counters.get(3)?, 2);
+    /// counters.free()?;
+    /// pool.destroy()?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Errors
+    /// [`Error::Pool`] when it was frozen.
+    pub fn atomics<A: Shareable>(&self) -> Result<Atomics<A>, Error> {
+        let count = self.published.len() / size_of::<A>().max(1) as u64;
+        Ok(self.published.atomics(0, count)?)
     }
 
     /// Names it to other processes of this host.
