@@ -6,14 +6,14 @@
 //! anything that must be finished: a leftover record is a hint.
 //!
 //! *No lock.* Who wants a key enters a record for it, then looks at every other record that could have the key
-//! ([`insert`]). Of several that do so at once each sees the others, and they decide alike who wins. What a stopped one
+//! (`insert`). Of several that do so at once each sees the others, and they decide alike who wins. What a stopped one
 //! has left undone the others do for it, so nobody waits.
 //!
 //! A bucket of six records is four cache lines. The home of a key follows from its hash; when that is full the record
 //! lies in a later one, and each bucket in between counts it, so that a search knows when to end.
 //!
-//! One idea a file: [`record`] tags and fields, [`insert`] how a key is won, [`lookup`] how it is found, [`removal`]
-//! how a record ends, also after deaths, [`index`] from a block to its record, [`check`] the invariants.
+//! One idea a file: `record` tags and fields, `insert` how a key is won, `lookup` how it is found, `removal`
+//! how a record ends, also after deaths, `index` from a block to its record, `check` the invariants.
 
 pub(crate) mod check;
 pub(crate) mod index;
