@@ -165,15 +165,38 @@ impl<H: Host> Attached<H> {
         state: SlotState,
     ) -> Result<Option<Taken>, Error> {
         for index in 0..self.ring.capacity() {
+            let found = self.claim_returned(side, me, state, index)?;
+            if found.is_some() {
+                return Ok(found);
+            }
+        }
+        Ok(None)
+    }
+
+    /// Claims what was given back to one slot. A claim that fails says nothing: a sender that goes round the slot
+    /// leaves the message where it is, in a later lap. So it looks again until the slot is another's, or empty.
+    fn claim_returned(
+        &self,
+        side: &ReceiveSide,
+        me: Holder,
+        state: SlotState,
+        index: u32,
+    ) -> Result<Option<Taken>, Error> {
+        loop {
             let word = self.ring.load(index)?;
+            if !word.state.is_returned() {
+                return Ok(None);
+            }
             let taken = word.held_by(state, me);
-            if word.state.is_returned() && self.ring.claim(index, word, taken)? {
+            if self.ring.claim(index, word, taken)? {
                 let again = word.state == SlotState::Returned;
                 side.redelivered.add(u64::from(again));
                 return Ok(Some(Taken { index, word: taken, again }));
             }
+            if fault::is(Fault::SearchLeavesSlotPassed) {
+                return Ok(None);
+            }
         }
-        Ok(None)
     }
 
     #[inline]

@@ -83,6 +83,22 @@ fn a_count_that_is_as_good_as_a_bit_is_found() {
     with(&[Fault::NoInspection, Fault::MarkedBeforeSearch], COUNTED, "lost");
 }
 
+/// One message is given back by a repair; the sender of the others goes round it while a receiver searches.
+const PASSED: Case = Case {
+    receivers: 2,
+    messages: 3,
+    lease: true,
+    deaths: 1,
+    recoverers: 1,
+    receivers_fall: true,
+    ..Case::PLAIN
+};
+
+#[test]
+fn a_search_that_leaves_a_slot_gone_round_is_found() {
+    with(&[Fault::SearchLeavesSlotPassed], Case { capacity: 2, ..PASSED }, "lost");
+}
+
 #[test]
 fn a_message_given_back_to_the_next_lap_is_found() {
     let base =

@@ -56,6 +56,8 @@ fn a_receiver_may_die_anywhere() {
     let base = Case { capacity: 2, receivers: 2, messages: 1, receivers_fall: true, ..DEADLY };
     explore(Case { name: "1 to 2, receiver killed, slow", patience: 1, ..base }).assert_holds();
     explore(Case { name: "1 to 2, leaseholder killed", lease: true, ..base }).assert_holds();
+    let more = Case { messages: 3, lease: true, these_fall: Some((1, 1)), ..base };
+    explore_so_far(Case { name: "1 to 2, leaseholder killed and gone round", ..more });
 }
 
 #[test]

@@ -23,6 +23,8 @@ pub enum Fault {
     ReturnedTakesNextLap,
     /// A receiver marks a count of messages given back as searched for before it searches, as if it were one bit.
     MarkedBeforeSearch,
+    /// A search for messages given back leaves a slot that a sender went round meanwhile.
+    SearchLeavesSlotPassed,
     /// A receiver whose sleep ended by itself does not inspect the ring.
     NoInspection,
     /// A receiver concludes as much from a lap as a sender may.
