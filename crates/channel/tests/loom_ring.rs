@@ -86,7 +86,8 @@ fn actor(process: u16) -> Actor {
 }
 
 fn ring(capacity: u32) -> Arc<Ring> {
-    let geometry = Geometry { block_size: 48, capacity, attributes: false, processes: 1 };
+    let geometry =
+        Geometry { block_size: 48, capacity, attributes: false, processes: 1, levels: 1, urgent: 0 };
     Arc::new(Ring::private(&geometry).unwrap())
 }
 

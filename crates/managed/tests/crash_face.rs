@@ -416,8 +416,14 @@ fn publishing_and_freezing() {
 }
 
 fn ring(pool: &Pool) -> Allocation {
-    let geometry =
-        Geometry { block_size: 256, capacity: 4, attributes: false, processes: pool.process_limit() };
+    let geometry = Geometry {
+        block_size: 256,
+        capacity: 4,
+        attributes: false,
+        processes: pool.process_limit(),
+        levels: 1,
+        urgent: 0,
+    };
     let memory = pool.alloc(geometry.bytes()).unwrap();
     let region = pool.region().part(memory.reference().offset, geometry.bytes()).unwrap();
     Ring::format(&region, &geometry, memory.reference()).unwrap();

@@ -28,8 +28,8 @@ pub use layout::{Field, Layout, Shareable};
 pub use payload::{Cooperative, Payload, PayloadError};
 pub use region::Region;
 pub use ring::{
-    AttachError, Geometry, MAX_BLOCK_SIZE, MAX_CAPACITY, MIN_BLOCK_SIZE, MessageReference, RING_MAGIC,
-    RING_VERSION, Ring, RingHeader, RingOpenError,
+    AttachError, Geometry, Level, LevelHeader, MAX_BLOCK_SIZE, MAX_CAPACITY, MAX_LEVELS, MIN_BLOCK_SIZE,
+    MessageReference, RING_MAGIC, RING_VERSION, Ring, RingHeader, RingOpenError,
 };
 pub use slot::{Description, Holder, Lap, MessageKind, Position, SLOT_HEAD_BYTES, Slot, SlotState, SlotWord};
 pub use table::{Strided, Table};

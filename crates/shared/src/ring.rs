@@ -5,7 +5,8 @@
 //! | 0 | header, five lines of 64 | 320 |
 //! | 320 | listeners, reserved for channel sets, zero in this version | 8 x 16 |
 //! | 448 | attachments, one word a process slot of the pool | processes x 8 |
-//! | the next multiple of 64 | slots, a multiple of 64 each | capacity x stride |
+//! | the next multiple of 64 | headers of the priority levels above the lowest | (levels - 1) x 128 |
+//! | behind them | slots, a multiple of 64 each, level by level | slots x stride |
 //!
 //! A slot is `word 8, description 8, payload block`, then 48 bytes of message attributes where the channel's flag says
 //! so. **Slot words are the truth**; tail and head are hints, stored plainly, which may be old but are never ahead.
@@ -18,6 +19,7 @@
 //! between two of them leaves a channel that the next one repairs, and no repairer excludes another.
 
 mod attachment;
+mod level;
 mod repair;
 
 use weyr_atomic::{AtomicU32, AtomicU64, Ordering, Zeroed, publish_then_look};
@@ -29,6 +31,7 @@ use crate::{
 };
 pub use attachment::AttachError;
 use attachment::Attachment;
+pub use level::{Level, LevelHeader, MAX_LEVELS};
 
 crate::layout! {
     /// The header of a channel; the first line is read by every operation and hardly ever written.
@@ -41,11 +44,11 @@ crate::layout! {
         12 => flags: AtomicU32,
         /// Payload bytes of a slot, at least 48; written by the creator.
         16 => block_size: AtomicU32,
-        /// Number of slots, at least 1; written by the creator.
+        /// Number of messages of all levels together, and slots of the lowest, at least 1; written by the creator.
         20 => capacity: AtomicU32,
         /// Bytes from slot to slot, a multiple of 64; written by the creator.
         24 => slot_stride: AtomicU32,
-        /// Priority levels; 1 in this version; written by the creator.
+        /// Priority levels, at least 1; written by the creator.
         28 => levels: AtomicU32,
         /// Number of attachment words; written by the creator.
         32 => processes: AtomicU32,
@@ -111,6 +114,10 @@ pub struct Geometry {
     pub attributes: bool,
     /// Process slots of the pool.
     pub processes: u32,
+    /// Priority levels.
+    pub levels: u32,
+    /// Slots of each level above the lowest, which has `capacity`; 0 where there is none above.
+    pub urgent: u32,
 }
 
 impl Geometry {
@@ -122,6 +129,7 @@ impl Geometry {
             && self.capacity <= MAX_CAPACITY
             && self.processes >= 1
             && self.processes <= 1 << 16
+            && self.has_valid_levels()
     }
 
     /// Bytes from slot to slot.
@@ -132,12 +140,12 @@ impl Geometry {
 
     /// Byte of the channel at which the first slot lies.
     pub const fn slots_at(&self) -> u64 {
-        (ATTACHMENTS_AT + self.processes as u64 * 8).next_multiple_of(64)
+        self.levels_at() + (self.levels as u64 - 1) * level::LEVEL_HEADER_BYTES
     }
 
     /// Bytes of the whole channel.
     pub const fn bytes(&self) -> u64 {
-        self.slots_at() + self.capacity as u64 * self.stride()
+        self.slots_at() + self.slot_count() as u64 * self.stride()
     }
 
     fn stored_in(header: &RingHeader) -> Self {
@@ -146,6 +154,8 @@ impl Geometry {
             capacity: header.capacity.load(Ordering::Relaxed),
             attributes: header.flags.load(Ordering::Relaxed) & FLAG_ATTRIBUTES != 0,
             processes: header.processes.load(Ordering::Relaxed),
+            levels: header.levels.load(Ordering::Relaxed),
+            urgent: 0,
         }
     }
 }
@@ -185,6 +195,8 @@ pub struct MessageReference {
 pub struct Ring {
     header: Table<RingHeader>,
     attachments: Table<AtomicU64>,
+    /// Headers of the levels above the lowest; none in a channel of one level.
+    upper: Option<Table<LevelHeader>>,
     slots: Strided<Slot>,
     payload: Region,
     /// Byte of `payload` at which the block of slot 0 lies.
@@ -192,6 +204,9 @@ pub struct Ring {
     stride: u64,
     block_size: u32,
     capacity: u32,
+    levels: u32,
+    urgent: u32,
+    slot_count: u32,
     tag: u32,
 }
 
@@ -221,7 +236,8 @@ impl Ring {
         if found != RING_VERSION {
             return Err(RingOpenError::Version { found });
         }
-        let geometry = Geometry::stored_in(header);
+        let mut geometry = Geometry::stored_in(header);
+        geometry.read_urgent(region)?;
         check_header(header, &geometry, reference)?;
         Ok(Self::laid_over(region, &geometry, tag_of(reference))?)
     }
@@ -244,30 +260,47 @@ impl Ring {
         Ok(Self {
             header: region.table(0, 1, "channel header")?,
             attachments: region.table(ATTACHMENTS_AT, geometry.processes.into(), "channel attachments")?,
-            slots: region.strided(slots_at, geometry.stride(), geometry.capacity.into(), "channel slots")?,
+            upper: match u64::from(geometry.levels - 1) {
+                0 => None,
+                upper => Some(region.table(geometry.levels_at(), upper, "channel levels")?),
+            },
+            slots: region.strided(
+                slots_at,
+                geometry.stride(),
+                geometry.slot_count().into(),
+                "channel slots",
+            )?,
             payload: region.clone(),
             blocks_at: slots_at + SLOT_HEAD_BYTES,
             stride: geometry.stride(),
             block_size: geometry.block_size,
             capacity: geometry.capacity,
+            levels: geometry.levels,
+            urgent: geometry.urgent,
+            slot_count: geometry.slot_count(),
             tag,
         })
     }
 
     fn over_vectors(geometry: &Geometry, tag: u32) -> Result<Self, Corrupt> {
         check_geometry(geometry)?;
-        let bytes = geometry.stride() * u64::from(geometry.capacity);
+        let bytes = geometry.stride() * u64::from(geometry.slot_count());
         let mapping =
             Mapping::anonymous(bytes as usize).map_err(|_| Corrupt::new("private channel", bytes))?;
         Ok(Self {
             header: Table::from_vec(vec![RingHeader::zeroed()]),
             attachments: Table::from_vec((0..geometry.processes).map(|_| AtomicU64::zeroed()).collect()),
-            slots: Strided::from_vec((0..geometry.capacity).map(|_| Slot::zeroed()).collect()),
+            upper: (geometry.levels > 1)
+                .then(|| Table::from_vec((1..geometry.levels).map(|_| LevelHeader::zeroed()).collect())),
+            slots: Strided::from_vec((0..geometry.slot_count()).map(|_| Slot::zeroed()).collect()),
             payload: Region::new(mapping.into()),
             blocks_at: SLOT_HEAD_BYTES,
             stride: geometry.stride(),
             block_size: geometry.block_size,
             capacity: geometry.capacity,
+            levels: geometry.levels,
+            urgent: geometry.urgent,
+            slot_count: geometry.slot_count(),
             tag,
         })
     }
@@ -279,7 +312,7 @@ impl Ring {
         header.block_size.store(geometry.block_size, Ordering::Relaxed);
         header.capacity.store(geometry.capacity, Ordering::Relaxed);
         header.slot_stride.store(geometry.stride() as u32, Ordering::Relaxed);
-        header.levels.store(1, Ordering::Relaxed);
+        header.levels.store(geometry.levels, Ordering::Relaxed);
         header.processes.store(geometry.processes, Ordering::Relaxed);
         header.generation.store(generation, Ordering::Relaxed);
         self.clear_changing_words();
@@ -295,6 +328,7 @@ impl Ring {
         for word in small.into_iter().chain([&header.to_receivers, &header.to_senders]) {
             word.store(0, Ordering::Relaxed);
         }
+        self.clear_levels();
         for attachment in self.attachments.iter() {
             attachment.store(Attachment::new(self.tag, 0, 0).0, Ordering::Relaxed);
         }
@@ -317,7 +351,7 @@ impl Ring {
         &self.header[0]
     }
 
-    /// Number of slots.
+    /// Number of messages of all levels together, and slots of the lowest.
     #[inline]
     pub fn capacity(&self) -> u32 {
         self.capacity
@@ -351,7 +385,9 @@ impl Ring {
     /// The event on which senders sleep.
     #[inline]
     pub fn to_senders<'a, F: Futex>(&'a self, futex: &'a F) -> Event<'a, F> {
-        Event::new(&self.header().to_senders, futex)
+        // Senders of different levels wait for different slots: one that is woken in vain must not use up the wake.
+        let sleepers = if self.levels == 1 { 1 } else { u32::MAX };
+        Event::new(&self.header().to_senders, futex).waking(sleepers)
     }
 
     fn wake_everybody<F: Futex>(&self, futex: &F) {
@@ -478,7 +514,7 @@ impl Ring {
     #[inline]
     fn block_at(&self, index: u32, len: u64) -> Result<u64, Corrupt> {
         let at = self.blocks_at + self.stride * u64::from(index);
-        if index < self.capacity && len <= u64::from(self.block_size) {
+        if index < self.slot_count && len <= u64::from(self.block_size) {
             Ok(at)
         } else {
             Err(Corrupt::new("message length", at))
@@ -506,7 +542,6 @@ fn check_header(header: &RingHeader, geometry: &Geometry, reference: BlockRefere
             12,
         ),
         (u64::from(header.slot_stride.load(Ordering::Relaxed)), geometry.stride(), "channel slot stride", 24),
-        (u64::from(header.levels.load(Ordering::Relaxed)), 1, "channel levels", 28),
         (header.generation.load(Ordering::Relaxed), reference.generation, "channel generation", 56),
     ];
     for (found, wanted, what, offset) in expected {

@@ -211,7 +211,14 @@ impl Futex for ModelFutex<'_> {
 
 impl World {
     fn new(case: Case) -> Self {
-        let geometry = Geometry { block_size: 48, capacity: case.capacity, attributes: false, processes: 8 };
+        let geometry = Geometry {
+            block_size: 48,
+            capacity: case.capacity,
+            attributes: false,
+            processes: 8,
+            levels: 1,
+            urgent: 0,
+        };
         let oracle = Oracle { sent: 0, read: 0, done: 0, places: [u64::MAX; 16], patience: case.patience };
         Self { ring: Ring::private(&geometry).unwrap(), oracle: Ghost::new(oracle), case }
     }

@@ -4,7 +4,7 @@ use weyr_atomic::Ordering;
 
 use super::{Ring, UNSTABLE_READS};
 use crate::fault::{self, Fault};
-use crate::{Actor, BlockReference, Corrupt, Futex, Holder, MessageKind, Position, SlotState, SlotWord};
+use crate::{Actor, BlockReference, Corrupt, Futex, Holder, MessageKind, SlotState, SlotWord};
 
 /// What is done for the dead.
 impl Ring {
@@ -24,7 +24,7 @@ impl Ring {
         futex: &F,
     ) -> Result<u32, Corrupt> {
         let (mut changed, mut outcome) = (0, Ok(()));
-        for index in 0..self.capacity {
+        for index in 0..self.slot_count {
             match self.repair_slot(index, actor.into(), &still_dead, &in_flight) {
                 Ok(count) => changed += count,
                 Err(corrupt) => outcome = outcome.and(Err(corrupt)),
@@ -66,7 +66,7 @@ impl Ring {
     /// What a word becomes whose holder is dead.
     fn repaired(&self, index: u32, word: SlotWord, in_flight: &impl Fn(BlockReference) -> bool) -> SlotWord {
         match word.state {
-            SlotState::Filling => word.becomes(SlotState::Empty).laps_later(1),
+            SlotState::Filling | SlotState::Reserved => word.becomes(SlotState::Empty).laps_later(1),
             SlotState::Taking | SlotState::Leased if self.is_untaken(index, in_flight) => {
                 word.becomes(SlotState::Returned)
             }
@@ -88,13 +88,14 @@ impl Ring {
     ///
     /// An error means that a slot could not be judged; then a block that was not seen may be in it all the same.
     pub fn references(&self) -> impl Iterator<Item = Result<(SlotWord, BlockReference), Corrupt>> {
-        (0..self.capacity).filter_map(|index| self.stable_reference(index).transpose())
+        (0..self.slot_count).filter_map(|index| self.stable_reference(index).transpose())
     }
 
     fn stable_reference(&self, index: u32) -> Result<Option<(SlotWord, BlockReference)>, Corrupt> {
+        use SlotState::{Empty, Filling, Reserved, Revoked};
         for _ in 0..UNSTABLE_READS {
             let word = self.load(index)?;
-            if matches!(word.state, SlotState::Empty | SlotState::Filling | SlotState::Revoked) {
+            if matches!(word.state, Empty | Reserved | Filling | Revoked) {
                 return Ok(None);
             }
             let (description, message) = (self.description(index), self.reference(index)?);
@@ -115,7 +116,7 @@ impl Ring {
     /// [`Corrupt`]: a word that cannot be; all other slots were drained.
     pub fn drain(&self, me: Holder, mut free: impl FnMut(BlockReference)) -> Result<(), Corrupt> {
         let mut outcome = Ok(());
-        for index in 0..self.capacity {
+        for index in 0..self.slot_count {
             outcome = outcome.and(self.drain_slot(index, me, &mut free));
         }
         outcome
@@ -167,27 +168,9 @@ impl Ring {
     /// # Errors
     /// [`Corrupt`]: a word that cannot be.
     pub fn waiting(&self) -> Result<u32, Corrupt> {
-        (0..self.capacity).try_fold(0, |count, index| {
+        (0..self.slot_count).try_fold(0, |count, index| {
             let state = self.load(index)?.state;
             Ok(count + u32::from(state == SlotState::Full || state.is_returned()))
         })
-    }
-
-    /// Whether `position` is over or claimed by a sender: what makes a tail hint behind it believable.
-    ///
-    /// # Errors
-    /// [`Corrupt`]: the slot's word cannot be.
-    pub fn is_before_tail(&self, position: Position) -> Result<bool, Corrupt> {
-        let word = self.load(position.index())?;
-        let ahead = word.lap.after(position.lap());
-        Ok(ahead > 0 || ahead == 0 && matches!(word.state, SlotState::Filling | SlotState::Full))
-    }
-
-    /// Whether `position` is over or taken by a receiver: what makes a head hint behind it believable.
-    ///
-    /// # Errors
-    /// [`Corrupt`]: the slot's word cannot be.
-    pub fn is_before_head(&self, position: Position) -> Result<bool, Corrupt> {
-        Ok(self.load(position.index())?.lap.after(position.lap()) > 0)
     }
 }
