@@ -70,10 +70,20 @@ pub enum Error {
         largest: u64,
     },
     /// So many priority levels are not possible.
-    #[error("{levels} priority levels are not possible; this version has 1")]
+    #[error("{levels} priority levels are not possible; choose 1 to {largest}")]
     InvalidLevels {
         /// Asked for.
         levels: u32,
+        /// Largest possible number.
+        largest: u32,
+    },
+    /// The channel does not have that priority level.
+    #[error("the channel has no priority level {level}, only 0 to {highest}; ask for more when creating it")]
+    InvalidPriority {
+        /// Asked for.
+        level: u32,
+        /// The highest that there is.
+        highest: u32,
     },
     /// The allocation or descriptor is of another pool than the channel.
     #[error("this belongs to another pool; allocate from the channel's own, `channel.pool()`")]

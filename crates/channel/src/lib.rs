@@ -13,6 +13,7 @@
 //! | `attached` | a channel as one process has it |
 //! | `walk` | how a handle finds the tail and the head |
 //! | `send`, `receive` | the steps of a message |
+//! | `levels` | priority levels, and how they share one capacity |
 //! | `wait` | spinning, sleeping, deadlines, patience |
 //!
 //! What it does not do: it knows no network; it copies into a message only what fits one block.
@@ -28,6 +29,7 @@ mod fake_pool;
 mod hindrance;
 mod host;
 mod lease;
+mod levels;
 mod message;
 mod pool_host;
 mod receive;

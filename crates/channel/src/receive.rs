@@ -9,14 +9,18 @@
 //!
 //! The receivers' part of repair lies here too: a sender at the head that is slower than patience loses its turn.
 
+use std::ops::Range;
 use std::time::Instant;
 
 use weyr_atomic::{AtomicU64, Ordering};
-use weyr_shared::{Corrupt, Description, Holder, MessageReference, Position, SlotState, SlotWord};
+use weyr_shared::{
+    Corrupt, Description, Holder, Level, MAX_LEVELS, MessageReference, Position, SlotState, SlotWord,
+};
 
 use crate::attached::Attached;
 use crate::hindrance::Hindrance;
 use crate::host::Host;
+use crate::levels::Place;
 use crate::tally::Tally;
 use crate::wait::{Attempt, LONGEST_SLICE, Tried, Waiter};
 use crate::walk::{End, Walk};
@@ -28,8 +32,8 @@ const LOOKS_PER_CLOCK: u64 = 1024;
 /// What one receiving handle remembers, in private memory.
 #[derive(Debug)]
 pub struct ReceiveSide {
-    position: AtomicU64,
-    hindrance: Hindrance,
+    lowest: Place,
+    upper: [Place; MAX_LEVELS as usize - 1],
     fruitless: Tally,
     inspected_ns: AtomicU64,
     pub(crate) messages: Tally,
@@ -42,15 +46,21 @@ impl ReceiveSide {
     /// Where the handle will look next, for models.
     #[doc(hidden)]
     pub fn position(&self) -> u64 {
-        self.position.load(Ordering::Relaxed)
+        self.lowest.position.load(Ordering::Relaxed).wrapping_add(Place::digest(self.upper.iter()))
+    }
+
+    #[inline]
+    fn place(&self, level: u32) -> &Place {
+        // A ring has no more levels than there are places.
+        level.checked_sub(1).and_then(|above| self.upper.get(above as usize)).unwrap_or(&self.lowest)
     }
 }
 
 impl Default for ReceiveSide {
     fn default() -> Self {
         Self {
-            position: AtomicU64::new(0),
-            hindrance: Hindrance::new(),
+            lowest: Place::default(),
+            upper: Default::default(),
             fruitless: Tally::new(),
             inspected_ns: AtomicU64::new(0),
             messages: Tally::new(),
@@ -100,7 +110,7 @@ enum View {
 fn view(word: SlotWord, place: Position) -> View {
     match (word.lap.after(place.lap()), word.state) {
         (0, SlotState::Full) => View::Ready,
-        (0, SlotState::Filling) => View::Filling,
+        (0, SlotState::Filling | SlotState::Reserved) => View::Filling,
         (0, _) => View::Empty,
         (1.., _) => View::Over,
         _ => View::Impossible,
@@ -122,11 +132,15 @@ impl<H: Host> Attached<H> {
     ) -> Result<Tried<Taken>, Error> {
         let me = self.me()?;
         self.check_usable()?;
-        if let Some(taken) = self.take_returned(side, me, state)? {
-            return Ok(Tried::Done(taken));
-        }
-        self.host.at_step(1);
-        let tried = self.take_next(side, me, state, attempt)?;
+        let tried = if self.ring.levels() > 1 {
+            self.take_from_levels(side, me, state, attempt)?
+        } else {
+            if let Some(taken) = self.take_returned(side, me, state)? {
+                return Ok(Tried::Done(taken));
+            }
+            self.host.at_step(1);
+            self.take_next(self.ring.lowest(), side, me, state, attempt)?
+        };
         if matches!(tried, Tried::Blocked { .. }) && (attempt.inspect || self.is_inspection_due(side)) {
             return self.inspect(side, me, state, tried);
         }
@@ -148,7 +162,7 @@ impl<H: Host> Attached<H> {
         if made == seen {
             return Ok(None);
         }
-        let found = self.search_returned(side, me, state)?;
+        let found = self.search_returned(side, me, state, 0..self.ring.slot_count())?;
         if found.is_none() {
             // Failing means that another receiver has searched as well.
             let _ = header.returned_seen.compare_exchange(seen, made, Ordering::SeqCst, Ordering::SeqCst);
@@ -157,13 +171,14 @@ impl<H: Host> Attached<H> {
     }
 
     #[cold]
-    fn search_returned(
+    pub(crate) fn search_returned(
         &self,
         side: &ReceiveSide,
         me: Holder,
         state: SlotState,
+        slots: Range<u32>,
     ) -> Result<Option<Taken>, Error> {
-        for index in 0..self.ring.capacity() {
+        for index in slots {
             let word = self.ring.load(index)?;
             let taken = word.held_by(state, me);
             if word.state.is_returned() && self.ring.claim(index, word, taken)? {
@@ -176,36 +191,40 @@ impl<H: Host> Attached<H> {
     }
 
     #[inline]
-    fn take_next(
+    pub(crate) fn take_next(
         &self,
+        level: Level<'_>,
         side: &ReceiveSide,
         me: Holder,
         state: SlotState,
         attempt: Attempt,
     ) -> Result<Tried<Taken>, Error> {
-        let mut walk = Walk::new(&self.ring, End::Head, &side.position);
+        let place = side.place(level.number());
+        let mut walk = Walk::new(level, End::Head, &place.position);
         while let Some(word) = walk.look()? {
-            let index = walk.place.index();
+            let index = level.slot_at(walk.place);
             match view(word, walk.place) {
                 View::Ready => {
                     let taken = word.held_by(state, me).laps_later(1);
                     if self.ring.claim(index, word, taken)? {
-                        walk.advance(&side.position);
+                        walk.advance(&place.position);
                         return Ok(Tried::Done(Taken { index, word: taken, again: false }));
                     }
                 }
                 View::Over => walk.go_on(word)?,
-                View::Filling | View::Empty => match self.overcome_sender(side, index, word, attempt)? {
-                    Tried::Done(()) => {}
-                    Tried::Blocked { hindered } => {
-                        walk.keep(&side.position);
-                        return Ok(Tried::Blocked { hindered });
+                View::Filling | View::Empty => {
+                    match self.overcome_sender(side, &place.hindrance, index, word, attempt)? {
+                        Tried::Done(()) => {}
+                        Tried::Blocked { hindered } => {
+                            walk.keep(&place.position);
+                            return Ok(Tried::Blocked { hindered });
+                        }
                     }
-                },
+                }
                 View::Impossible => return Err(Corrupt::new("lap of a slot", index.into()).into()),
             }
         }
-        walk.keep(&side.position);
+        walk.keep(&place.position);
         Ok(Tried::EMPTY)
     }
 
@@ -213,6 +232,7 @@ impl<H: Host> Attached<H> {
     fn overcome_sender(
         &self,
         side: &ReceiveSide,
+        hindrance: &Hindrance,
         index: u32,
         word: SlotWord,
         attempt: Attempt,
@@ -220,18 +240,27 @@ impl<H: Host> Attached<H> {
         if !word.state.names_holder() {
             return Ok(Tried::EMPTY);
         }
-        if !self.host.is_patience_over(&side.hindrance, word, attempt.patience) {
+        if !self.host.is_patience_over(hindrance, word, attempt.patience) {
             return Ok(Tried::Blocked { hindered: true });
         }
         if self.bury(index, word)? {
             return Ok(Tried::Done(()));
         }
-        if word.state != SlotState::Filling {
-            return Ok(Tried::EMPTY);
+        match word.state {
+            SlotState::Filling => self.revoke(side, index, word)?,
+            // Nothing is written there yet.
+            SlotState::Reserved => side.revoked.add(u64::from(self.end_reservation(index, word)?)),
+            _ => return Ok(Tried::EMPTY),
         }
-        let revoked = word.held_by(SlotState::Revoked, word.holder).laps_later(1);
-        side.revoked.add(u64::from(self.ring.claim(index, word, revoked)?));
         Ok(Tried::Done(()))
+    }
+
+    fn revoke(&self, side: &ReceiveSide, index: u32, word: SlotWord) -> Result<(), Error> {
+        let revoked = word.held_by(SlotState::Revoked, word.holder).laps_later(1);
+        if self.revoked(index, word, revoked)? {
+            side.revoked.add(1);
+        }
+        Ok(())
     }
 
     fn is_inspection_due(&self, side: &ReceiveSide) -> bool {
@@ -260,11 +289,17 @@ impl<H: Host> Attached<H> {
         state: SlotState,
         tried: Tried<Taken>,
     ) -> Result<Tried<Taken>, Error> {
-        for index in 0..self.ring.capacity() {
+        for index in 0..self.ring.slot_count() {
             let word = self.ring.load(index)?;
             self.bury(index, word)?;
         }
-        Ok(self.search_returned(side, me, state)?.map_or(tried, Tried::Done))
+        for level in (0..self.ring.levels()).rev() {
+            let slots = self.ring.level(level)?.slots();
+            if let Some(taken) = self.search_returned(side, me, state, slots)? {
+                return Ok(Tried::Done(taken));
+            }
+        }
+        Ok(tried)
     }
 
     /// Step 1, waiting for a message until `deadline`.
@@ -281,7 +316,7 @@ impl<H: Host> Attached<H> {
         let mut waiter = Waiter::new(mode, deadline);
         let event = self.ring.to_receivers(self.host.futex());
         loop {
-            self.host.before_try(waiter.remembered(&side.position));
+            self.host.before_try(waiter.remembered(side.position()));
             match self.try_take(side, state, waiter.attempt()) {
                 Ok(Tried::Blocked { hindered }) => waiter.pause(&event, hindered)?,
                 Ok(Tried::Done(taken)) => {
@@ -297,8 +332,11 @@ impl<H: Host> Attached<H> {
     }
 
     fn is_ready_at(&self, side: &ReceiveSide) -> bool {
-        let mut walk = Walk::new(&self.ring, End::Head, &side.position);
-        matches!(walk.look(), Ok(Some(word)) if view(word, walk.place) == View::Ready)
+        (0..self.ring.levels()).any(|number| {
+            let Ok(level) = self.ring.level(number) else { return false };
+            let mut walk = Walk::new(level, End::Head, &side.place(number).position);
+            matches!(walk.look(), Ok(Some(word)) if view(word, walk.place) == View::Ready)
+        })
     }
 
     /// What the message is.

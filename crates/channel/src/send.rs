@@ -13,7 +13,7 @@
 use std::time::Instant;
 
 use weyr_atomic::{AtomicU64, Ordering};
-use weyr_shared::{Corrupt, Holder, MessageReference, Position, Ring, SlotState, SlotWord};
+use weyr_shared::{Corrupt, Holder, Level, MessageReference, Position, Ring, SlotState, SlotWord};
 
 use crate::attached::Attached;
 use crate::hindrance::Hindrance;
@@ -26,8 +26,12 @@ use crate::{Error, WaitMode};
 /// What one sending handle remembers, in private memory.
 #[derive(Debug)]
 pub struct SendSide {
+    /// Priority level to which it sends.
+    pub(crate) level: u32,
     position: AtomicU64,
     hindrance: Hindrance,
+    /// How long the levels together have been too full.
+    pub(crate) shortage: Hindrance,
     pub(crate) messages: Tally,
     pub(crate) bytes_copied: Tally,
     pub(crate) revoked: Tally,
@@ -39,13 +43,25 @@ impl SendSide {
     pub fn position(&self) -> u64 {
         self.position.load(Ordering::Relaxed)
     }
+
+    /// Of a handle that sends to priority level `level`.
+    pub fn at_level(level: u32) -> Self {
+        Self { level, ..Self::default() }
+    }
+
+    /// The slot of its level at which the handle will look next.
+    pub(crate) fn index(&self) -> u32 {
+        Position::from_bits(self.position()).index()
+    }
 }
 
 impl Default for SendSide {
     fn default() -> Self {
         Self {
+            level: 0,
             position: AtomicU64::new(0),
             hindrance: Hindrance::new(),
+            shortage: Hindrance::new(),
             messages: Tally::new(),
             bytes_copied: Tally::new(),
             revoked: Tally::new(),
@@ -114,8 +130,8 @@ impl<H: Host> Outgoing<H> for Transfer {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[must_use = "publish it or abandon it"]
 pub struct Claim {
-    index: u32,
-    word: SlotWord,
+    pub(crate) index: u32,
+    pub(crate) word: SlotWord,
 }
 
 /// What a sender sees in the slot at its place.
@@ -134,23 +150,23 @@ enum View {
 }
 
 fn view(word: SlotWord, place: Position) -> View {
-    use SlotState::{Empty, Filling, Full};
+    use SlotState::{Empty, Filling, Full, Reserved};
     match (word.lap.after(place.lap()), word.state) {
         (0, Empty) => View::Free,
-        (0, Filling | Full) | (1.., _) => View::Over,
+        (0, Reserved | Filling | Full) | (1.., _) => View::Over,
         (0, _) => View::Held,
-        (-1, Filling | Full) => View::Full,
+        (-1, Reserved | Filling | Full) => View::Full,
         _ => View::Impossible,
     }
 }
 
 /// Whether a slot behind those that are held is free for senders, or was already used by one.
-fn is_room_behind(ring: &Ring, place: Position) -> Result<bool, Corrupt> {
-    let mut place = place.next(ring.capacity());
-    for _ in 1..ring.capacity() {
-        match view(ring.load(place.index())?, place) {
+fn is_room_behind(level: Level<'_>, place: Position) -> Result<bool, Corrupt> {
+    let mut place = place.next(level.capacity());
+    for _ in 1..level.capacity() {
+        match view(level.load(place)?, place) {
             View::Free | View::Over => return Ok(true),
-            View::Held => place = place.next(ring.capacity()),
+            View::Held => place = place.next(level.capacity()),
             View::Full | View::Impossible => return Ok(false),
         }
     }
@@ -165,18 +181,36 @@ impl<H: Host> Attached<H> {
     /// [`Error::Corrupt`].
     #[inline]
     pub fn claim(&self, side: &SendSide, me: Holder, attempt: Attempt) -> Result<Tried<Claim>, Error> {
-        let mut walk = Walk::new(&self.ring, End::Tail, &side.position);
+        if self.ring.levels() > 1 {
+            return self.claim_among_levels(side, me, attempt);
+        }
+        self.claim_in(self.ring.lowest(), side, me, attempt, SlotState::Filling)
+    }
+
+    /// The place at the tail of `level`, by making its slot FILLING or RESERVED.
+    #[inline]
+    pub(crate) fn claim_in(
+        &self,
+        level: Level<'_>,
+        side: &SendSide,
+        me: Holder,
+        attempt: Attempt,
+        state: SlotState,
+    ) -> Result<Tried<Claim>, Error> {
+        let mut walk = Walk::new(level, End::Tail, &side.position);
         let mut rounds = 0;
         while let Some(word) = walk.look()? {
             match view(word, walk.place) {
                 View::Free => {
-                    if let Some(claim) = self.claim_free(&mut walk, word, me, side)? {
+                    let claim = Claim { index: level.slot_at(walk.place), word: word.held_by(state, me) };
+                    if self.is_claimed(claim, word)? {
+                        walk.advance(&side.position);
                         return Ok(Tried::Done(claim));
                     }
                 }
                 View::Over => walk.go_on(word)?,
                 View::Held | View::Full => {
-                    match self.overcome(side, walk.place, word, attempt, &mut rounds)? {
+                    match self.overcome(level, side, walk.place, word, attempt, &mut rounds)? {
                         Tried::Done(()) => {}
                         Tried::Blocked { hindered } => {
                             walk.keep(&side.position);
@@ -194,25 +228,19 @@ impl<H: Host> Attached<H> {
     }
 
     #[inline]
-    fn claim_free(
-        &self,
-        walk: &mut Walk<'_>,
-        word: SlotWord,
-        me: Holder,
-        side: &SendSide,
-    ) -> Result<Option<Claim>, Error> {
-        let (index, filling) = (walk.place.index(), word.held_by(SlotState::Filling, me));
-        if !self.ring.claim(index, word, filling)? {
-            return Ok(None);
+    fn is_claimed(&self, claim: Claim, free: SlotWord) -> Result<bool, Corrupt> {
+        match claim.word.state {
+            // Behind it the sender looks at the other slots, as do all others that reserve.
+            SlotState::Reserved => self.ring.publish(claim.index, free, claim.word),
+            _ => self.ring.claim(claim.index, free, claim.word),
         }
-        walk.advance(&side.position);
-        Ok(Some(Claim { index, word: filling }))
     }
 
     /// Done: the slot is to be looked at again.
     #[cold]
     fn overcome(
         &self,
+        level: Level<'_>,
         side: &SendSide,
         place: Position,
         word: SlotWord,
@@ -223,16 +251,16 @@ impl<H: Host> Attached<H> {
             return Ok(Tried::EMPTY);
         }
         let outlasted = self.host.is_patience_over(&side.hindrance, word, attempt.patience);
-        if outlasted && self.bury(place.index(), word)? {
+        if outlasted && self.bury(level.slot_at(place), word)? {
             return Ok(Tried::Done(()));
         }
         // Nobody expects a lease or a message given back to be over soon.
         let at_once = word.state == SlotState::Leased || word.state.is_returned();
-        let may_pass = word.state.may_be_passed() && (outlasted || at_once) && *rounds < self.ring.capacity();
-        if may_pass && is_room_behind(&self.ring, place)? {
+        let may_pass = word.state.may_be_passed() && (outlasted || at_once) && *rounds < level.capacity();
+        if may_pass && is_room_behind(level, place)? {
             *rounds += 1;
             // Failed or not, the word is another one now.
-            self.ring.claim(place.index(), word, word.laps_later(1))?;
+            self.ring.claim(level.slot_at(place), word, word.laps_later(1))?;
             return Ok(Tried::Done(()));
         }
         Ok(Tried::Blocked { hindered: !outlasted })
@@ -333,7 +361,7 @@ impl<H: Host> Attached<H> {
         let mut waiter = Waiter::new(mode, deadline);
         let event = self.ring.to_senders(self.host.futex());
         loop {
-            self.host.before_try(waiter.remembered(&side.position));
+            self.host.before_try(waiter.remembered(side.position()));
             match self.try_send(side, message, waiter.attempt()) {
                 Ok(Tried::Blocked { hindered }) => waiter.pause(&event, hindered)?,
                 Ok(Tried::Done(())) => {
@@ -349,7 +377,8 @@ impl<H: Host> Attached<H> {
     }
 
     fn is_free_at(&self, side: &SendSide) -> bool {
-        let mut walk = Walk::new(&self.ring, End::Tail, &side.position);
+        let Ok(level) = self.ring.level(side.level) else { return false };
+        let mut walk = Walk::new(level, End::Tail, &side.position);
         matches!(walk.look(), Ok(Some(word)) if view(word, walk.place) == View::Free)
     }
 }

@@ -32,7 +32,8 @@ pub struct Sender {
 
 impl Clone for Sender {
     fn clone(&self) -> Self {
-        Self::new(Arc::clone(&self.shared)).with_wait_mode(self.mode)
+        let side = SendSide::at_level(self.side.level);
+        Self { shared: Arc::clone(&self.shared), side, mode: self.mode }
     }
 }
 
@@ -46,6 +47,41 @@ impl Sender {
     pub fn with_wait_mode(mut self, mode: WaitMode) -> Self {
         self.mode = mode;
         self
+    }
+
+    /// A sender at priority level `level`, from 0, where all senders begin, to the highest that the channel was made
+    /// with: what it sends is received before what waits at lower levels. Its counts begin anew.
+    ///
+    /// Order holds within a level; across levels a receiver takes the most urgent message that it finds as it looks.
+    ///
+    /// ```
+    /// use weyr_channel::{Channel, ChannelAttributes};
+    /// use weyr_managed::{Pool, PoolAttributes};
+    /// # let name = format!("doc-priority-{}", std::process::id());
+    /// let pool = Pool::create(&PoolAttributes::new(&name, 1 << 20))?;
+    /// let channel = Channel::create(&pool, &ChannelAttributes::new().priority_levels(2))?;
+    /// let urgent = channel.sender().with_priority(1)?;
+    /// channel.send(b"a frame")?;
+    /// urgent.send(b"stop")?;
+    /// assert_eq!(channel.receive()?.into_bytes()?, b"stop");
+    /// # channel.destroy()?;
+    /// # pool.destroy()?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Errors
+    /// [`Error::InvalidPriority`].
+    pub fn with_priority(self, level: u32) -> Result<Self, Error> {
+        let levels = self.shared.attached.ring().levels();
+        if level >= levels {
+            return Err(Error::InvalidPriority { level, highest: levels - 1 });
+        }
+        Ok(Self { side: SendSide::at_level(level), ..self })
+    }
+
+    /// The priority level at which it sends.
+    pub fn priority(&self) -> u32 {
+        self.side.level
     }
 
     /// Sends a copy of `bytes`, if there is room at once. Does not wait.

@@ -5,7 +5,7 @@
 
 use std::time::{Duration, Instant};
 
-use weyr_atomic::{AtomicU64, Ordering, hint, thread};
+use weyr_atomic::{hint, thread};
 use weyr_shared::fault::{self, Fault};
 use weyr_shared::{Armed, Awake, Event, Futex};
 
@@ -91,11 +91,10 @@ impl Waiter {
 
     /// All that the next tries depend on, for models.
     #[inline]
-    pub(crate) fn remembered(&self, position: &AtomicU64) -> u128 {
+    pub(crate) fn remembered(&self, position: u64) -> u128 {
         let armed = self.armed.map_or(0, |armed| u128::from(armed.value()) + 1);
         let over = u128::from(self.last == Some(Awake::TimedOut));
-        let position = u128::from(position.load(Ordering::Relaxed));
-        position << 64 | armed << 4 | over << 1 | u128::from(self.woken)
+        u128::from(position) << 64 | armed << 4 | over << 1 | u128::from(self.woken)
     }
 
     /// After a try that was blocked: waits a little, or gets ready to sleep, or sleeps; then the next try is due.

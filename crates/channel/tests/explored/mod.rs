@@ -27,6 +27,8 @@ const PER_SENDER: usize = 4;
 pub(crate) struct Case {
     pub(crate) name: &'static str,
     pub(crate) capacity: u32,
+    /// Priority levels; those above the lowest have one slot each.
+    pub(crate) levels: u32,
     pub(crate) senders: usize,
     pub(crate) receivers: usize,
     pub(crate) recoverers: usize,
@@ -59,6 +61,7 @@ impl Case {
     pub(crate) const PLAIN: Self = Self {
         name: "",
         capacity: 1,
+        levels: 1,
         senders: 1,
         receivers: 1,
         recoverers: 0,
@@ -90,6 +93,11 @@ impl Case {
     fn recoverer_numbers(&self) -> std::ops::Range<usize> {
         let first = self.senders + self.receivers;
         first..first + self.recoverers
+    }
+
+    /// A lonely sender takes the levels in turn, several have one each.
+    fn level_of(&self, sender: usize, index: usize) -> u32 {
+        (if self.senders == 1 { index } else { sender }) as u32 % self.levels
     }
 
     fn faults(&self) -> &'static [Fault] {
@@ -216,15 +224,30 @@ impl World {
             capacity: case.capacity,
             attributes: false,
             processes: 8,
-            levels: 1,
-            urgent: 0,
+            levels: case.levels,
+            urgent: u32::from(case.levels > 1),
         };
         let oracle = Oracle { sent: 0, read: 0, done: 0, places: [u64::MAX; 16], patience: case.patience };
         Self { ring: Ring::private(&geometry).unwrap(), oracle: Ghost::new(oracle), case }
     }
 
     fn words(&self) -> Vec<SlotWord> {
-        (0..self.case.capacity).map(|index| self.ring.load(index).unwrap()).collect()
+        (0..self.ring.slot_count()).map(|index| self.ring.load(index).unwrap()).collect()
+    }
+
+    /// In one step with a publish: messages that wait, are written or are in somebody's hands.
+    fn assert_within_capacity(&self) {
+        if self.case.levels > 1 {
+            let states =
+                explore::ghost(|| self.words().iter().map(|word| word.state as u64).collect::<Vec<_>>());
+            let is_message = |state: &&u64| {
+                ![SlotState::Empty, SlotState::Revoked, SlotState::Reserved]
+                    .map(|state| state as u64)
+                    .contains(state)
+            };
+            let messages = states.iter().filter(is_message).count();
+            assert!(messages <= self.case.capacity as usize, "{messages} messages: {states:?}");
+        }
     }
 
     /// The end of a slice matters only where there is something to find; elsewhere it is a turn on the spot.
@@ -301,6 +324,7 @@ impl<'w> Host for ModelHost<'w> {
         match self.phase.replace(Phase::Other) {
             Phase::Other => {}
             Phase::Published(number) => {
+                self.world.assert_within_capacity();
                 self.world.oracle.update(|oracle| oracle.sent |= bit(number));
                 self.merge_states(3);
             }
@@ -407,11 +431,13 @@ impl Outgoing<ModelHost<'_>> for Numbered {
 }
 
 fn send_all(world: &World, context: &Context) {
-    let (channel, side) = (ModelHost::new(world, context.process()).attached(), SendSide::default());
+    let channel = ModelHost::new(world, context.process()).attached();
+    let sides: Vec<SendSide> = (0..world.case.levels).map(SendSide::at_level).collect();
     for index in 0..world.case.messages {
+        let side = &sides[world.case.level_of(context.process(), index) as usize];
         channel.host().progress.set(index as u64);
         let message = Numbered(message_number(context.process(), index));
-        channel.send_until(&side, &message, WaitMode::Idle, None).unwrap();
+        channel.send_until(side, &message, WaitMode::Idle, None).unwrap();
     }
 }
 
@@ -447,17 +473,18 @@ fn read(world: &World, channel: &Attached<ModelHost<'_>>, taken: &Taken) -> u64 
         if !again {
             assert_eq!(oracle.read & bit(number), 0, "message {number} was delivered twice without mark");
             oracle.places[number as usize] = place;
-            assert_in_order(oracle, number as usize);
+            assert_in_order(world, oracle, number as usize);
         }
         oracle.read |= bit(number);
     });
     number
 }
 
-/// The messages of one sender were taken at places that follow each other.
-fn assert_in_order(oracle: &Oracle, number: usize) {
+/// The messages of one sender to one level were taken at places that follow each other.
+fn assert_in_order(world: &World, oracle: &Oracle, number: usize) {
     let first = number / PER_SENDER * PER_SENDER;
-    let known = |number: &usize| oracle.places[*number] != u64::MAX;
+    let level = |number: usize| world.case.level_of(number / PER_SENDER, number % PER_SENDER);
+    let known = |other: &usize| oracle.places[*other] != u64::MAX && level(*other) == level(number);
     let before = (first..number).filter(known).all(|other| oracle.places[other] < oracle.places[number]);
     let after = (number + 1..first + PER_SENDER).filter(known);
     let after = after.into_iter().all(|other| oracle.places[other] > oracle.places[number]);
@@ -493,7 +520,7 @@ fn name_words(world: &World, regions: &mut explore::Regions) {
         regions.add(&header.tail, "tail").add(&header.head, "head");
     }
     regions.add(&header.to_receivers, "to_receivers").add(&header.to_senders, "to_senders");
-    for index in 0..world.case.capacity {
+    for index in 0..world.ring.slot_count() {
         let slot = world.ring.slot(index).unwrap();
         regions.add(&slot.word, format!("slot{index}")).add(&slot.offset, format!("payload{index}"));
         if world.case.torn {
@@ -527,7 +554,7 @@ fn judge(world: &World, outcome: &Outcome) -> Result<(), String> {
         let stuck = enough && case.deaths + case.stops == 0 && case.receiver_numbers().any(waits);
         return if stuck { describe("a receiver waits for ever") } else { Ok(()) };
     }
-    let held = (0..case.capacity).filter(|index| stopped(&words[*index as usize]));
+    let held = (0..world.ring.slot_count()).filter(|index| stopped(&words[*index as usize]));
     let held = held.fold(0, |held, index| held | bit(world.ring.reference(index).unwrap().block.offset));
     if oracle.sent & !oracle.done & !held != 0 { describe("a message was lost") } else { Ok(()) }
 }

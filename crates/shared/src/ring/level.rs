@@ -68,6 +68,7 @@ impl Geometry {
 #[derive(Debug, Clone, Copy)]
 pub struct Level<'a> {
     ring: &'a Ring,
+    number: u32,
     /// Slot of the channel at which it begins.
     first: u32,
     capacity: u32,
@@ -92,7 +93,7 @@ impl Ring {
     #[inline]
     pub fn lowest(&self) -> Level<'_> {
         let RingHeader { tail, head, .. } = self.header();
-        Level { ring: self, first: 0, capacity: self.capacity, tail, head }
+        Level { ring: self, number: 0, first: 0, capacity: self.capacity, tail, head }
     }
 
     /// Level `number`; the highest is received first.
@@ -105,7 +106,7 @@ impl Ring {
         let LevelHeader { tail, head, .. } =
             header.ok_or_else(|| Corrupt::new("priority level", number.into()))?;
         let first = self.capacity + above * self.urgent;
-        Ok(Level { ring: self, first, capacity: self.urgent, tail, head })
+        Ok(Level { ring: self, number, first, capacity: self.urgent, tail, head })
     }
 
     pub(super) fn clear_levels(&self) {
@@ -118,6 +119,12 @@ impl Ring {
 }
 
 impl<'a> Level<'a> {
+    /// Its number; the highest is received first.
+    #[inline]
+    pub fn number(&self) -> u32 {
+        self.number
+    }
+
     /// Number of its slots.
     #[inline]
     pub fn capacity(&self) -> u32 {
