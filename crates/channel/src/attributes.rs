@@ -22,11 +22,19 @@ pub struct ChannelAttributes {
     levels: u32,
     urgent: Option<u64>,
     message_attributes: bool,
+    side_loading: bool,
 }
 
 impl Default for ChannelAttributes {
     fn default() -> Self {
-        Self { block_size: 1024, capacity: 100, levels: 1, urgent: None, message_attributes: false }
+        Self {
+            block_size: 1024,
+            capacity: 100,
+            levels: 1,
+            urgent: None,
+            message_attributes: false,
+            side_loading: false,
+        }
     }
 }
 
@@ -41,6 +49,15 @@ impl ChannelAttributes {
     #[must_use]
     pub fn block_size(mut self, bytes: u64) -> Self {
         self.block_size = bytes;
+        self
+    }
+
+    /// Whether bytes that do not fit a block are sent all the same: copied into an allocation of the channel's pool,
+    /// which is freed when they were received. By default they are refused with [`Error::TooLarge`].
+    /// Source: *Dragon channels*, `dragon_chsend_send_msg`.
+    #[must_use]
+    pub fn side_loading(mut self, copy: bool) -> Self {
+        self.side_loading = copy;
         self
     }
 
@@ -92,6 +109,7 @@ impl ChannelAttributes {
             capacity: self.capacity as u32,
             attributes: self.message_attributes,
             processes,
+            side_loading: self.side_loading,
             levels: self.levels,
             urgent: if self.levels == 1 { 0 } else { self.urgent_slots() as u32 },
         })

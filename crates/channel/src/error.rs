@@ -9,6 +9,14 @@ pub enum Error {
     /// No slot is free for a message just now.
     #[error("the channel is full; receive from it, or wait with `send` or `send_until`")]
     Full,
+    /// No memory is free just now for a message that does not fit a block.
+    #[error(
+        "the channel's pool has no room for a message of {bytes} bytes; receive from it, or wait with `send`"
+    )]
+    BufferPoolFull {
+        /// Bytes of the message.
+        bytes: u64,
+    },
     /// No message waits just now.
     #[error("the channel is empty; wait with `receive` or `receive_until`")]
     Empty,

@@ -64,7 +64,7 @@ impl Lease {
                 self.looks.add(1);
                 self.shared.copy_out(&self.side, &taken, len)
             }
-            (MessageKind::Reference, len) => {
+            (_, len) => {
                 // The length is an allegation until the pool has said that the block is so long.
                 self.read(len, &mut [])?;
                 let mut bytes = vec![0; len as usize];
@@ -99,8 +99,8 @@ impl Lease {
         let taken = self.own()?;
         self.looks.add(1);
         match self.shared.kind_and_len(&taken)? {
-            (MessageKind::Reference, _) => self.shared.attached.reference(&taken),
             (MessageKind::Inline, _) => Err(Error::NoAllocation),
+            _ => self.shared.attached.reference(&taken),
         }
     }
 
@@ -114,18 +114,20 @@ impl Lease {
         self.taken = None;
         match self.shared.kind_and_len(&taken) {
             Ok((MessageKind::Inline, _)) => self.shared.finish_unread(&self.side, taken),
+            Ok((MessageKind::SideLoaded, _)) => self.shared.finish_large_unread(&self.side, taken),
             _ => self.shared.finish(&self.side, taken).map(drop),
         }
     }
 
-    /// Ends the lease by receiving the message, payload and all.
+    /// Ends the lease by receiving the message, payload and all: an allocation becomes this process's, also one that the
+    /// sender's bytes were copied into because they did not fit a block.
     ///
     /// # Errors
     /// As [`done`](Self::done).
     pub fn take(mut self) -> Result<Message, Error> {
         let taken = self.own()?;
         self.taken = None;
-        self.shared.finish(&self.side, taken)
+        self.shared.finish_whole(&self.side, taken)
     }
 
     fn own(&self) -> Result<Taken, Error> {

@@ -14,9 +14,10 @@
 //! | `walk` | how a handle finds the tail and the head |
 //! | `send`, `receive` | the steps of a message |
 //! | `levels` | priority levels, and how they share one capacity |
+//! | `side_load` | bytes larger than a block, in allocations |
 //! | `wait` | spinning, sleeping, deadlines, patience |
 //!
-//! What it does not do: it knows no network; it copies into a message only what fits one block.
+//! What it does not do: it knows no network.
 #![forbid(unsafe_code)]
 
 mod attached;
@@ -36,6 +37,7 @@ mod receive;
 mod receiver;
 mod send;
 mod sender;
+mod side_load;
 mod statistics;
 mod tally;
 mod wait;
@@ -60,5 +62,6 @@ pub mod protocol {
     pub use crate::host::Host;
     pub use crate::receive::{ReceiveSide, Taken};
     pub use crate::send::{Bytes, Claim, Outgoing, SendSide, Transfer};
+    pub use crate::side_load::SideLoaded;
     pub use crate::wait::{Attempt, Tried};
 }

@@ -167,9 +167,17 @@ impl Receiver {
 impl Shared {
     /// Takes what `taken` holds out of the channel.
     pub(crate) fn finish(&self, side: &ReceiveSide, taken: Taken) -> Result<Message, Error> {
+        match self.kind_and_len(&taken) {
+            Ok((MessageKind::SideLoaded, _)) => self.finish_large(side, taken),
+            _ => self.finish_whole(side, taken),
+        }
+    }
+
+    /// The same, but bytes that were side-loaded stay in their allocation, which becomes the receiver's.
+    pub(crate) fn finish_whole(&self, side: &ReceiveSide, taken: Taken) -> Result<Message, Error> {
         let content = match self.kind_and_len(&taken) {
             Ok((MessageKind::Inline, len)) => self.copy_out(side, &taken, len).map(Content::Bytes),
-            Ok((MessageKind::Reference, _)) => self.take_allocation(&taken),
+            Ok(_) => self.take_allocation(&taken),
             Err(error) => Err(error),
         };
         // Whatever was there, the slot is free again: a message that cannot be read is not one.
@@ -203,8 +211,10 @@ impl Shared {
             return Err(Error::TooLarge { needed: len, largest: buffer.len() as u64 });
         }
         let bytes = &mut buffer[..len as usize];
-        if kind == MessageKind::Reference {
-            return self.copy_allocation(side, taken, bytes);
+        match kind {
+            MessageKind::Inline => {}
+            MessageKind::Reference => return self.copy_allocation(side, taken, bytes),
+            MessageKind::SideLoaded => return self.finish_large_into(side, taken, bytes),
         }
         self.attached.read_bytes(&taken, bytes)?;
         self.attached.release(taken)?;
@@ -236,7 +246,7 @@ impl Shared {
         let description = self.attached.description(taken)?;
         match description.kind {
             MessageKind::Inline => Ok((MessageKind::Inline, description.len.into())),
-            MessageKind::Reference => Ok((MessageKind::Reference, self.attached.reference(taken)?.view_len)),
+            kind => Ok((kind, self.attached.reference(taken)?.view_len)),
         }
     }
 

@@ -25,9 +25,9 @@ pub(crate) enum Limit {
 /// Threads may share a sender; its messages then have no order of their own.
 #[derive(Debug)]
 pub struct Sender {
-    shared: Arc<Shared>,
+    pub(crate) shared: Arc<Shared>,
     side: SendSide,
-    mode: WaitMode,
+    pub(crate) mode: WaitMode,
 }
 
 impl Clone for Sender {
@@ -90,7 +90,9 @@ impl Sender {
     ///
     /// # Errors
     /// [`Error::Full`], [`Error::TooLarge`] for more than a block, [`Error::Destroyed`], [`Error::Corrupt`], and
-    /// [`Error::Pool`] when a forked child cannot join the pool. Nothing was sent.
+    /// [`Error::Pool`] when a forked child cannot join the pool. Nothing was sent. Of a channel with
+    /// [`side_loading`](crate::ChannelAttributes::side_loading): [`Error::TooLarge`] for more than the pool can ever give,
+    /// [`Error::BufferPoolFull`].
     /// Source: *Dragon channels*, `dragon_chsend_send_msg`.
     #[inline]
     pub fn try_send(&self, bytes: &[u8]) -> Result<(), Error> {
@@ -100,7 +102,7 @@ impl Sender {
     /// Sends a copy of `bytes`, waiting for room without limit.
     ///
     /// # Errors
-    /// As [`try_send`](Self::try_send), but for `Full`.
+    /// As [`try_send`](Self::try_send), but for `Full` and `BufferPoolFull`.
     #[inline]
     pub fn send(&self, bytes: &[u8]) -> Result<(), Error> {
         self.send_bytes(bytes, Limit::Until(None))
@@ -109,7 +111,7 @@ impl Sender {
     /// Sends a copy of `bytes`, waiting for room until `deadline`.
     ///
     /// # Errors
-    /// As [`try_send`](Self::try_send), but [`Error::Timeout`] for `Full`.
+    /// As [`try_send`](Self::try_send), but [`Error::Timeout`] for `Full` and `BufferPoolFull`.
     #[inline]
     pub fn send_until(&self, bytes: &[u8], deadline: Instant) -> Result<(), Error> {
         self.send_bytes(bytes, Limit::Until(Some(deadline)))
@@ -159,7 +161,7 @@ impl Sender {
     fn send_bytes(&self, bytes: &[u8], limit: Limit) -> Result<(), Error> {
         let largest = u64::from(self.shared.attached.ring().block_size());
         if bytes.len() as u64 > largest {
-            return Err(Error::TooLarge { needed: bytes.len() as u64, largest });
+            return self.send_large(bytes, limit);
         }
         self.dispatch(&Bytes(bytes), limit)
     }
@@ -180,7 +182,7 @@ impl Sender {
     }
 
     #[inline]
-    fn dispatch<M>(&self, message: &M, limit: Limit) -> Result<(), Error>
+    pub(crate) fn dispatch<M>(&self, message: &M, limit: Limit) -> Result<(), Error>
     where
         M: Outgoing<crate::pool_host::PoolHost>,
     {

@@ -40,7 +40,8 @@ crate::layout! {
         0 => magic: AtomicU64,
         /// Version of this layout; written by the creator.
         8 => version: AtomicU32,
-        /// Bit 0: slots have 48 bytes of message attributes behind the block; written by the creator.
+        /// Bit 0: slots have 48 bytes of message attributes behind the block; bit 1: senders copy what is larger than a
+        /// block into allocations; written by the creator.
         12 => flags: AtomicU32,
         /// Payload bytes of a slot, at least 48; written by the creator.
         16 => block_size: AtomicU32,
@@ -97,6 +98,7 @@ const LISTENER_BYTES: u64 = 8 * 16;
 const ATTACHMENTS_AT: u64 = HEADER_BYTES + LISTENER_BYTES;
 const ATTRIBUTE_BYTES: u64 = 48;
 const FLAG_ATTRIBUTES: u32 = 1;
+const FLAG_SIDE_LOADING: u32 = 2;
 const STATE_DESTROYED: u32 = 8;
 /// How often a slot is read again while it changes under the reader.
 const UNSTABLE_READS: u32 = 1 << 16;
@@ -118,9 +120,27 @@ pub struct Geometry {
     pub levels: u32,
     /// Slots of each level above the lowest, which has `capacity`; 0 where there is none above.
     pub urgent: u32,
+    /// Whether what is larger than a block is copied into an allocation.
+    pub side_loading: bool,
 }
 
 impl Geometry {
+    /// One slot of the smallest size, and nothing else: to be changed where something else is wanted.
+    pub const PLAIN: Self = Self {
+        block_size: MIN_BLOCK_SIZE,
+        capacity: 1,
+        attributes: false,
+        processes: 16,
+        levels: 1,
+        urgent: 0,
+        side_loading: false,
+    };
+
+    const fn flags(&self) -> u32 {
+        (if self.attributes { FLAG_ATTRIBUTES } else { 0 })
+            | (if self.side_loading { FLAG_SIDE_LOADING } else { 0 })
+    }
+
     /// Whether every size is in its range.
     pub const fn is_valid(&self) -> bool {
         self.block_size >= MIN_BLOCK_SIZE
@@ -156,6 +176,7 @@ impl Geometry {
             processes: header.processes.load(Ordering::Relaxed),
             levels: header.levels.load(Ordering::Relaxed),
             urgent: 0,
+            side_loading: header.flags.load(Ordering::Relaxed) & FLAG_SIDE_LOADING != 0,
         }
     }
 }
@@ -207,6 +228,7 @@ pub struct Ring {
     levels: u32,
     urgent: u32,
     slot_count: u32,
+    side_loading: bool,
     tag: u32,
 }
 
@@ -278,6 +300,7 @@ impl Ring {
             levels: geometry.levels,
             urgent: geometry.urgent,
             slot_count: geometry.slot_count(),
+            side_loading: geometry.side_loading,
             tag,
         })
     }
@@ -301,6 +324,7 @@ impl Ring {
             levels: geometry.levels,
             urgent: geometry.urgent,
             slot_count: geometry.slot_count(),
+            side_loading: geometry.side_loading,
             tag,
         })
     }
@@ -308,7 +332,7 @@ impl Ring {
     fn write_header(&self, geometry: &Geometry, generation: u64) {
         let header = self.header();
         header.version.store(RING_VERSION, Ordering::Relaxed);
-        header.flags.store(u32::from(geometry.attributes), Ordering::Relaxed);
+        header.flags.store(geometry.flags(), Ordering::Relaxed);
         header.block_size.store(geometry.block_size, Ordering::Relaxed);
         header.capacity.store(geometry.capacity, Ordering::Relaxed);
         header.slot_stride.store(geometry.stride() as u32, Ordering::Relaxed);
@@ -363,6 +387,11 @@ impl Ring {
         self.block_size
     }
 
+    /// Whether what is larger than a block is sent as a copy in an allocation.
+    pub fn side_loads(&self) -> bool {
+        self.side_loading
+    }
+
     /// Whether the channel was destroyed: no message may be sent or received any more.
     #[inline]
     pub fn is_destroyed(&self) -> bool {
@@ -385,8 +414,9 @@ impl Ring {
     /// The event on which senders sleep.
     #[inline]
     pub fn to_senders<'a, F: Futex>(&'a self, futex: &'a F) -> Event<'a, F> {
-        // Senders of different levels wait for different slots: one that is woken in vain must not use up the wake.
-        let sleepers = if self.levels == 1 { 1 } else { u32::MAX };
+        // Senders of different levels wait for different slots, and others for memory: one that is woken in vain must
+        // not use up the wake.
+        let sleepers = if self.levels == 1 && !self.side_loading { 1 } else { u32::MAX };
         Event::new(&self.header().to_senders, futex).waking(sleepers)
     }
 
@@ -441,12 +471,25 @@ impl Ring {
     /// [`Corrupt`]: no such slot.
     #[inline]
     pub fn write_reference(&self, index: u32, message: &MessageReference) -> Result<(), Corrupt> {
+        self.write_block(index, message, MessageKind::Reference)
+    }
+
+    /// The same for bytes that were copied into a block.
+    ///
+    /// # Errors
+    /// [`Corrupt`]: no such slot.
+    pub fn write_side_loaded(&self, index: u32, message: &MessageReference) -> Result<(), Corrupt> {
+        self.write_block(index, message, MessageKind::SideLoaded)
+    }
+
+    #[inline]
+    fn write_block(&self, index: u32, message: &MessageReference, kind: MessageKind) -> Result<(), Corrupt> {
         let slot = self.slot(index)?;
         slot.offset.store(message.block.offset, Ordering::Relaxed);
         slot.generation.store(message.block.generation, Ordering::Relaxed);
         slot.view_offset.store(message.view_offset, Ordering::Relaxed);
         slot.view_len.store(message.view_len, Ordering::Relaxed);
-        self.describe(index, Description { len: 32, kind: MessageKind::Reference })
+        self.describe(index, Description { len: 32, kind })
     }
 
     fn describe(&self, index: u32, description: Description) -> Result<(), Corrupt> {
@@ -535,12 +578,7 @@ fn check_geometry(geometry: &Geometry) -> Result<(), Corrupt> {
 fn check_header(header: &RingHeader, geometry: &Geometry, reference: BlockReference) -> Result<(), Corrupt> {
     check_geometry(geometry)?;
     let expected = [
-        (
-            u64::from(header.flags.load(Ordering::Relaxed)),
-            u64::from(geometry.attributes),
-            "channel flags",
-            12,
-        ),
+        (u64::from(header.flags.load(Ordering::Relaxed)), u64::from(geometry.flags()), "channel flags", 12),
         (u64::from(header.slot_stride.load(Ordering::Relaxed)), geometry.stride(), "channel slot stride", 24),
         (header.generation.load(Ordering::Relaxed), reference.generation, "channel generation", 56),
     ];

@@ -237,12 +237,22 @@ pub enum MessageKind {
     Inline = 0,
     /// A block of the pool that changes owner with the message.
     Reference = 1,
+    /// Bytes in a block of the pool, which is freed when they were received.
+    SideLoaded = 2,
+}
+
+impl MessageKind {
+    /// Whether a block of the pool goes with the message.
+    #[inline]
+    pub const fn has_block(self) -> bool {
+        matches!(self, Self::Reference | Self::SideLoaded)
+    }
 }
 
 /// Length and kind of the message in a slot.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Description {
-    /// Bytes in the slot; for a reference, 32.
+    /// Bytes in the slot; for a reference and for what is side-loaded, 32.
     pub len: u32,
     /// What those bytes are.
     pub kind: MessageKind,
@@ -264,6 +274,7 @@ impl Description {
         let kind = match bits >> 32 {
             0 => MessageKind::Inline,
             1 => MessageKind::Reference,
+            2 => MessageKind::SideLoaded,
             _ => return Err(Corrupt::new("slot description", offset)),
         };
         Ok(Self { len: bits as u32, kind })
@@ -378,7 +389,7 @@ mod tests {
     fn a_description_keeps_its_parts_and_refuses_what_it_does_not_know() {
         let description = Description { len: 32, kind: MessageKind::Reference };
         assert_eq!(Description::parse(description.bits(), 0), Ok(description));
-        assert!(Description::parse(2 << 32, 0).is_err());
+        assert!(Description::parse(4 << 32, 0).is_err());
         assert!(Description::parse(1 << 40, 0).is_err());
         assert!(Description::parse(1 << 48, 0).is_err());
     }

@@ -220,12 +220,11 @@ impl Futex for ModelFutex<'_> {
 impl World {
     fn new(case: Case) -> Self {
         let geometry = Geometry {
-            block_size: 48,
             capacity: case.capacity,
-            attributes: false,
             processes: 8,
             levels: case.levels,
             urgent: u32::from(case.levels > 1),
+            ..Geometry::PLAIN
         };
         let oracle = Oracle { sent: 0, read: 0, done: 0, places: [u64::MAX; 16], patience: case.patience };
         Self { ring: Ring::private(&geometry).unwrap(), oracle: Ghost::new(oracle), case }

@@ -79,7 +79,7 @@ impl Ring {
     fn is_untaken(&self, index: u32, in_flight: &impl Fn(BlockReference) -> bool) -> bool {
         match (self.description(index).map(|description| description.kind), self.reference(index)) {
             (Ok(MessageKind::Inline), _) => true,
-            (Ok(MessageKind::Reference), Ok(message)) => in_flight(message.block),
+            (Ok(kind), Ok(message)) if kind.has_block() => in_flight(message.block),
             _ => false,
         }
     }
@@ -102,8 +102,8 @@ impl Ring {
             // Pairs with the claim of the next sender: the same word means that nobody wrote here in between.
             weyr_atomic::fence(Ordering::Acquire);
             if self.load(index)? == word {
-                let is_reference = description?.kind == MessageKind::Reference;
-                return Ok(is_reference.then_some((word, message.block)));
+                let has_block = description?.kind.has_block();
+                return Ok(has_block.then_some((word, message.block)));
             }
         }
         Err(Corrupt::new("slot that never rests", self.word_at(index)))
@@ -137,7 +137,7 @@ impl Ring {
         if !self.claim(index, word, taken)? {
             return Ok(());
         }
-        if self.description(index).is_ok_and(|description| description.kind == MessageKind::Reference) {
+        if self.description(index).is_ok_and(|description| description.kind.has_block()) {
             free(self.reference(index)?.block);
         }
         self.release(index, taken, SlotState::Empty).map(|_| ())
