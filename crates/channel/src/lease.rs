@@ -66,7 +66,7 @@ impl Lease {
             }
             (_, len) => {
                 // The length is an allegation until the pool has said that the block is so long.
-                self.read(len, &mut [])?;
+                self.shared.attached.host().read(&self.payload()?, len, &mut [])?;
                 let mut bytes = vec![0; len as usize];
                 self.read(0, &mut bytes)?;
                 Ok(bytes)
@@ -80,6 +80,10 @@ impl Lease {
     /// As [`bytes`](Self::bytes); [`Error::NoAllocation`] when the message is in the channel itself.
     pub fn read(&self, offset: u64, bytes: &mut [u8]) -> Result<(), Error> {
         let message = self.payload()?;
+        let (len, limit) = (bytes.len() as u64, message.view_len);
+        if offset.checked_add(len).is_none_or(|end| end > limit) {
+            return Err(weyr_managed::Error::OutOfRange { offset, bytes: len, limit }.into());
+        }
         self.shared.attached.host().read(&message, offset, bytes)?;
         self.side.bytes_copied.add(bytes.len() as u64);
         Ok(())

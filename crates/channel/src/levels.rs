@@ -31,6 +31,12 @@ use crate::wait::{Attempt, Tried};
 /// Steps of a try that models tell apart; those of one level have lower numbers.
 const STEP_RESERVE: u32 = 8;
 const STEP_LEVEL: u32 = 16;
+const STEP_COUNT: u32 = 1 << 30;
+
+/// The step of a handle whose positions may have changed since the try began.
+fn step_at(step: u32, positions: u64) -> u32 {
+    (positions.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 32) as u32 ^ step
+}
 
 /// Where a handle was last in a level, and who held it up there.
 #[derive(Debug)]
@@ -88,7 +94,7 @@ impl<H: Host> Attached<H> {
                     Tried::Blocked { hindered } => return Ok(Tried::Blocked { hindered }),
                 }
             }
-            self.host.at_step(STEP_RESERVE);
+            self.host.at_step(step_at(STEP_RESERVE, side.position()));
             let reserved = match self.claim_in(level, side, me, attempt, SlotState::Reserved)? {
                 Tried::Done(reserved) => reserved,
                 Tried::Blocked { hindered } => return Ok(Tried::Blocked { hindered }),
@@ -112,6 +118,8 @@ impl<H: Host> Attached<H> {
         let mut free = 0;
         let mut weaker = false;
         for index in self.likely_free_first(side) {
+            let counted = STEP_COUNT + (index << 8) + (free << 2) + 2 * u32::from(weaker);
+            self.host.at_step(step_at(counted + u32::from(reserved.is_some()), side.position()));
             match seen(self.ring.load(index)?, index, reserved) {
                 Seen::Free => free += 1,
                 Seen::Weaker(_) => weaker = true,
@@ -230,7 +238,8 @@ impl<H: Host> Attached<H> {
         for number in (0..self.ring.levels()).rev() {
             let level = self.ring.level(number)?;
             if made == seen {
-                self.host.at_step(STEP_LEVEL + 2 * number + u32::from(hindered));
+                let step = STEP_LEVEL + 2 * number + u32::from(hindered);
+                self.host.at_step(step_at(step, side.position()));
             } else if let Some(taken) = self.search_returned(side, me, state, level.slots())? {
                 return Ok(Tried::Done(taken));
             }

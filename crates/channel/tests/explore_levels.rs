@@ -39,7 +39,7 @@ fn a_sender_may_die_between_reservation_and_message() {
 
 #[test]
 fn a_receiver_may_die_with_the_message_of_either_level() {
-    let base = Case { receivers: 2, messages: 2, receivers_fall: true, ..DEADLY };
+    let base = Case { receivers: 2, messages: 1, receivers_fall: true, ..DEADLY };
     explore(Case { name: "two levels, 1 to 2, receiver killed", ..base }).assert_holds();
 }
 

@@ -95,9 +95,10 @@ impl Case {
         first..first + self.recoverers
     }
 
-    /// A lonely sender takes the levels in turn, several have one each.
+    /// A lonely sender takes the levels in turn, from the highest down; several have one each.
     fn level_of(&self, sender: usize, index: usize) -> u32 {
-        (if self.senders == 1 { index } else { sender }) as u32 % self.levels
+        let below = (if self.senders == 1 { index } else { sender }) as u32 % self.levels;
+        self.levels - 1 - below
     }
 
     fn faults(&self) -> &'static [Fault] {
@@ -237,15 +238,11 @@ impl World {
     /// In one step with a publish: messages that wait, are written or are in somebody's hands.
     fn assert_within_capacity(&self) {
         if self.case.levels > 1 {
-            let states =
-                explore::ghost(|| self.words().iter().map(|word| word.state as u64).collect::<Vec<_>>());
-            let is_message = |state: &&u64| {
-                ![SlotState::Empty, SlotState::Revoked, SlotState::Reserved]
-                    .map(|state| state as u64)
-                    .contains(state)
+            let is_message = |word: &SlotWord| {
+                !matches!(word.state, SlotState::Empty | SlotState::Revoked | SlotState::Reserved)
             };
-            let messages = states.iter().filter(is_message).count();
-            assert!(messages <= self.case.capacity as usize, "{messages} messages: {states:?}");
+            let messages = explore::ghost(|| self.words().iter().filter(|word| is_message(word)).count());
+            assert!(messages <= self.case.capacity as usize, "{messages} messages at once");
         }
     }
 
