@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use weyr_shared::{BlockReference, Cooperative, Payload};
+use weyr_shared::{BlockReference, Cooperative, Lender, Loan, Payload};
 use weyr_sys::fork;
 
 use crate::attachment::Attachment;
@@ -24,7 +24,7 @@ use crate::{Error, Published};
 #[derive(Debug)]
 pub struct Allocation {
     /// Some until dropped or given away.
-    attachment: Option<Arc<Attachment>>,
+    attachment: Option<Loan<Attachment>>,
     reference: BlockReference,
     bytes: u64,
     nonce: u64,
@@ -32,25 +32,40 @@ pub struct Allocation {
 }
 
 impl Allocation {
-    #[inline]
+    #[inline(always)]
     pub(crate) fn new(
-        attachment: &Arc<Attachment>,
+        attachment: &Arc<Lender<Attachment>>,
         bytes: u64,
         cooperative: Option<Cooperative>,
     ) -> Result<Self, Error> {
-        let (zeroing, nonce) = (attachment.zeroing, fork::nonce());
-        let (reference, attachment) = attachment.alloc(bytes, nonce)?;
-        let mut allocation = Self { attachment: Some(attachment), reference, bytes, nonce, cooperative };
-        if zeroing {
-            allocation.fill(0)?;
+        let (nonce, mut loan) = (fork::nonce(), None);
+        let mut block = attachment.alloc_at_hand(attachment, bytes, nonce, &mut loan);
+        if block.generation == 0 {
+            let (found, lent) = Self::find(attachment, bytes)?;
+            (block, loan) = (found, Some(lent));
         }
-        Ok(allocation)
+        let BlockReference { offset, generation } = block;
+        let reference = BlockReference { offset, generation };
+        Ok(Self { attachment: loan, reference, bytes, nonce, cooperative })
+    }
+
+    /// Memory that the thread has not at hand, or that is to be cleared.
+    #[cold]
+    #[inline(never)]
+    fn find(
+        attachment: &Arc<Lender<Attachment>>,
+        bytes: u64,
+    ) -> Result<(BlockReference, Loan<Attachment>), Error> {
+        let (reference, loan) = attachment.alloc(attachment, bytes)?;
+        if attachment.zeroing {
+            Payload::new(&attachment.data, reference.offset, bytes, None)?.fill(0);
+        }
+        Ok((reference, loan))
     }
 
     /// What is this process's already.
-    #[inline]
     pub(crate) fn from_parts(
-        attachment: Arc<Attachment>,
+        attachment: Loan<Attachment>,
         reference: BlockReference,
         bytes: u64,
         cooperative: Option<Cooperative>,
@@ -58,8 +73,7 @@ impl Allocation {
         Self { attachment: Some(attachment), reference, bytes, nonce: fork::nonce(), cooperative }
     }
 
-    #[inline]
-    pub(crate) fn attachment(&self) -> Result<&Arc<Attachment>, Error> {
+    pub(crate) fn attachment(&self) -> Result<&Arc<Lender<Attachment>>, Error> {
         match &self.attachment {
             Some(attachment) if self.nonce == fork::nonce() => Ok(attachment),
             _ => Err(Error::Forked),
@@ -151,7 +165,7 @@ impl Allocation {
         changed.map_err(|error| explain(error, self.reference, "publishing it"))?;
         let attachment = self.attachment.take().ok_or(Error::Forked)?;
         Ok(Published::original(
-            attachment,
+            Arc::clone(&attachment),
             self.reference,
             self.bytes,
             state == BlockState::Frozen,
@@ -160,7 +174,7 @@ impl Allocation {
     }
 
     /// Forgets it without freeing, for who has changed its word.
-    pub(crate) fn into_parts(mut self) -> Result<(Arc<Attachment>, BlockReference, u64), Error> {
+    pub(crate) fn into_parts(mut self) -> Result<(Loan<Attachment>, BlockReference, u64), Error> {
         self.attachment()?;
         let attachment = self.attachment.take().ok_or(Error::Forked)?;
         Ok((attachment, self.reference, self.bytes))
@@ -168,11 +182,11 @@ impl Allocation {
 }
 
 impl Drop for Allocation {
-    #[inline]
+    #[inline(always)]
     fn drop(&mut self) {
         let Some(attachment) = self.attachment.take() else { return };
         if self.nonce == fork::nonce() {
-            attachment.free_own(self.reference, self.nonce);
+            Attachment::free_own(attachment, self.reference, self.bytes, self.nonce);
         }
     }
 }

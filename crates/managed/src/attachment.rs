@@ -1,10 +1,10 @@
 //! A pool as one process has it: the mapping, the tables, its membership.
 
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 
 use weyr_atomic::{AtomicU64, Ordering};
-use weyr_shared::{Actor, BlockReference, Region};
+use weyr_shared::{Actor, BlockReference, Lender, Loan, Region};
 use weyr_sys::mapping::Mapping;
 use weyr_sys::object::{Access, Object, unlink};
 use weyr_sys::{Errno, host};
@@ -17,13 +17,14 @@ use crate::heap::word::{BlockState, BlockWord, SlotState};
 use crate::heap::{Heap, Liveness};
 use crate::layout::STATE_READY;
 use crate::membership::{KernelLiveness, Membership, Memberships};
-use crate::pool::{Gone, Member, path_error};
-use crate::thread::{THREAD, forget_in_this_thread};
+use crate::pool::{Member, path_error};
+use crate::thread::{ENTRIES, entry_of, forget_in_this_thread};
 
 /// One attached pool. Dropped when the last handle and the last allocation are gone: the process leaves the pool,
 /// then the mapping goes.
 #[derive(Debug)]
 pub(crate) struct Attachment {
+    this: Weak<Lender<Attachment>>,
     /// Tells the attachments of this process apart: random, so that none comes back.
     pub(crate) id: u64,
     pub(crate) heap: Heap,
@@ -36,19 +37,36 @@ pub(crate) struct Attachment {
     pub(crate) zeroing: bool,
     mapping: Arc<Mapping>,
     memberships: Memberships,
-    handles: Gone,
+    /// `id` while there is a handle, then 0, which no thread's part has: so who frees the last allocations looks.
+    key: AtomicU64,
 }
 
 impl Attachment {
-    pub(crate) fn new(heap: Heap, data: Region, object: Arc<Object>, name: String, path: PathBuf) -> Self {
+    pub(crate) fn new(
+        heap: Heap,
+        data: Region,
+        object: Arc<Object>,
+        name: String,
+        path: PathBuf,
+    ) -> Arc<Lender<Self>> {
         let header = heap.header();
         let half = |word: &AtomicU64| u128::from(word.load(Ordering::Relaxed));
         let uuid = half(&header.uuid_low) | half(&header.uuid_high) << 64;
         let zeroing = header.options.load(Ordering::Relaxed) & 1 == 1;
-        let id = host::random_u128() as u64;
+        let id = host::random_u128() as u64 | 1;
         let mapping = Arc::clone(data.mapping());
-        let (memberships, handles) = (Memberships::default(), Gone::default());
-        Self { id, heap, data, object, name, path, uuid, zeroing, mapping, memberships, handles }
+        let (memberships, key) = (Memberships::default(), AtomicU64::new(id));
+        Arc::new_cyclic(|this| {
+            let this = Weak::clone(this);
+            let attachment =
+                Self { this, id, heap, data, object, name, path, uuid, zeroing, mapping, memberships, key };
+            Lender::new(attachment)
+        })
+    }
+
+    /// What the threads of this process keep of it.
+    pub(crate) fn this(&self) -> &Weak<Lender<Self>> {
+        &self.this
     }
 
     pub(crate) fn mapping(&self) -> &Arc<Mapping> {
@@ -57,7 +75,7 @@ impl Attachment {
 
     /// The last handle is gone; what allocations there are keep the rest.
     pub(crate) fn let_go(&self) {
-        self.handles.set();
+        self.key.store(0, Ordering::Relaxed);
     }
 
     /// This process's membership; a forked child joins here.
@@ -72,45 +90,57 @@ impl Attachment {
         })
     }
 
-    /// Allocates a block of at least `bytes` bytes; `nonce` is this life's.
-    #[inline]
-    pub(crate) fn alloc(
-        self: &Arc<Self>,
+    /// The fast path of an allocation: a block that the calling thread has at hand, and in `loan` a share of `owner`,
+    /// which is this attachment. None when there is none, or more is to be done; `nonce` is this life's.
+    ///
+    /// A call of its own, and its results in registers: what is stored in parts and copied as a whole stalls.
+    #[inline(never)]
+    pub(crate) fn alloc_at_hand(
+        &self,
+        owner: &Arc<Lender<Self>>,
         bytes: u64,
         nonce: u64,
-    ) -> Result<(BlockReference, Arc<Attachment>), Error> {
+        loan: &mut Option<Loan<Self>>,
+    ) -> BlockReference {
+        if self.zeroing || self.heap.header().state.load(Ordering::Relaxed) != STATE_READY {
+            return BlockReference::NONE;
+        }
+        ENTRIES.with(|entries| {
+            let Ok(mut entries) = entries.try_borrow_mut() else { return BlockReference::NONE };
+            let Some(entry) = entry_of(&mut entries, self.id, nonce) else { return BlockReference::NONE };
+            let Some(lane) = entry.lane.as_mut() else { return BlockReference::NONE };
+            let block = self.heap.alloc_at_hand(lane, bytes);
+            if block.generation != 0 {
+                *loan = Some(entry.stock.lend(owner));
+            }
+            block
+        })
+    }
+
+    /// Allocates a block of at least `bytes` bytes.
+    pub(crate) fn alloc(
+        &self,
+        owner: &Arc<Lender<Self>>,
+        bytes: u64,
+    ) -> Result<(BlockReference, Loan<Self>), Error> {
         if self.heap.header().state.load(Ordering::Relaxed) != STATE_READY {
             return Err(Error::Destroyed);
         }
-        let mut reference = BlockReference { offset: 0, generation: 0 };
-        let lent = THREAD.try_with(|thread| {
-            let mut thread = thread.try_borrow_mut().ok()?;
-            let entry = thread.entry(self.id, nonce)?;
-            reference = self.heap.alloc_at_hand(entry.lane.as_mut()?, bytes);
-            if reference.generation == 0 { None } else { Some(entry.spare.take(self)) }
-        });
-        match lent {
-            Ok(Some(attachment)) => Ok((reference, attachment)),
-            _ => self.alloc_slowly(bytes),
-        }
-    }
-
-    #[cold]
-    fn alloc_slowly(self: &Arc<Self>, bytes: u64) -> Result<(BlockReference, Arc<Attachment>), Error> {
-        let tried = self.with_lane(|own, spare| {
+        let tried = self.with_lane(|own, stock| {
             let block = self.heap.alloc(own, bytes)?;
-            Ok(block.map(|reference| (reference, spare.take(self))))
+            let lend = || stock.map_or_else(|| Loan::single(owner), |stock| stock.lend(owner));
+            Ok(block.map(|reference| (reference, lend())))
         })?;
         match tried {
             Ok(Some(allocated)) => Ok(allocated),
-            Ok(None) => Ok((self.alloc_under_pressure(bytes)?, Arc::clone(self))),
+            Ok(None) => Ok((self.alloc_under_pressure(bytes)?, Loan::single(owner))),
             Err(errno) => Err(self.backing_error(errno, bytes)),
         }
     }
 
     /// Allocates what a first look did not find: what others hold idle, what the dead held, more segments.
     #[cold]
-    fn alloc_under_pressure(self: &Arc<Self>, bytes: u64) -> Result<BlockReference, Error> {
+    fn alloc_under_pressure(&self, bytes: u64) -> Result<BlockReference, Error> {
         let limit = self.heap.geometry.maximum_bytes().min(self.data.len());
         if bytes > limit {
             return Err(Error::TooLarge { bytes, limit });
@@ -153,38 +183,43 @@ impl Attachment {
         Ok(true)
     }
 
-    /// Frees a block that only this process can free, and keeps the attachment for this thread's next one.
-    #[inline]
-    pub(crate) fn free_own(self: Arc<Self>, reference: BlockReference, nonce: u64) {
-        let (id, last) = (self.id, self.handles.is_set());
-        let mut attachment = Some(self);
-        let surplus = THREAD.try_with(|thread| {
-            let mut thread = thread.try_borrow_mut().ok()?;
-            let entry = thread.entry(id, nonce)?;
-            let lane = entry.lane.as_mut()?;
-            let attachment = attachment.take()?;
-            attachment.free_affine(lane, reference);
-            // What is dropped is dropped outside the borrow.
-            entry.spare.give(attachment)
-        });
-        drop(surplus);
-        if let Some(attachment) = attachment {
-            let _cannot_join = attachment.with_lane_slowly(|lane, _| attachment.free_affine(lane, reference));
+    /// Frees a block of `bytes` bytes that only this process can free, and keeps its share for this thread's next.
+    #[inline(never)]
+    pub(crate) fn free_own(loan: Loan<Self>, reference: BlockReference, bytes: u64, nonce: u64) {
+        if let Some(loan) = Self::free_here(loan, reference, bytes, nonce) {
+            Self::free_slowly(loan, reference);
         }
-        if last {
+    }
+
+    /// Gives the share back, having done nothing, where the thread has no lane, and where no handle is left.
+    #[inline(always)]
+    fn free_here(loan: Loan<Self>, reference: BlockReference, bytes: u64, nonce: u64) -> Option<Loan<Self>> {
+        ENTRIES.with(|entries| {
+            // Borrowed already: a signal handler interrupted an operation of this thread.
+            let Ok(mut entries) = entries.try_borrow_mut() else { return Some(loan) };
+            let key = loan.key.load(Ordering::Relaxed);
+            let Some(entry) = entry_of(&mut entries, key, nonce) else { return Some(loan) };
+            let Some(lane) = entry.lane.as_mut() else { return Some(loan) };
+            if !loan.heap.free_at_hand(lane, reference, bytes) {
+                loan.free_affine(lane, reference);
+            }
+            entry.stock.put_back(loan);
+            None
+        })
+    }
+
+    #[cold]
+    fn free_slowly(loan: Loan<Self>, reference: BlockReference) {
+        let _cannot_join = loan.with_lane(|lane, _| loan.free_affine(lane, reference));
+        let last = (loan.key.load(Ordering::Relaxed) == 0).then_some(loan.id);
+        drop(loan);
+        if let Some(id) = last {
             forget_in_this_thread(id);
         }
     }
 
-    #[inline]
-    fn free_affine(&self, lane: &mut LaneHeap, reference: BlockReference) {
-        if !self.heap.free_at_hand(lane, reference) {
-            self.free_slowly(lane, reference);
-        }
-    }
-
     #[cold]
-    fn free_slowly(&self, lane: &mut LaneHeap, reference: BlockReference) {
+    pub(crate) fn free_affine(&self, lane: &mut LaneHeap, reference: BlockReference) {
         let process = lane.process;
         let owned = |word: BlockWord| word.state() == BlockState::Alloc && word.actor() == process;
         // Nobody else can free it, so only spoilt shared memory refuses; then it stays as it is, for `verify` to see.
@@ -199,7 +234,7 @@ impl Attachment {
 
     /// Frees a shared block whose word `allowed` accepts.
     pub(crate) fn free_shared(
-        self: &Arc<Self>,
+        &self,
         reference: BlockReference,
         allowed: impl Fn(BlockWord) -> bool,
         action: &'static str,

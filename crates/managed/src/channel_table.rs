@@ -4,8 +4,6 @@
 //! before the block becomes a channel. An entry whose block is no channel (any more) is a leftover of a death and is
 //! taken by whoever needs it; so no step needs a log.
 
-use std::sync::Arc;
-
 use weyr_atomic::Ordering;
 use weyr_shared::BlockReference;
 
@@ -75,7 +73,7 @@ impl Attachment {
     }
 
     /// Frees the memory of a channel. Commit point: the block's word.
-    pub(crate) fn free_channel(self: &Arc<Self>, reference: BlockReference) -> Result<(), Error> {
+    pub(crate) fn free_channel(&self, reference: BlockReference) -> Result<(), Error> {
         let allowed = |word: BlockWord| word.state() == BlockState::Channel;
         self.free_shared(reference, allowed, "freeing the channel")?;
         self.erase(reference);

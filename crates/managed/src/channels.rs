@@ -4,7 +4,6 @@
 //! here.
 
 use std::collections::{HashMap, HashSet};
-use std::sync::Arc;
 
 use weyr_shared::{Actor, BlockReference, Corrupt, KernelFutex, Ring, RingOpenError};
 
@@ -45,7 +44,7 @@ impl Attachment {
 
     /// Empties channels that were destroyed, and frees those to which nobody is attached: what users do when they
     /// detach, for those that died before.
-    pub(crate) fn free_destroyed_channels(self: &Arc<Self>) {
+    pub(crate) fn free_destroyed_channels(&self) {
         for block in self.channel_blocks() {
             let Ok(ring) = self.ring(block) else { continue };
             if !ring.is_destroyed() {
@@ -62,10 +61,10 @@ impl Attachment {
         }
     }
 
-    fn free_message(self: &Arc<Self>, reference: BlockReference, process: u16) {
+    fn free_message(&self, reference: BlockReference, process: u16) {
         let taken = self.heap.change_block(reference, |word| landed(word, process));
         if taken.is_ok_and(|was| was.state() == BlockState::InFlightAlloc) {
-            Arc::clone(self).free_own(reference, weyr_sys::fork::nonce());
+            let _cannot_join = self.with_lane(|lane, _| self.free_affine(lane, reference));
         }
     }
 

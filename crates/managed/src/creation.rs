@@ -4,7 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use weyr_atomic::Ordering;
-use weyr_shared::{Layout, Region};
+use weyr_shared::{Layout, Lender, Region};
 use weyr_sys::object::{Access, Object, Unpublished};
 use weyr_sys::{Errno, host};
 
@@ -37,7 +37,7 @@ pub(crate) fn layout_hash() -> u64 {
 }
 
 /// Makes a pool that nobody can see, then gives it its name.
-pub(crate) fn create(attributes: &PoolAttributes) -> Result<Attachment, Error> {
+pub(crate) fn create(attributes: &PoolAttributes) -> Result<Arc<Lender<Attachment>>, Error> {
     let shape = attributes.shape()?;
     let directory = attributes.directory.clone().unwrap_or_else(name::default_directory);
     let path = name::pool_path(&directory, &attributes.name)?;
@@ -152,7 +152,7 @@ fn short_name(path: &Path) -> String {
 }
 
 /// Believes an object's header as far as it can be checked, and maps the pool.
-pub(crate) fn attach(object: Object, path: &Path, access: Access) -> Result<Attachment, Error> {
+pub(crate) fn attach(object: Object, path: &Path, access: Access) -> Result<Arc<Lender<Attachment>>, Error> {
     let name = short_name(path);
     let bytes = object.len().map_err(|errno| path_error(path, &name, errno))?;
     let header_bytes = PoolHeader::SIZE as u64;

@@ -4,8 +4,8 @@ use std::collections::HashMap;
 use std::path::Path;
 use std::sync::{Arc, Mutex, Weak};
 
-use weyr_atomic::{AtomicU64, Ordering};
-use weyr_shared::{Actor, Cooperative, Region};
+use weyr_atomic::Ordering;
+use weyr_shared::{Actor, Cooperative, Lender, Region};
 use weyr_sys::mapping::Mapping;
 use weyr_sys::object::{Access, Object, ObjectIdentity};
 use weyr_sys::{Errno, host};
@@ -43,7 +43,7 @@ pub struct Pool {
 /// What all clones of a pool share; the last one's end lets the attachment go.
 #[derive(Debug)]
 struct Handle {
-    attachment: Arc<Attachment>,
+    attachment: Arc<Lender<Attachment>>,
 }
 
 impl Drop for Handle {
@@ -134,8 +134,7 @@ impl Pool {
         Some(Pool { handle, cooperative: None })
     }
 
-    fn register(attachment: Attachment) -> Pool {
-        let attachment = Arc::new(attachment);
+    fn register(attachment: Arc<Lender<Attachment>>) -> Pool {
         let identity = attachment.object.identity();
         let handle = Arc::new(Handle { attachment });
         if let (Ok(identity), Ok(mut attached)) = (identity, ATTACHED.try_lock()) {
@@ -155,7 +154,7 @@ impl Pool {
         }
     }
 
-    pub(crate) fn attachment(&self) -> &Arc<Attachment> {
+    pub(crate) fn attachment(&self) -> &Arc<Lender<Attachment>> {
         &self.handle.attachment
     }
 
@@ -302,7 +301,7 @@ impl Pool {
 /// A pool looked at from outside.
 #[derive(Debug)]
 pub struct Inspection {
-    attachment: Attachment,
+    attachment: Arc<Lender<Attachment>>,
 }
 
 impl Inspection {
@@ -351,20 +350,6 @@ pub struct Member {
     pub dead: bool,
     /// Lanes that its threads have.
     pub lanes: u32,
-}
-
-/// Counts one handle's end, for allocations that outlive the last.
-#[derive(Debug, Default)]
-pub(crate) struct Gone(AtomicU64);
-
-impl Gone {
-    pub(crate) fn set(&self) {
-        self.0.store(1, Ordering::Relaxed);
-    }
-    #[inline]
-    pub(crate) fn is_set(&self) -> bool {
-        self.0.load(Ordering::Relaxed) != 0
-    }
 }
 
 /// What the kernel says about a path of a pool, in words of pools.

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use weyr_shared::{BlockReference, Cooperative, Payload};
+use weyr_shared::{BlockReference, Cooperative, Lender, Payload};
 use weyr_sys::host;
 
 use crate::allocation::explain;
@@ -17,7 +17,7 @@ use crate::{AllocationDescriptor, Error, Pool};
 /// can be read in place.
 #[derive(Debug)]
 pub struct Published {
-    attachment: Arc<Attachment>,
+    attachment: Arc<Lender<Attachment>>,
     reference: BlockReference,
     view_offset: u64,
     view_bytes: u64,
@@ -28,7 +28,7 @@ pub struct Published {
 
 impl Published {
     pub(crate) fn original(
-        attachment: Arc<Attachment>,
+        attachment: Arc<Lender<Attachment>>,
         reference: BlockReference,
         bytes: u64,
         frozen: bool,

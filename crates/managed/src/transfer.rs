@@ -6,7 +6,7 @@
 
 use std::sync::Arc;
 
-use weyr_shared::BlockReference;
+use weyr_shared::{BlockReference, Loan};
 
 use crate::allocation::explain;
 use crate::heap::word::{BlockState, BlockWord};
@@ -61,12 +61,18 @@ impl Pool {
         }
         let changed = attachment.heap.change_block(reference, |word| landed(word, process));
         let was = changed.map_err(|error| explain(error, reference, "taking it"))?.state();
-        let (attachment, cooperative) = (Arc::clone(attachment), self.cooperation());
+        let cooperative = self.cooperation();
         Ok(match was {
             BlockState::InFlightAlloc => {
-                Taken::Owned(Allocation::from_parts(attachment, reference, bytes, cooperative))
+                Taken::Owned(Allocation::from_parts(Loan::single(attachment), reference, bytes, cooperative))
             }
-            _ => Taken::Published(Published::original(attachment, reference, bytes, false, cooperative)),
+            _ => Taken::Published(Published::original(
+                Arc::clone(attachment),
+                reference,
+                bytes,
+                false,
+                cooperative,
+            )),
         })
     }
 

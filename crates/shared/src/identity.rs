@@ -17,3 +17,8 @@ pub struct BlockReference {
     /// Which use of that offset (44 bits).
     pub generation: u64,
 }
+
+impl BlockReference {
+    /// No block: no use of an offset has generation 0.
+    pub const NONE: Self = Self { offset: 0, generation: 0 };
+}

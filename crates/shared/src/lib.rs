@@ -4,7 +4,8 @@
 //!
 //! - [`layout!`] declares a structure once, with its bytes, and checks them;
 //! - [`Region`] turns an offset into a checked reference, [`Table`] and [`Strided`] into checked arrays;
-//! - [`Payload`] is memory that one owner has: copied in and out, or borrowed where the user vouches for the others.
+//! - [`Payload`] is memory that one owner has: copied in and out, or borrowed where the user vouches for the others;
+//! - [`Lender`] counts who uses what they all lie in, by the thousand.
 //!
 //! What is read from shared memory is an allegation. No offset, index or length found there becomes a reference
 //! before it was checked here. This crate knows nothing of pools and channels as objects, and starts no system call.
@@ -15,6 +16,7 @@ mod event;
 pub mod fault;
 mod identity;
 mod layout;
+mod loan;
 mod payload;
 mod region;
 mod ring;
@@ -25,6 +27,7 @@ pub use corrupt::Corrupt;
 pub use event::{Armed, Awake, Event, Futex, KernelFutex};
 pub use identity::{Actor, BlockReference};
 pub use layout::{Field, Layout, Shareable};
+pub use loan::{Lender, Loan, Stock};
 pub use payload::{Cooperative, Payload, PayloadError};
 pub use region::Region;
 pub use ring::{
@@ -32,7 +35,7 @@ pub use ring::{
     MessageReference, RING_MAGIC, RING_VERSION, Ring, RingHeader, RingOpenError,
 };
 pub use slot::{Description, Holder, Lap, MessageKind, Position, SLOT_HEAD_BYTES, Slot, SlotState, SlotWord};
-pub use table::{Strided, Table};
+pub use table::{Element, Strided, Table};
 
 #[doc(hidden)]
 pub use weyr_atomic::Zeroed;

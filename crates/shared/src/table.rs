@@ -38,9 +38,51 @@ impl<T: Shareable> Table<T> {
     }
 }
 
+impl<T: Shareable> Table<T> {
+    /// Element `index` by itself, for who uses it so often that looking it up would count. None beyond the end.
+    pub fn element(&self, index: usize) -> Option<Element<T>> {
+        let place = NonNull::from(self.get(index)?);
+        Some(Element { place, _keep: Arc::clone(&self._keep) })
+    }
+}
+
+/// One element in shared memory, which it keeps alive; derefs to it.
+pub struct Element<T> {
+    place: NonNull<T>,
+    _keep: Keep,
+}
+
+impl<T> Deref for Element<T> {
+    type Target = T;
+
+    #[inline]
+    fn deref(&self) -> &T {
+        // SAFETY: an aligned T lies there while `_keep` lives, which is as long as `self`.
+        unsafe { self.place.as_ref() }
+    }
+}
+
+impl<T> Clone for Element<T> {
+    fn clone(&self) -> Self {
+        Self { place: self.place, _keep: Arc::clone(&self._keep) }
+    }
+}
+
+impl<T> fmt::Debug for Element<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Element")
+    }
+}
+
+// SAFETY: hands out only `&T`, and T is Sync.
+unsafe impl<T: Sync> Send for Element<T> {}
+// SAFETY: as above.
+unsafe impl<T: Sync> Sync for Element<T> {}
+
 impl<T> Deref for Table<T> {
     type Target = [T];
 
+    #[inline]
     fn deref(&self) -> &[T] {
         // SAFETY: valid for `count` aligned elements while `_keep` lives, which is as long as `self`.
         unsafe { std::slice::from_raw_parts(self.first.as_ptr(), self.count) }

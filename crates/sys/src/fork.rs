@@ -10,16 +10,17 @@
 
 use crate::at_fork;
 use crate::host;
-use crate::private_word::PrivateWord;
+use crate::private_word::{PrivatePlace, PrivateWord};
 use rustix::mm::{Advice, MapFlags, ProtFlags, madvise, mmap_anonymous, munmap};
 use rustix::param::page_size;
 use std::ffi::c_void;
+use std::ptr;
 
-/// Address of the page with the nonce; 0: not mapped yet; [`NO_PAGE`]: there is none. Set once; never unmapped.
-static PAGE: PrivateWord = PrivateWord::new(0);
+/// Where the nonce lies. Decided once.
+static PLACE: PrivatePlace = PrivatePlace::new(&UNDECIDED);
 
-/// The nonce lies in [`WITHOUT_PAGE`].
-const NO_PAGE: u64 = 1;
+/// Stands for a nonce that was not drawn, as nobody has decided where it lies. Always 0.
+static UNDECIDED: PrivateWord = PrivateWord::new(0);
 
 /// The nonce where the kernel clears no page; the fork handler does it. 0: not drawn yet.
 static WITHOUT_PAGE: PrivateWord = PrivateWord::new(0);
@@ -27,35 +28,24 @@ static WITHOUT_PAGE: PrivateWord = PrivateWord::new(0);
 /// The nonce of this process: random, never 0, another one in every process and after every fork.
 ///
 /// Two loads after the first call. Never fails and does not block.
-#[inline]
+#[inline(always)]
 pub fn nonce() -> u64 {
-    match word().load_acquire() {
-        0 => draw(word()),
+    match PLACE.word().load_acquire() {
+        0 => first_nonce(),
         nonce => nonce,
     }
 }
 
-#[inline]
-fn word() -> &'static PrivateWord {
-    match PAGE.load_acquire() {
-        0 => decide(wiped_page(wipe_on_fork)),
-        decided => at(decided),
+#[cold]
+fn first_nonce() -> u64 {
+    let mut word = PLACE.word();
+    if ptr::eq(word, &UNDECIDED) {
+        word = decide(wiped_page(wipe_on_fork));
     }
-}
-
-#[inline]
-fn at(decided: u64) -> &'static PrivateWord {
-    if decided == NO_PAGE {
-        return &WITHOUT_PAGE;
-    }
-    let word = decided as usize as *const PrivateWord;
-    // SAFETY: `decided` was published by `decide`: the address of a page that is readable, writable, aligned, never unmapped
-    // and, in a forked child, at most cleared; any bytes are a valid word.
-    unsafe { &*word }
+    draw(word)
 }
 
 /// Draws a nonce unless another thread of this process was first.
-#[cold]
 fn draw(word: &PrivateWord) -> u64 {
     let nonce = random_nonce();
     match word.exchange(0, nonce) {
@@ -74,22 +64,22 @@ fn random_nonce() -> u64 {
 }
 
 /// Publishes where the nonce lies, unless another thread was first.
-#[cold]
 fn decide(page: Option<*mut c_void>) -> &'static PrivateWord {
-    if page.is_none() {
-        // Out of memory, children are not noticed: `presence` then lets nobody attach.
-        at_fork::register();
-    }
-    let mine = page.map_or(NO_PAGE, |page| page as usize as u64);
-    match PAGE.exchange(0, mine) {
-        Ok(()) => at(mine),
-        Err(earlier) => {
-            if let Some(page) = page {
-                unmap(page);
-            }
-            at(earlier)
+    let mine = match page {
+        // SAFETY: readable, writable, aligned, unmapped below only if nobody saw it, and in a forked child at most
+        // cleared; any bytes are a valid word.
+        Some(page) => unsafe { &*page.cast::<PrivateWord>() },
+        None => {
+            // Out of memory, children are not noticed: `presence` then lets nobody attach.
+            at_fork::register();
+            &WITHOUT_PAGE
         }
+    };
+    let decided = PLACE.exchange(&UNDECIDED, mine);
+    if let (Err(_), Some(page)) = (decided, page) {
+        unmap(page);
     }
+    decided.err().unwrap_or(mine)
 }
 
 /// Maps a zero page that a forked child finds cleared; `None` when there is no memory or no way to clear it.
@@ -141,7 +131,7 @@ mod tests {
     #[test]
     fn without_a_page_the_fork_handler_makes_the_child_draw_anew() {
         assert!(at_fork::register());
-        let word = at(NO_PAGE);
+        let word = &WITHOUT_PAGE;
         let mine = draw(word);
         assert_eq!(draw(word), mine);
         // SAFETY: the child compares two words and leaves by _exit.

@@ -6,7 +6,8 @@
 
 #![allow(clippy::disallowed_types, reason = "process-private statics: see the head of this file")]
 
-use core::sync::atomic::{AtomicU64, Ordering};
+use core::ptr;
+use core::sync::atomic::{AtomicPtr, AtomicU64, Ordering};
 
 /// A private 64-bit word. Every operation is sequentially consistent unless it says otherwise: none is hot.
 #[repr(transparent)]
@@ -22,6 +23,7 @@ impl PrivateWord {
     }
 
     /// Acquire: pairs with the exchange that published what the word stands for.
+    #[inline(always)]
     pub(crate) fn load_acquire(&self) -> u64 {
         self.0.load(Ordering::Acquire)
     }
@@ -33,5 +35,33 @@ impl PrivateWord {
     /// Changes `from` to `to`; on failure gives the value that was there.
     pub(crate) fn exchange(&self, from: u64, to: u64) -> Result<(), u64> {
         self.0.compare_exchange(from, to, Ordering::SeqCst, Ordering::SeqCst).map(drop)
+    }
+}
+
+/// Which of several private words is meant.
+pub(crate) struct PrivatePlace(AtomicPtr<PrivateWord>);
+
+impl PrivatePlace {
+    pub(crate) const fn new(word: &'static PrivateWord) -> PrivatePlace {
+        PrivatePlace(AtomicPtr::new(ptr::from_ref(word).cast_mut()))
+    }
+
+    /// Acquire: pairs with the exchange that made this word the one.
+    #[inline(always)]
+    pub(crate) fn word(&self) -> &'static PrivateWord {
+        // SAFETY: only references for ever are stored here.
+        unsafe { &*self.0.load(Ordering::Acquire) }
+    }
+
+    /// Changes `from` to `to`; on failure gives the word that was meant.
+    pub(crate) fn exchange(
+        &self,
+        from: &'static PrivateWord,
+        to: &'static PrivateWord,
+    ) -> Result<(), &'static PrivateWord> {
+        let pointers = [from, to].map(|word| ptr::from_ref(word).cast_mut());
+        let changed = self.0.compare_exchange(pointers[0], pointers[1], Ordering::SeqCst, Ordering::SeqCst);
+        // SAFETY: as above.
+        changed.map(drop).map_err(|other| unsafe { &*other })
     }
 }

@@ -52,8 +52,27 @@ pub const fn class_size(class: usize) -> u32 {
     (256 << doubling) + (64 << doubling) * (quarter as u32 + 1)
 }
 
+/// The smallest class that holds `bytes`, by a table; none for no bytes, and for more than the largest class has.
+#[inline(always)]
+pub fn class_at_once(bytes: u64) -> Option<usize> {
+    CLASSES.get((bytes.wrapping_sub(1) / LINE) as usize).map(|&class| class.into())
+}
+
+/// What [`class_at_once`] looks up: the class of each number of lines.
+static CLASSES: [u8; (LARGEST_BLOCK / LINE) as usize] = {
+    let mut table = [0; (LARGEST_BLOCK / LINE) as usize];
+    let mut lines = 0;
+    while lines < table.len() {
+        table[lines] = class_of((lines as u64 + 1) * LINE) as u8;
+        lines += 1;
+    }
+    table
+};
+
+/// Sizes of blocks are multiples of this.
+const LINE: u64 = 64;
+
 /// The smallest class that holds `bytes`, whether or not a pool has slabs of it.
-#[inline]
 pub const fn class_of(bytes: u64) -> usize {
     if bytes <= 256 {
         return if bytes == 0 { 0 } else { ((bytes - 1) / 64) as usize };
@@ -101,6 +120,13 @@ mod tests {
             assert!(class == 0 || u64::from(class_size(class - 1)) < bytes, "{bytes}");
         }
         assert_eq!(class_of(131_072), CLASS_LIMIT - 1);
+    }
+
+    #[test]
+    fn the_table_says_what_the_formula_says() {
+        (1..=LARGEST_BLOCK)
+            .for_each(|bytes| assert_eq!(class_at_once(bytes), Some(class_of(bytes)), "{bytes}"));
+        assert_eq!([class_at_once(0), class_at_once(LARGEST_BLOCK + 1), class_at_once(u64::MAX)], [None; 3]);
     }
 
     #[test]

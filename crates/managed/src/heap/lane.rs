@@ -11,35 +11,55 @@
 
 use std::collections::BTreeSet;
 
-use weyr_atomic::{Ordering, light_barrier};
-use weyr_shared::Layout as _;
+use weyr_atomic::{AtomicU64, Ordering, light_barrier};
+use weyr_shared::{Element, Layout as _, Table};
 use weyr_sys::Errno;
 
-use super::class::CLASS_LIMIT;
+use super::class::{CLASS_LIMIT, TIER_SHIFTS};
 use super::fault::{Fault, leaves_out};
 use super::page::set_hint;
-use super::word::{LaneWord, PageState, PageWord, SlotState};
+use super::word::{BlockState, BlockWord, LaneWord, PageState, PageWord, SlotState};
 use super::{Heap, Liveness};
 use crate::layout::{FLAG_MEMBARRIER, Lane};
 
 /// Blocks that a lane keeps at hand per class.
 pub(crate) const MAGAZINE: usize = 32;
 
-/// Free blocks of one class that this lane probably can take.
+/// Free blocks of one class that this lane probably can take, and what its fast path would else look up each time.
 #[derive(Debug)]
 #[cfg_attr(any(weyr_face = "explore", weyr_face = "loom"), derive(Clone))]
 pub(crate) struct ClassCache {
+    /// How many blocks the magazine has.
+    pub(crate) filled: usize,
+    /// Words of the class's blocks.
+    pub(crate) words: Table<AtomicU64>,
+    /// log2 of the bytes of data for each of them.
+    pub(crate) shift: u32,
+    /// Word of a slab of this class and lane, but for the epoch.
+    pub(crate) slab: PageWord,
     /// Data offsets of free blocks; the last is taken first, being the one freed last.
     pub(crate) magazine: [u64; MAGAZINE],
-    /// How many of them there are.
-    pub(crate) filled: usize,
     /// Own slabs with free bits; entries may be out of date.
     pub(crate) available: Vec<u64>,
 }
 
 impl ClassCache {
-    const fn new() -> Self {
-        Self { magazine: [0; MAGAZINE], filled: 0, available: Vec::new() }
+    fn new(heap: &Heap, class: usize, lane: u16) -> Self {
+        let tier = usize::from(heap.geometry.classes[class].tier);
+        Self {
+            filled: 0,
+            words: heap.tiers[tier].clone(),
+            shift: TIER_SHIFTS[tier],
+            slab: PageWord::slab(class as u8, lane, 0),
+            magazine: [0; MAGAZINE],
+            available: Vec::new(),
+        }
+    }
+
+    /// Word of the block of this class at data offset `offset`; none where the pool has no such offset.
+    #[inline(always)]
+    pub(crate) fn word(&self, offset: u64) -> Option<&AtomicU64> {
+        self.words.get((offset >> self.shift) as usize)
     }
 }
 
@@ -49,8 +69,12 @@ impl ClassCache {
 pub struct LaneHeap {
     /// Index of the lane.
     pub(crate) lane: u16,
+    /// The lane itself.
+    line: Element<Lane>,
     /// Process slot that allocations name.
     pub(crate) process: u16,
+    /// Word of a block that it allocated, but for the generation.
+    pub(crate) allocated: BlockWord,
     /// Where the next search for pages begins.
     pub(crate) cursor: u64,
     pub(crate) classes: Box<[ClassCache; CLASS_LIMIT]>,
@@ -61,12 +85,14 @@ pub struct LaneHeap {
 }
 
 impl LaneHeap {
-    fn new(lane: u16, process: u16, cursor: u64) -> Self {
+    fn new(heap: &Heap, lane: u16, line: Element<Lane>, process: u16, cursor: u64) -> Self {
         Self {
             lane,
+            line,
             process,
+            allocated: BlockWord::new(BlockState::Alloc, process, 0),
             cursor,
-            classes: Box::new([const { ClassCache::new() }; CLASS_LIMIT]),
+            classes: Box::new(std::array::from_fn(|class| ClassCache::new(heap, class, lane))),
             slabs: BTreeSet::new(),
             revocations: 0,
         }
@@ -144,11 +170,9 @@ impl Heap {
             if lane.word.compare_exchange(seen.0, active.0, Ordering::AcqRel, Ordering::Acquire).is_ok() {
                 self.reset_lane(lane, active, thread, thread_start);
                 // Lanes start in different groups of 64 pages, so that they do not meet.
-                return Ok(Some(LaneHeap::new(
-                    index,
-                    process,
-                    u64::from(index) * 64 % self.current_pages().max(1),
-                )));
+                let cursor = u64::from(index) * 64 % self.current_pages().max(1);
+                let line = self.lanes.element(index.into());
+                return Ok(line.map(|line| LaneHeap::new(self, index, line, process, cursor)));
             }
         }
         Ok(None)
@@ -227,31 +251,39 @@ impl Heap {
     /// Begins an operation on own slabs. Between this and [`leave`](Self::leave) no revoker touches them.
     #[inline]
     pub(crate) fn enter(&self, own: &mut LaneHeap) {
-        loop {
-            let lane = self.lane_state(own.lane);
-            lane.operation.store(u64::from(!leaves_out(Fault::OperationWord)), Ordering::Relaxed);
-            // Orders the store before the load below; pairs with the barrier in `revoke_idle_lanes`.
-            light_barrier();
-            // Acquire: what a revoker did before it set the flag is seen.
-            if lane.revoke.load(Ordering::Acquire) == 0 {
-                return;
-            }
+        while !self.enter_at_once(own) {
             self.give_up(own);
         }
+    }
+
+    /// As [`enter`](Self::enter), but false where somebody wants this lane's pages; then no operation has begun.
+    #[inline(always)]
+    pub(crate) fn enter_at_once(&self, own: &mut LaneHeap) -> bool {
+        own.line.operation.store(u64::from(!leaves_out(Fault::OperationWord)), Ordering::Relaxed);
+        // Orders the store before the load below; pairs with the barrier in `revoke_idle_lanes`.
+        light_barrier();
+        // Acquire: what a revoker did before it set the flag is seen.
+        own.line.revoke.load(Ordering::Acquire) == 0 || self.stay_out(own)
+    }
+
+    /// Ends an operation that may not begin. False.
+    #[cold]
+    fn stay_out(&self, own: &LaneHeap) -> bool {
+        self.leave(own);
+        false
     }
 
     /// Ends an operation. Release: a revoker that sees 0 sees all that the operation wrote.
     #[inline]
     pub(crate) fn leave(&self, own: &LaneHeap) {
-        self.lane_state(own.lane).operation.store(0, Ordering::Release);
+        own.line.operation.store(0, Ordering::Release);
     }
 
-    /// The owner's answer to a revocation.
+    /// The owner's answer to a revocation, outside its operations.
     #[cold]
     fn give_up(&self, own: &mut LaneHeap) {
         let lane = self.lane_state(own.lane);
         let flag = lane.revoke.load(Ordering::Acquire);
-        lane.operation.store(0, Ordering::Release);
         self.orphan_own_slabs(own);
         // Exact: another revoker's flag, set since, must be answered too.
         let _another_flag = lane.revoke.compare_exchange(flag, 0, Ordering::AcqRel, Ordering::Acquire);

@@ -31,7 +31,7 @@ pub mod word;
 use std::sync::Arc;
 
 use weyr_atomic::{AtomicU64, Ordering, Zeroed};
-use weyr_shared::{BlockReference, Corrupt, Layout, Region, Table};
+use weyr_shared::{BlockReference, Corrupt, Element, Layout, Region, Table};
 
 use crate::geometry::Geometry;
 use crate::layout::{Lane, PageDescriptor, PoolHeader, ProcessSlot};
@@ -50,7 +50,7 @@ pub struct Heap {
     pub window_pages: u64,
     /// Pages that the object was seen to be long enough for: what the header says beyond is looked at first.
     reach: Arc<AtomicU64>,
-    pub(crate) header: Table<PoolHeader>,
+    pub(crate) header: Element<PoolHeader>,
     pub(crate) processes: Table<ProcessSlot>,
     pub(crate) lanes: Table<Lane>,
     pub(crate) channels: Table<AtomicU64>,
@@ -109,7 +109,7 @@ impl Heap {
         let tier = |tier: usize| region.table(at.tiers[tier], geometry.tier_words(tier), "block words");
         let metadata_words = (at.data_backed - at.metadata_backed) / 8;
         Ok(Self {
-            header: region.table(0, 1, PoolHeader::NAME)?,
+            header: first(region.table(0, 1, PoolHeader::NAME)?)?,
             processes: region.table(at.processes, shape.process_limit.into(), ProcessSlot::NAME)?,
             lanes: region.table(at.lanes, shape.lane_limit.into(), Lane::NAME)?,
             channels: region.table(at.channels, shape.channel_limit.into(), "channel table")?,
@@ -140,7 +140,7 @@ impl Heap {
         }
         let (shape, bits) = (geometry.shape, geometry.page_bit_words());
         let heap = Self {
-            header: table(1),
+            header: table::<PoolHeader>(1).element(0).expect("one element"),
             processes: table(shape.process_limit.into()),
             lanes: table(shape.lane_limit.into()),
             channels: table(shape.channel_limit.into()),
@@ -169,7 +169,7 @@ impl Heap {
     /// The pool's header.
     #[inline]
     pub fn header(&self) -> &PoolHeader {
-        &self.header[0]
+        &self.header
     }
 
     /// Pages there are now; grows while others watch. Never more than the object is long enough for.
@@ -215,7 +215,7 @@ impl Heap {
     /// Word of the block of `class` that starts at data offset `offset`.
     #[inline]
     pub(crate) fn block_word(&self, class: &Class, offset: u64) -> &AtomicU64 {
-        let tier = class.tier as usize;
+        let tier = usize::from(class.tier) % TIER_SHIFTS.len();
         &self.tiers[tier][(offset >> TIER_SHIFTS[tier]) as usize]
     }
 
@@ -329,6 +329,10 @@ impl Heap {
     fn long_index(&self, head: u64, row: usize) -> usize {
         ((self.page_offset(head) >> 12) as usize + row) * 2
     }
+}
+
+fn first(headers: Table<PoolHeader>) -> Result<Element<PoolHeader>, Corrupt> {
+    headers.element(0).ok_or(Corrupt::new(PoolHeader::NAME, 0))
 }
 
 /// Why a block's state was not changed.

@@ -60,7 +60,10 @@ impl Steps<'_> {
 
     /// What a free by handle does: nobody else can free the block.
     pub fn free_own(&self, own: &mut LaneHeap, block: BlockReference) -> bool {
-        if self.0.free_at_hand(own, block) {
+        let page = block.offset >> self.0.geometry.shape.page_shift;
+        let slab = self.0.head_of(page).filter(|(_, word)| word.state() == PageState::Slab);
+        let bytes = slab.and_then(|(_, word)| self.0.class(word)).map_or(0, |class| class.size.into());
+        if self.0.free_at_hand(own, block, bytes) {
             return true;
         }
         let process = own.process;

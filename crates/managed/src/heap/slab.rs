@@ -9,7 +9,7 @@ use weyr_atomic::{AtomicU64, Ordering};
 use weyr_shared::BlockReference;
 use weyr_sys::Errno;
 
-use super::class::{Class, LARGEST_BLOCK, class_of};
+use super::class::{Class, class_at_once};
 use super::fault::{Fault, leaves_out};
 use super::lane::{LaneHeap, MAGAZINE};
 use super::page::{clear_hint, set_hint};
@@ -21,70 +21,76 @@ impl Heap {
     ///
     /// Commit point: the store of the block word. Before it nothing happened; behind it the block is the process's,
     /// and freed with it.
-    #[inline]
+    #[inline(always)]
     fn pop(&self, own: &mut LaneHeap, class: usize) -> BlockReference {
-        let geometry = &self.geometry.classes[class];
-        let process = own.process;
-        let cache = &mut own.classes[class];
+        let Some(cache) = own.classes.get_mut(class) else { return BlockReference::NONE };
         while cache.filled > 0 && cache.filled <= MAGAZINE {
             cache.filled -= 1;
             let offset = cache.magazine[cache.filled];
-            let word = self.block_word(geometry, offset);
+            let Some(word) = cache.word(offset) else { continue };
             // Acquire: pairs with whoever freed it; an entry left from an earlier use of the block comes without the
             // swap of the remote bits.
             let seen = BlockWord(word.load(Ordering::Acquire));
             // The magazine is a hint; only the owner makes a FREE word anything else, so FREE is final.
             if seen.is_free() {
                 let generation = seen.next_generation();
-                word.store(BlockWord::new(BlockState::Alloc, process, generation).0, Ordering::Release);
+                word.store(own.allocated.of_generation(generation).0, Ordering::Release);
                 return BlockReference { offset, generation };
             }
         }
-        BlockReference { offset: 0, generation: 0 }
+        BlockReference::NONE
     }
 
     /// The fast path of an allocation of `bytes` bytes: a block that the lane has at hand. Generation 0 is none.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn alloc_at_hand(&self, own: &mut LaneHeap, bytes: u64) -> BlockReference {
-        if bytes > LARGEST_BLOCK {
-            return BlockReference { offset: 0, generation: 0 };
+        let Some(class) = class_at_once(bytes) else { return BlockReference::NONE };
+        if !self.enter_at_once(own) {
+            return BlockReference::NONE;
         }
-        self.enter(own);
-        let block = self.pop(own, class_of(bytes));
+        let block = self.pop(own, class);
         self.leave(own);
         block
     }
 
-    /// The fast path of a free: a block of an own slab that nobody else can free, with room in the magazine. False
-    /// when it is anything else, and then nothing has changed.
-    #[inline]
-    pub(crate) fn free_at_hand(&self, own: &mut LaneHeap, reference: BlockReference) -> bool {
-        self.enter(own);
-        let freed = self.push(own, reference);
+    /// The fast path of a free of `bytes` bytes: a block in an own slab that nobody else can free, with room in the
+    /// magazine. False when it is anything else, and then nothing has changed.
+    #[inline(always)]
+    pub(crate) fn free_at_hand(&self, own: &mut LaneHeap, reference: BlockReference, bytes: u64) -> bool {
+        let Some(class) = class_at_once(bytes) else { return false };
+        if !self.enter_at_once(own) {
+            return false;
+        }
+        let freed = self.push(own, reference, class);
         self.leave(own);
         freed
     }
 
     /// Commit point: the store of the block word.
-    #[inline]
-    fn push(&self, own: &mut LaneHeap, reference: BlockReference) -> bool {
+    #[inline(always)]
+    fn push(&self, own: &mut LaneHeap, reference: BlockReference, class: usize) -> bool {
         let page = reference.offset >> self.geometry.shape.page_shift;
-        let Some(word) = self.pages.get(page as usize) else { return false };
-        let seen = PageWord(word.load(Ordering::Relaxed));
-        let Some(class) = self.class(seen).filter(|_| seen.is_slab_of(own.lane)) else { return false };
-        let Some(cache) = own.classes.get_mut(seen.class() as usize) else { return false };
-        if class.index(reference.offset - self.page_offset(page)).is_none() || cache.filled >= MAGAZINE {
+        let Some(cache) = own.classes.get_mut(class).filter(|cache| cache.filled < MAGAZINE) else {
             return false;
-        }
-        let word = self.block_word(class, reference.offset);
-        let owned = BlockWord::new(BlockState::Alloc, own.process, reference.generation);
-        if word.load(Ordering::Relaxed) != owned.0 {
+        };
+        let Some(seen) = self.pages.get(page as usize) else { return false };
+        let slab =
+            PageWord(seen.load(Ordering::Relaxed)).is_like(cache.slab) || self.is_tail_of(page, cache.slab);
+        // The block is one of this class since it was given out, and its page still is: so it starts where one does.
+        let Some(word) = cache.word(reference.offset).filter(|_| slab) else { return false };
+        if word.load(Ordering::Relaxed) != own.allocated.of_generation(reference.generation).0 {
             return false;
         }
         word.store(BlockWord::free(reference.generation).0, Ordering::Release);
         cache.magazine[cache.filled] = reference.offset;
         cache.filled += 1;
         true
+    }
+
+    /// Whether `page` lies behind the first page of a slab like `slab`.
+    #[inline(never)]
+    fn is_tail_of(&self, page: u64, slab: PageWord) -> bool {
+        self.head_of(page).is_some_and(|(_, word)| word.is_like(slab))
     }
 
     /// Allocates a block of class `class`, taking new pages if need be. Not what idle lanes and the dead hold.

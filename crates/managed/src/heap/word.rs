@@ -111,6 +111,11 @@ impl PageWord {
     pub const fn is_slab_of(self, lane: u16) -> bool {
         matches!(self.state(), PageState::Slab) && self.lane() == lane
     }
+    /// Whether this is `other` but for the epoch.
+    #[inline(always)]
+    pub const fn is_like(self, other: Self) -> bool {
+        (self.0 ^ other.0) << (64 - 28) == 0
+    }
     /// Whether `lane` has it in hand.
     pub const fn is_claim_of(self, lane: u16) -> bool {
         matches!(self.state(), PageState::Claim) && self.lane() == lane
@@ -259,6 +264,11 @@ impl BlockWord {
     #[inline]
     pub const fn next_generation(self) -> u64 {
         generation_after(self.generation())
+    }
+    /// The same state of another use; this one has generation 0.
+    #[inline(always)]
+    pub const fn of_generation(self, generation: u64) -> Self {
+        Self(self.0 | generation << 20)
     }
     /// The same use in another state.
     pub const fn with(self, state: BlockState, actor: u16) -> Self {
