@@ -7,7 +7,7 @@ use std::path::Path;
 
 use weyr_managed::geometry::{Geometry, METADATA_CHUNK, Shape};
 use weyr_managed::layout::{LAYOUT_VERSION, Lane, PageDescriptor, PoolHeader, ProcessSlot};
-use weyr_shared::{Layout, RING_VERSION, RingHeader, Slot};
+use weyr_shared::{Layout, LevelHeader, RING_VERSION, RingHeader, Slot};
 
 const HEAD: &str = "\
 # What lies where
@@ -80,6 +80,7 @@ fn the_layout_document_is_what_the_source_says() {
     describe::<Lane>(&mut document, "managed/src/layout.rs");
     describe::<PageDescriptor>(&mut document, "managed/src/layout.rs");
     describe::<RingHeader>(&mut document, "shared/src/ring.rs");
+    describe::<LevelHeader>(&mut document, "shared/src/ring/level.rs");
     describe::<Slot>(&mut document, "shared/src/slot.rs");
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/layout.md");
     if std::env::var_os("WEYR_BLESS").is_some() {
