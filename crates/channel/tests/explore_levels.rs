@@ -23,18 +23,14 @@ fn the_levels_share_their_capacity_and_nobody_waits_for_ever() {
 }
 
 #[test]
-fn slow_senders_lose_their_turn_at_either_level() {
-    let slow = Case { patience: 1, ..LEVELS };
-    explore(Case { name: "two levels, 1 to 1, slow", messages: 2, ..slow }).assert_holds();
-    explore(Case { name: "two levels, 2 to 1, slow", senders: 2, messages: 1, ..slow }).assert_holds();
+fn a_slow_sender_loses_its_turn_at_either_level() {
+    explore(Case { name: "two levels, 1 to 1, slow", patience: 1, ..LEVELS }).assert_holds();
 }
 
 #[test]
 fn a_sender_may_die_between_reservation_and_message() {
     let base = Case { senders_fall: true, ..DEADLY };
-    explore(Case { name: "two levels, 1 to 1, sender killed", messages: 2, ..base }).assert_holds();
-    explore(Case { name: "two levels, 2 to 1, sender killed", senders: 2, messages: 1, ..base })
-        .assert_holds();
+    explore(Case { name: "two levels, 1 to 1, sender killed", ..base }).assert_holds();
 }
 
 #[test]
@@ -44,13 +40,18 @@ fn a_receiver_may_die_with_the_message_of_either_level() {
 }
 
 #[test]
-fn who_is_hindered_needs_no_recoverer() {
-    let base = Case { senders: 2, messages: 1, deaths: 1, senders_fall: true, slices: true, ..LEVELS };
-    explore(Case { name: "two levels, 2 to 1, sender killed, nobody recovers", ..base }).assert_holds();
-}
-
-#[test]
-fn a_stopped_sender_keeps_room_from_nobody() {
-    let base = Case { senders: 2, messages: 1, stops: 1, senders_fall: true, slices: true, ..LEVELS };
-    explore(Case { name: "two levels, 2 to 1, sender stopped", patience: 2, ..base }).assert_holds();
+#[ignore = "tens of minutes, and many GiB of memory"]
+fn two_senders_of_which_one_falls_hold_as_far_as_they_were_explored() {
+    let two = Case { senders: 2, messages: 1, senders_fall: true, ..LEVELS };
+    let killed = Case { deaths: 1, ..two };
+    let stopped = Case { stops: 1, patience: 2, slices: true, ..two };
+    for case in [
+        Case { name: "two levels, 2 to 1, sender killed", recoverers: 1, ..killed },
+        Case { name: "two levels, 2 to 1, sender killed, nobody recovers", slices: true, ..killed },
+        Case { name: "two levels, 2 to 1, slow", patience: 1, senders_fall: false, ..two },
+        Case { name: "two levels, 2 to 1, sender stopped", ..stopped },
+    ] {
+        let report = explore(Case { bound: 40_000_000, ..case });
+        assert!(report.violation.is_none() && report.error.is_none(), "{report}");
+    }
 }
