@@ -25,7 +25,7 @@ use crate::attached::Attached;
 use crate::hindrance::Hindrance;
 use crate::host::Host;
 use crate::receive::{ReceiveSide, Taken};
-use crate::send::{Claim, SendSide};
+use crate::send::{Claim, Outgoing, SendSide};
 use crate::wait::{Attempt, Tried};
 
 /// Steps of a try that models tell apart; those of one level have lower numbers.
@@ -79,6 +79,28 @@ fn seen(word: SlotWord, index: u32, reserved: Option<u32>) -> Seen {
 
 /// Sending.
 impl<H: Host> Attached<H> {
+    /// All steps of a send where there are several levels. Apart from those of one level: what the two return would go
+    /// through memory, and cost a send of one level half as much again.
+    #[inline(never)]
+    pub(crate) fn try_send_among_levels<M: Outgoing<H>>(
+        &self,
+        side: &SendSide,
+        message: &M,
+        attempt: Attempt,
+    ) -> Result<Tried<()>, Error> {
+        let me = self.me()?;
+        loop {
+            self.check_usable()?;
+            let claim = match self.claim_among_levels(side, me, attempt)? {
+                Tried::Done(claim) => claim,
+                Tried::Blocked { hindered } => return Ok(Tried::Blocked { hindered }),
+            };
+            if self.is_sent(side, claim, message)? {
+                return Ok(Tried::Done(()));
+            }
+        }
+    }
+
     /// Step 1 of a send where there are several levels.
     pub(crate) fn claim_among_levels(
         &self,
@@ -224,7 +246,20 @@ impl<H: Host> Attached<H> {
 impl<H: Host> Attached<H> {
     /// Steps of a receive where there are several levels: of each, from the highest down, what was given back and then
     /// what is at the head.
+    #[inline(never)]
     pub(crate) fn take_from_levels(
+        &self,
+        side: &ReceiveSide,
+        state: SlotState,
+        attempt: Attempt,
+    ) -> Result<Tried<Taken>, Error> {
+        let me = self.me()?;
+        self.check_usable()?;
+        let tried = self.take_highest(side, me, state, attempt)?;
+        self.or_inspect(side, me, state, attempt, tried)
+    }
+
+    fn take_highest(
         &self,
         side: &ReceiveSide,
         me: Holder,

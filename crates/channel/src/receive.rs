@@ -130,17 +130,29 @@ impl<H: Host> Attached<H> {
         state: SlotState,
         attempt: Attempt,
     ) -> Result<Tried<Taken>, Error> {
+        if self.ring.levels() > 1 {
+            return self.take_from_levels(side, state, attempt);
+        }
         let me = self.me()?;
         self.check_usable()?;
-        let tried = if self.ring.levels() > 1 {
-            self.take_from_levels(side, me, state, attempt)?
-        } else {
-            if let Some(taken) = self.take_returned(side, me, state)? {
-                return Ok(Tried::Done(taken));
-            }
-            self.host.at_step(1);
-            self.take_next(self.ring.lowest(), side, me, state, attempt)?
-        };
+        if let Some(taken) = self.take_returned(side, me, state)? {
+            return Ok(Tried::Done(taken));
+        }
+        self.host.at_step(1);
+        let tried = self.take_next(self.ring.lowest(), side, me, state, attempt)?;
+        self.or_inspect(side, me, state, attempt, tried)
+    }
+
+    /// What came of a try, or of an inspection if that is due.
+    #[inline(always)]
+    pub(crate) fn or_inspect(
+        &self,
+        side: &ReceiveSide,
+        me: Holder,
+        state: SlotState,
+        attempt: Attempt,
+        tried: Tried<Taken>,
+    ) -> Result<Tried<Taken>, Error> {
         if matches!(tried, Tried::Blocked { .. }) && (attempt.inspect || self.is_inspection_due(side)) {
             return self.inspect(side, me, state, tried);
         }
@@ -190,7 +202,8 @@ impl<H: Host> Attached<H> {
         Ok(None)
     }
 
-    #[inline]
+    // Always: with one level its size is a constant.
+    #[inline(always)]
     pub(crate) fn take_next(
         &self,
         level: Level<'_>,

@@ -188,7 +188,8 @@ impl<H: Host> Attached<H> {
     }
 
     /// The place at the tail of `level`, by making its slot FILLING or RESERVED.
-    #[inline]
+    // Always: with one level its size and kind are constants.
+    #[inline(always)]
     pub(crate) fn claim_in(
         &self,
         level: Level<'_>,
@@ -321,22 +322,39 @@ impl<H: Host> Attached<H> {
         message: &M,
         attempt: Attempt,
     ) -> Result<Tried<()>, Error> {
+        if self.ring.levels() > 1 {
+            return self.try_send_among_levels(side, message, attempt);
+        }
         let me = self.me()?;
         loop {
             self.check_usable()?;
-            let claim = match self.claim(side, me, attempt)? {
+            let claim = match self.claim_in(self.ring.lowest(), side, me, attempt, SlotState::Filling)? {
                 Tried::Done(claim) => claim,
                 Tried::Blocked { hindered } => return Ok(Tried::Blocked { hindered }),
             };
-            self.fill(claim, message)?;
-            if self.publish(claim)? {
-                self.ring.to_receivers(self.host.futex()).signal();
-                side.messages.add(1);
-                side.bytes_copied.add(message.bytes_copied());
+            if self.is_sent(side, claim, message)? {
                 return Ok(Tried::Done(()));
             }
-            self.lose_turn(side, claim, message)?;
         }
+    }
+
+    /// Steps 2 and 3. False: revoked, and all was taken back.
+    #[inline(always)]
+    pub(crate) fn is_sent<M: Outgoing<H>>(
+        &self,
+        side: &SendSide,
+        claim: Claim,
+        message: &M,
+    ) -> Result<bool, Error> {
+        self.fill(claim, message)?;
+        if !self.publish(claim)? {
+            self.lose_turn(side, claim, message)?;
+            return Ok(false);
+        }
+        self.ring.to_receivers(self.host.futex()).signal();
+        side.messages.add(1);
+        side.bytes_copied.add(message.bytes_copied());
+        Ok(true)
     }
 
     #[cold]

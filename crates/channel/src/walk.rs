@@ -28,6 +28,7 @@ impl End {
         }
     }
 
+    #[inline(always)]
     fn hint(self, level: Level<'_>) -> &AtomicU64 {
         match self {
             Self::Tail => level.tail(),
@@ -102,7 +103,7 @@ impl<'a> Walk<'a> {
     }
 
     /// Goes behind the place, which the caller has claimed, and tells the others.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn advance(&mut self, handle: &AtomicU64) {
         self.place = self.place.next(self.level.capacity());
         self.keep(handle);

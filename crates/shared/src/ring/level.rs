@@ -5,7 +5,7 @@
 
 use weyr_atomic::{AtomicU32, AtomicU64, Ordering};
 
-use super::{ATTACHMENTS_AT, Geometry, Ring, RingHeader};
+use super::{ATTACHMENTS_AT, Geometry, Ring};
 use crate::{Corrupt, Position, Region, SlotState, SlotWord};
 
 crate::layout! {
@@ -64,16 +64,13 @@ impl Geometry {
     }
 }
 
-/// One priority level of a channel.
+/// One priority level of a channel. Two registers: what the lowest is goes through no memory on the way of a message.
 #[derive(Debug, Clone, Copy)]
 pub struct Level<'a> {
     ring: &'a Ring,
     number: u32,
     /// Slot of the channel at which it begins.
     first: u32,
-    capacity: u32,
-    tail: &'a AtomicU64,
-    head: &'a AtomicU64,
 }
 
 impl Ring {
@@ -90,10 +87,9 @@ impl Ring {
     }
 
     /// The lowest level, which every channel has.
-    #[inline]
+    #[inline(always)]
     pub fn lowest(&self) -> Level<'_> {
-        let RingHeader { tail, head, .. } = self.header();
-        Level { ring: self, number: 0, first: 0, capacity: self.capacity, tail, head }
+        Level { ring: self, number: 0, first: 0 }
     }
 
     /// Level `number`; the highest is received first.
@@ -101,12 +97,11 @@ impl Ring {
     /// # Errors
     /// [`Corrupt`]: no such level.
     pub fn level(&self, number: u32) -> Result<Level<'_>, Corrupt> {
-        let Some(above) = number.checked_sub(1) else { return Ok(self.lowest()) };
-        let header = self.upper.as_ref().and_then(|upper| upper.get(above as usize));
-        let LevelHeader { tail, head, .. } =
-            header.ok_or_else(|| Corrupt::new("priority level", number.into()))?;
-        let first = self.capacity + above * self.urgent;
-        Ok(Level { ring: self, number, first, capacity: self.urgent, tail, head })
+        if number >= self.levels {
+            return Err(Corrupt::new("priority level", number.into()));
+        }
+        let first = number.checked_sub(1).map_or(0, |above| self.capacity + above * self.urgent);
+        Ok(Level { ring: self, number, first })
     }
 
     pub(super) fn clear_levels(&self) {
@@ -126,14 +121,14 @@ impl<'a> Level<'a> {
     }
 
     /// Number of its slots.
-    #[inline]
+    #[inline(always)]
     pub fn capacity(&self) -> u32 {
-        self.capacity
+        if self.number == 0 { self.ring.capacity } else { self.ring.urgent }
     }
 
     /// Its slots, as the channel counts them.
     pub fn slots(&self) -> std::ops::Range<u32> {
-        self.first..self.first + self.capacity
+        self.first..self.first + self.capacity()
     }
 
     /// The slot of the channel at `place` of this level.
@@ -152,15 +147,22 @@ impl<'a> Level<'a> {
     }
 
     /// The hint of its tail.
-    #[inline]
+    #[inline(always)]
     pub fn tail(&self) -> &'a AtomicU64 {
-        self.tail
+        self.header().map_or(&self.ring.header().tail, |header| &header.tail)
     }
 
     /// The hint of its head.
-    #[inline]
+    #[inline(always)]
     pub fn head(&self) -> &'a AtomicU64 {
-        self.head
+        self.header().map_or(&self.ring.header().head, |header| &header.head)
+    }
+
+    /// Of a level above the lowest.
+    #[inline(always)]
+    fn header(&self) -> Option<&'a LevelHeader> {
+        let above = self.number.checked_sub(1)?;
+        self.ring.upper.as_ref()?.get(above as usize)
     }
 
     /// Whether `position` is over or claimed by a sender: what makes a tail hint behind it believable.
