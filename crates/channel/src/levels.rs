@@ -122,12 +122,12 @@ impl<H: Host> Attached<H> {
                 Tried::Blocked { hindered } => return Ok(Tried::Blocked { hindered }),
             };
             if !self.is_room(side, Some(reserved.index))? {
-                self.end_reservation(reserved.index, reserved.word)?;
+                self.end_reservation(reserved.index, reserved.word())?;
                 return Ok(Tried::EMPTY);
             }
-            let filling = reserved.word.held_by(SlotState::Filling, me);
-            if self.ring.claim(reserved.index, reserved.word, filling)? {
-                return Ok(Tried::Done(Claim { index: reserved.index, word: filling }));
+            let filling = reserved.word().held_by(SlotState::Filling, me);
+            if self.ring.claim(reserved.index, reserved.word(), filling)? {
+                return Ok(Tried::Done(Claim::new(reserved.index, filling)));
             }
         }
     }

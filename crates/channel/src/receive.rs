@@ -76,14 +76,25 @@ impl Default for ReceiveSide {
 #[must_use = "release it"]
 pub struct Taken {
     index: u32,
-    word: SlotWord,
+    /// Its slot's word, in one piece: parts would be written and read apart on their way to the caller.
+    bits: u64,
     again: bool,
 }
 
 impl Taken {
+    #[inline]
+    fn new(index: u32, word: SlotWord, again: bool) -> Self {
+        Self { index, bits: word.bits(), again }
+    }
+
+    #[inline]
+    fn word(&self) -> SlotWord {
+        SlotWord::from_own_bits(self.bits)
+    }
+
     /// The slot in which it is, and its lap there: later messages of a channel have later ones.
     pub fn place(&self) -> Position {
-        Position::new(self.word.lap, self.index)
+        Position::new(self.word().lap, self.index)
     }
 
     /// Whether an earlier receiver may have seen it.
@@ -196,7 +207,7 @@ impl<H: Host> Attached<H> {
             if word.state.is_returned() && self.ring.claim(index, word, taken)? {
                 let again = word.state == SlotState::Returned;
                 side.redelivered.add(u64::from(again));
-                return Ok(Some(Taken { index, word: taken, again }));
+                return Ok(Some(Taken::new(index, taken, again)));
             }
         }
         Ok(None)
@@ -221,7 +232,7 @@ impl<H: Host> Attached<H> {
                     let taken = word.held_by(state, me).laps_later(1);
                     if self.ring.claim(index, word, taken)? {
                         walk.advance(&place.position);
-                        return Ok(Tried::Done(Taken { index, word: taken, again: false }));
+                        return Ok(Tried::Done(Taken::new(index, taken, false)));
                     }
                 }
                 View::Over => walk.go_on(word)?,
@@ -393,7 +404,7 @@ impl<H: Host> Attached<H> {
     /// [`Error::Corrupt`]: the slot is no longer this process's; it may have been delivered again.
     #[inline]
     pub fn release(&self, taken: Taken) -> Result<(), Error> {
-        self.ring.release(taken.index, taken.word, SlotState::Empty)?;
+        self.ring.release(taken.index, taken.word(), SlotState::Empty)?;
         self.ring.to_senders(self.host.futex()).signal();
         Ok(())
     }
@@ -405,7 +416,7 @@ impl<H: Host> Attached<H> {
     /// [`Error::Corrupt`]: the slot is no longer this process's.
     pub fn put_back(&self, taken: Taken, seen: bool) -> Result<(), Error> {
         let state = if seen || taken.again { SlotState::Returned } else { SlotState::PutBack };
-        self.ring.release(taken.index, taken.word, state)?;
+        self.ring.release(taken.index, taken.word(), state)?;
         self.ring.count_returned();
         self.ring.to_receivers(self.host.futex()).signal();
         Ok(())

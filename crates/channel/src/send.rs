@@ -131,7 +131,20 @@ impl<H: Host> Outgoing<H> for Transfer {
 #[must_use = "publish it or abandon it"]
 pub struct Claim {
     pub(crate) index: u32,
-    pub(crate) word: SlotWord,
+    /// Its slot's word, in one piece: parts would be written and read apart on their way to the caller.
+    bits: u64,
+}
+
+impl Claim {
+    #[inline]
+    pub(crate) fn new(index: u32, word: SlotWord) -> Self {
+        Self { index, bits: word.bits() }
+    }
+
+    #[inline]
+    pub(crate) fn word(&self) -> SlotWord {
+        SlotWord::from_own_bits(self.bits)
+    }
 }
 
 /// What a sender sees in the slot at its place.
@@ -203,7 +216,7 @@ impl<H: Host> Attached<H> {
         while let Some(word) = walk.look()? {
             match view(word, walk.place) {
                 View::Free => {
-                    let claim = Claim { index: level.slot_at(walk.place), word: word.held_by(state, me) };
+                    let claim = Claim::new(level.slot_at(walk.place), word.held_by(state, me));
                     if self.is_claimed(claim, word)? {
                         walk.advance(&side.position);
                         return Ok(Tried::Done(claim));
@@ -230,10 +243,10 @@ impl<H: Host> Attached<H> {
 
     #[inline]
     fn is_claimed(&self, claim: Claim, free: SlotWord) -> Result<bool, Corrupt> {
-        match claim.word.state {
+        match claim.word().state {
             // Behind it the sender looks at the other slots, as do all others that reserve.
-            SlotState::Reserved => self.ring.publish(claim.index, free, claim.word),
-            _ => self.ring.claim(claim.index, free, claim.word),
+            SlotState::Reserved => self.ring.publish(claim.index, free, claim.word()),
+            _ => self.ring.claim(claim.index, free, claim.word()),
         }
     }
 
@@ -286,7 +299,7 @@ impl<H: Host> Attached<H> {
     /// [`Error::Corrupt`].
     #[inline]
     pub fn publish(&self, claim: Claim) -> Result<bool, Error> {
-        Ok(self.ring.publish(claim.index, claim.word, claim.word.becomes(SlotState::Full))?)
+        Ok(self.ring.publish(claim.index, claim.word(), claim.word().becomes(SlotState::Full))?)
     }
 
     /// After a publish that failed: gives the slot back. What the message had on its way was taken back before.
@@ -294,7 +307,7 @@ impl<H: Host> Attached<H> {
     /// # Errors
     /// [`Error::Corrupt`]: the slot is no longer this process's.
     pub fn give_back(&self, claim: Claim) -> Result<(), Error> {
-        let revoked = claim.word.held_by(SlotState::Revoked, claim.word.holder).laps_later(1);
+        let revoked = claim.word().held_by(SlotState::Revoked, claim.word().holder).laps_later(1);
         self.ring.release(claim.index, revoked, SlotState::Empty)?;
         self.ring.to_senders(self.host.futex()).signal();
         Ok(())
@@ -302,8 +315,8 @@ impl<H: Host> Attached<H> {
 
     /// Gives up a claim for which there is no message: its position is over.
     fn abandon(&self, claim: Claim) -> Result<(), Error> {
-        let over = claim.word.becomes(SlotState::Empty).laps_later(1);
-        if !self.ring.publish(claim.index, claim.word, over)? {
+        let over = claim.word().becomes(SlotState::Empty).laps_later(1);
+        if !self.ring.publish(claim.index, claim.word(), over)? {
             return self.give_back(claim);
         }
         self.ring.to_receivers(self.host.futex()).signal();

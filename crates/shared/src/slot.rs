@@ -197,6 +197,18 @@ impl SlotWord {
         (self.state as u64) << Self::STATE_SHIFT | self.holder.bits() << Self::HOLDER_SHIFT | self.lap.0
     }
 
+    /// What [`bits`](Self::bits) made of a word and private memory has kept since.
+    #[inline]
+    pub const fn from_own_bits(bits: u64) -> Self {
+        let name = bits >> Self::HOLDER_SHIFT & Self::HOLDER_MASK;
+        let state = match SlotState::from_code(bits >> Self::STATE_SHIFT) {
+            Some(state) => state,
+            None => SlotState::Empty,
+        };
+        let holder = Holder { process: (name >> 8) as u16, epoch: name as u8 };
+        Self { state, holder, lap: Lap::new(bits) }
+    }
+
     /// Checks what was read at `offset`.
     ///
     /// # Errors
@@ -349,6 +361,7 @@ mod tests {
         let word = SlotWord::held(SlotState::Leased, HOLDER, Lap::new(0x9_8765_4321));
         assert_eq!(word.bits(), 0x7abc_d5a9_8765_4321);
         assert_eq!(SlotWord::parse(word.bits(), 0), Ok(word));
+        assert_eq!(SlotWord::from_own_bits(word.bits()), word);
     }
 
     #[test]
