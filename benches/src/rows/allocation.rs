@@ -114,10 +114,15 @@ fn measure<A: Allocator + Sync>(allocator: &A, load: Load, other: usize, effort:
 fn pairs<A: Allocator>(allocator: &A, bytes: usize, operations: u64) -> Result<Samples> {
     let pairs = |count: u64| {
         for _ in 0..count {
-            let block = allocator.alloc(bytes).map_err(Into::into)?;
-            // Only its address is made opaque: a handle is as large as it is.
-            black_box(&block);
-            allocator.free(block);
+            // Not `?`: to convert the error the compiler would copy what else is in the result, handle and all.
+            match allocator.alloc(bytes) {
+                Ok(block) => {
+                    // Only its address is made opaque: a handle is as large as it is.
+                    black_box(&block);
+                    allocator.free(block);
+                }
+                Err(error) => return Err(error.into()),
+            }
         }
         Ok(())
     };
@@ -131,8 +136,10 @@ fn churn<A: Allocator>(allocator: &A, bytes: usize, operations: u64) -> Result<S
     let order = random_indices();
     let mut replace = |count: u64| {
         for index in order.iter().cycle().take(count as usize) {
-            let block = allocator.alloc(bytes).map_err(Into::into)?;
-            allocator.free(std::mem::replace(&mut live[usize::from(*index)], block));
+            match allocator.alloc(bytes) {
+                Ok(block) => allocator.free(std::mem::replace(&mut live[usize::from(*index)], block)),
+                Err(error) => return Err(error.into()),
+            }
         }
         Ok(())
     };
@@ -195,7 +202,10 @@ fn alloc_batches<A: Allocator>(
         let mut batch = emptied.recv().map_err(|_| "the freeing thread has ended")?;
         let start = thread_time();
         for _ in 0..BATCH {
-            batch.push(allocator.alloc(bytes).map_err(Into::into)?);
+            match allocator.alloc(bytes) {
+                Ok(block) => batch.push(block),
+                Err(error) => return Err(error.into()),
+            }
         }
         let time = thread_time() - start;
         full.send(batch).map_err(|_| "the freeing thread has ended")?;

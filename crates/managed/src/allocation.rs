@@ -57,10 +57,20 @@ impl Allocation {
         bytes: u64,
     ) -> Result<(BlockReference, Loan<Attachment>), Error> {
         let (reference, loan) = attachment.alloc(attachment, bytes)?;
-        if attachment.zeroing {
-            Payload::new(&attachment.data, reference.offset, bytes, None)?.fill(0);
-        }
+        attachment.prepare(reference, bytes)?;
         Ok((reference, loan))
+    }
+
+    /// What was just allocated in another way.
+    pub(crate) fn found(
+        attachment: &Arc<Lender<Attachment>>,
+        reference: BlockReference,
+        bytes: u64,
+        cooperative: Option<Cooperative>,
+    ) -> Result<Self, Error> {
+        let allocation = Self::from_parts(Loan::single(attachment), reference, bytes, cooperative);
+        attachment.prepare(reference, bytes)?;
+        Ok(allocation)
     }
 
     /// What is this process's already.
@@ -87,6 +97,15 @@ impl Allocation {
     /// Length in bytes, as it was asked for.
     pub fn len(&self) -> u64 {
         self.bytes
+    }
+
+    /// Says that it has another length now; returns the former.
+    pub(crate) fn set_len(&mut self, bytes: u64) -> u64 {
+        std::mem::replace(&mut self.bytes, bytes)
+    }
+
+    pub(crate) fn cooperation(&self) -> Option<Cooperative> {
+        self.cooperative
     }
 
     /// Whether it has no bytes.

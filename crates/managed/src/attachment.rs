@@ -12,10 +12,12 @@ use weyr_sys::{Errno, host};
 use crate::Error;
 use crate::allocation::explain;
 use crate::geometry::METADATA_CHUNK;
+use crate::heap::aligned::{Alignment, Demand};
 use crate::heap::lane::LaneHeap;
 use crate::heap::word::{BlockState, BlockWord, SlotState};
 use crate::heap::{Heap, Liveness};
-use crate::layout::STATE_READY;
+use crate::huge;
+use crate::layout::{OPTION_HUGE_PAGES, OPTION_ZEROING, STATE_READY};
 use crate::membership::{KernelLiveness, Membership, Memberships};
 use crate::pool::{Member, path_error};
 use crate::thread::{ENTRIES, entry_of, forget_in_this_thread};
@@ -43,7 +45,7 @@ pub(crate) struct Attachment {
 
 impl Attachment {
     pub(crate) fn new(
-        heap: Heap,
+        mut heap: Heap,
         data: Region,
         object: Arc<Object>,
         name: String,
@@ -52,9 +54,13 @@ impl Attachment {
         let header = heap.header();
         let half = |word: &AtomicU64| u128::from(word.load(Ordering::Relaxed));
         let uuid = half(&header.uuid_low) | half(&header.uuid_high) << 64;
-        let zeroing = header.options.load(Ordering::Relaxed) & 1 == 1;
+        let options = header.options.load(Ordering::Relaxed);
+        let zeroing = options & OPTION_ZEROING != 0;
         let id = host::random_u128() as u64 | 1;
         let mapping = Arc::clone(data.mapping());
+        if options & OPTION_HUGE_PAGES != 0 {
+            heap.backing.huge = huge::allow(&mapping, &heap);
+        }
         let (memberships, key) = (Memberships::default(), AtomicU64::new(id));
         Arc::new_cyclic(|this| {
             let this = Weak::clone(this);
@@ -133,26 +139,41 @@ impl Attachment {
         })?;
         match tried {
             Ok(Some(allocated)) => Ok(allocated),
-            Ok(None) => Ok((self.alloc_under_pressure(bytes)?, Loan::single(owner))),
+            Ok(None) => Ok((self.alloc_under_pressure(bytes.into())?, Loan::single(owner))),
             Err(errno) => Err(self.backing_error(errno, bytes)),
         }
     }
 
     /// Allocates what a first look did not find: what others hold idle, what the dead held, more segments.
     #[cold]
-    fn alloc_under_pressure(&self, bytes: u64) -> Result<BlockReference, Error> {
+    fn alloc_under_pressure(&self, demand: Demand) -> Result<BlockReference, Error> {
+        let bytes = demand.bytes;
         let limit = self.heap.geometry.maximum_bytes().min(self.data.len());
         if bytes > limit {
             return Err(Error::TooLarge { bytes, limit });
         }
         self.with_lane(|own, _| {
             let (liveness, channels) = (self.liveness(), self.channels());
-            let tried = self.heap.alloc_pressed(own, bytes, &liveness, &channels, || self.grow());
+            let tried = self.heap.alloc_pressed(own, demand, &liveness, &channels, || self.grow());
             tried.map_err(|errno| self.backing_error(errno, bytes))?.ok_or(Error::NoMemory { bytes })
         })?
     }
 
-    fn backing_error(&self, errno: Errno, bytes: u64) -> Error {
+    /// Allocates a block whose address in this process is a multiple of `alignment`, which is more than 64.
+    pub(crate) fn alloc_aligned(&self, bytes: u64, alignment: u64) -> Result<BlockReference, Error> {
+        if self.heap.header().state.load(Ordering::Relaxed) != STATE_READY {
+            return Err(Error::Destroyed);
+        }
+        let bias = (self.mapping.as_ptr() as u64 + self.heap.geometry.offsets.data) % alignment;
+        let demand = Demand { bytes, alignment: Some(Alignment { bytes: alignment, bias }) };
+        let tried = self.with_lane(|own, _| self.heap.alloc_demand(own, demand))?;
+        match tried.map_err(|errno| self.backing_error(errno, bytes))? {
+            Some(block) => Ok(block),
+            None => self.alloc_under_pressure(demand),
+        }
+    }
+
+    pub(crate) fn backing_error(&self, errno: Errno, bytes: u64) -> Error {
         let directory = self.path.parent().unwrap_or(std::path::Path::new("/"));
         match errno {
             Errno::NOSPC | Errno::DQUOT => Error::FilesystemFull {
@@ -168,7 +189,7 @@ impl Attachment {
     ///
     /// Crash argument: the object is made longer first, which only ever extends it, then the count goes up by exact
     /// compare-exchange. A death between leaves a longer file, which the next grower finds long enough.
-    fn grow(&self) -> Result<bool, Errno> {
+    pub(crate) fn grow(&self) -> Result<bool, Errno> {
         let segments = &self.heap.header().segments;
         let seen = segments.load(Ordering::Acquire);
         let (now, next) = (self.heap.geometry.pages(seen), self.heap.geometry.pages(seen.saturating_add(1)));
@@ -203,6 +224,7 @@ impl Attachment {
             if !loan.heap.free_at_hand(lane, reference, bytes) {
                 loan.free_affine(lane, reference);
             }
+            loan.heap.freed();
             entry.stock.put_back(loan);
             None
         })
@@ -211,6 +233,7 @@ impl Attachment {
     #[cold]
     fn free_slowly(loan: Loan<Self>, reference: BlockReference) {
         let _cannot_join = loan.with_lane(|lane, _| loan.free_affine(lane, reference));
+        loan.heap.freed();
         let last = (loan.key.load(Ordering::Relaxed) == 0).then_some(loan.id);
         drop(loan);
         if let Some(id) = last {
@@ -240,6 +263,7 @@ impl Attachment {
         action: &'static str,
     ) -> Result<(), Error> {
         let freed = self.with_lane(|own, _| self.heap.free(own, reference, false, allowed))?;
+        self.heap.freed();
         freed.map_err(|error| explain(error, reference, action))
     }
 
@@ -247,14 +271,14 @@ impl Attachment {
     pub(crate) fn has_unlocked_member(&self) -> bool {
         let own = self.memberships.existing().map(|membership| membership.actor.process);
         let active = |process: &u16| self.heap.process_word(*process).state() != SlotState::Free;
-        let others = (0..self.heap.processes.len() as u16).filter(|process| Some(*process) != own);
+        let others = self.heap.process_numbers().filter(|process| Some(*process) != own);
         others.filter(active).any(|process| !self.liveness().is_locked(process))
     }
 
     /// Who is attached.
     pub(crate) fn members(&self) -> Vec<Member> {
         let lanes_of = |process: u16| {
-            let words = (0..self.heap.lanes.len() as u16).map(|lane| self.heap.lane_word(lane));
+            let words = self.heap.lane_numbers().map(|lane| self.heap.lane_word(lane));
             words.filter(|word| word.state() != SlotState::Free && word.process() == process).count() as u32
         };
         let member = |process: u16| {
@@ -267,7 +291,7 @@ impl Attachment {
             let actor = Actor { process, epoch: word.epoch() };
             Some(Member { actor, pid: word.pid(), dead, lanes: lanes_of(process) })
         };
-        (0..self.heap.processes.len() as u16).filter_map(member).collect()
+        self.heap.process_numbers().filter_map(member).collect()
     }
 
     /// Removes the pool's name if it is still this pool's.

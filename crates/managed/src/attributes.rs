@@ -39,6 +39,7 @@ pub struct PoolAttributes {
     pub(crate) commit: bool,
     pub(crate) prefault: bool,
     pub(crate) zeroing: bool,
+    pub(crate) huge_pages: bool,
 }
 
 /// Most bytes of a pool that grows without a limit of its own.
@@ -64,6 +65,7 @@ impl PoolAttributes {
             commit: false,
             prefault: false,
             zeroing: false,
+            huge_pages: false,
         }
     }
 
@@ -144,7 +146,17 @@ impl PoolAttributes {
         self
     }
 
-    /// Sets the bytes of each new allocation to zero; otherwise they are what was there.
+    /// Asks the kernel for huge pages (2 MiB) under the data of pools of 16 MiB and more: fewer misses in the tables of
+    /// the processor. The first use of each 2 MiB takes longer for it: the kernel collects what is there, and waits for
+    /// every processor to do so. It may refuse, for all or for some; what came of it says [`Pool::huge_pages`](crate::Pool::huge_pages).
+    #[must_use]
+    pub fn huge_pages(mut self, huge_pages: bool) -> Self {
+        self.huge_pages = huge_pages;
+        self
+    }
+
+    /// Sets the bytes of each new allocation to zero; otherwise they are what was there. Memory that nobody had yet is
+    /// zero and is not touched for it.
     #[must_use]
     pub fn zeroing(mut self, zeroing: bool) -> Self {
         self.zeroing = zeroing;

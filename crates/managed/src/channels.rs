@@ -65,6 +65,7 @@ impl Attachment {
         let taken = self.heap.change_block(reference, |word| landed(word, process));
         if taken.is_ok_and(|was| was.state() == BlockState::InFlightAlloc) {
             let _cannot_join = self.with_lane(|lane, _| self.free_affine(lane, reference));
+            self.heap.freed();
         }
     }
 

@@ -4,7 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use weyr_atomic::Ordering;
-use weyr_shared::{Layout, Lender, Region};
+use weyr_shared::{Field, Layout, Lender, Region};
 use weyr_sys::object::{Access, Object, Unpublished};
 use weyr_sys::{Errno, host};
 
@@ -13,26 +13,38 @@ use crate::geometry::{Geometry, METADATA_CHUNK, Shape};
 use crate::heap::Heap;
 use crate::heap::backing::Store;
 use crate::layout::{
-    LAYOUT_VERSION, Lane, POOL_MAGIC, PageDescriptor, PoolHeader, ProcessSlot, STATE_MAKING, STATE_READY,
+    LAYOUT_VERSION, Lane, OPTION_HUGE_PAGES, OPTION_ZEROING, POOL_MAGIC, PageDescriptor, PoolHeader,
+    ProcessSlot, STATE_MAKING, STATE_READY,
 };
 use crate::pool::{map, path_error};
 use crate::{Error, PoolAttributes, name};
 
 /// Hash over everything that the bytes of a pool depend on (FNV-1a).
-pub(crate) fn layout_hash() -> u64 {
-    let mut hash = 0xcbf2_9ce4_8422_2325u64;
-    let mut add = |bytes: &[u8]| {
-        for byte in bytes {
-            hash = (hash ^ u64::from(*byte)).wrapping_mul(0x100_0000_01b3);
+pub(crate) const fn layout_hash() -> u64 {
+    const HASH: u64 = {
+        let tables = [PoolHeader::FIELDS, ProcessSlot::FIELDS, Lane::FIELDS, PageDescriptor::FIELDS];
+        let (mut hash, mut table) = (0xcbf2_9ce4_8422_2325, 0);
+        while table < tables.len() {
+            let mut field = 0;
+            while field < tables[table].len() {
+                let Field { name, kind, offset, .. } = &tables[table][field];
+                hash = add(add(hash, name.as_bytes()), kind.as_bytes());
+                hash = add(hash, &(*offset as u64).to_le_bytes());
+                field += 1;
+            }
+            table += 1;
         }
+        add(hash, &METADATA_CHUNK.to_le_bytes())
     };
-    let tables = [PoolHeader::FIELDS, ProcessSlot::FIELDS, Lane::FIELDS, PageDescriptor::FIELDS];
-    for field in tables.into_iter().flatten() {
-        add(field.name.as_bytes());
-        add(field.kind.as_bytes());
-        add(&(field.offset as u64).to_le_bytes());
+    HASH
+}
+
+const fn add(mut hash: u64, bytes: &[u8]) -> u64 {
+    let mut index = 0;
+    while index < bytes.len() {
+        hash = (hash ^ bytes[index] as u64).wrapping_mul(0x100_0000_01b3);
+        index += 1;
     }
-    add(&METADATA_CHUNK.to_le_bytes());
     hash
 }
 
@@ -76,6 +88,11 @@ fn full(directory: &Path, bytes: u64) -> Error {
     Error::FilesystemFull { directory: directory.display().to_string(), bytes, free }
 }
 
+fn options(attributes: &PoolAttributes) -> u32 {
+    let bits = [(attributes.zeroing, OPTION_ZEROING), (attributes.huge_pages, OPTION_HUGE_PAGES)];
+    bits.iter().filter(|(set, _)| *set).map(|(_, bit)| bit).sum()
+}
+
 fn write_header(header: &PoolHeader, shape: &Shape, attributes: &PoolAttributes) {
     let uuid = host::random_u128();
     let words = [
@@ -99,7 +116,7 @@ fn write_header(header: &PoolHeader, shape: &Shape, attributes: &PoolAttributes)
         (&header.process_limit, shape.process_limit),
         (&header.lane_limit, shape.lane_limit),
         (&header.channel_limit, shape.channel_limit),
-        (&header.options, u32::from(attributes.zeroing)),
+        (&header.options, options(attributes)),
         (&header.user, host::user_id()),
         (&header.name_bytes, attributes.name.len() as u32),
     ];
@@ -159,7 +176,9 @@ pub(crate) fn attach(object: Object, path: &Path, access: Access) -> Result<Arc<
     if bytes < header_bytes {
         return Err(Error::NotAPool { name });
     }
-    let header = Region::new(map(&object, header_bytes, header_bytes, access)?);
+    // As much as there is: all of it, unless the pool is one that grows.
+    let mapping = map(&object, bytes, header_bytes, access)?;
+    let header = Region::new(Arc::clone(&mapping));
     let shape = read_shape(header.view(0)?, &name)?;
     let geometry = Geometry::new(shape);
     let segments = header.view::<PoolHeader>(0)?.segments.load(Ordering::Acquire);
@@ -168,7 +187,16 @@ pub(crate) fn attach(object: Object, path: &Path, access: Access) -> Result<Arc<
         return Err(Error::Truncated { name, bytes, expected });
     }
     let (window, least) = (geometry.object_bytes(shape.maximum_pages), geometry.object_bytes(1));
-    let region = Region::new(map(&object, window, least, access)?);
+    drop(header);
+    let mapping = if (mapping.len() as u64) < window {
+        // First, for address space may be short.
+        drop(mapping);
+        map(&object, window, least, access)?
+    } else {
+        mapping
+    };
+    let len = mapping.len() as u64;
+    let region = Region::new(mapping).part(0, window.min(len))?;
     let object = Arc::new(object);
     let data = data_of(&region, &geometry)?;
     let heap = Heap::new(geometry, &region, Store::Object(Arc::clone(&object)))?;

@@ -16,6 +16,14 @@ pub enum Error {
         /// Why, and what is possible.
         reason: String,
     },
+    /// No allocation of the pool can have this alignment.
+    #[error("an alignment of {alignment} bytes is no power of two up to the pool's {limit}")]
+    InvalidAlignment {
+        /// Asked for, in bytes.
+        alignment: u64,
+        /// Largest possible, in bytes.
+        limit: u64,
+    },
     /// More than the pool can ever hold, or than this process can map.
     #[error(
         "{bytes} bytes are more than this pool can give at once ({limit}); create it larger or let it grow"
@@ -155,6 +163,27 @@ pub enum Error {
     NoMemory {
         /// Asked for, in bytes.
         bytes: u64,
+    },
+    /// The allocation cannot be that long where it lies.
+    #[error(
+        "it cannot be resized to {bytes} bytes in place, where it has room for {room}; resize_or_move moves it"
+    )]
+    NotInPlace {
+        /// Asked for, in bytes.
+        bytes: u64,
+        /// Bytes it has room for now.
+        room: u64,
+    },
+    /// Nothing large enough became free until the deadline.
+    #[error(
+        "no {bytes} bytes became free in one piece in time ({free} bytes are in free pages); wait longer, free \
+         something, or let the pool grow"
+    )]
+    Timeout {
+        /// Asked for, in bytes.
+        bytes: u64,
+        /// Bytes in pages that are free now, wherever they lie.
+        free: u64,
     },
     /// The filesystem under the pool has no room.
     #[error(

@@ -13,6 +13,8 @@ use crate::layout::{Lane, PageDescriptor, PoolHeader, ProcessSlot};
 pub const METADATA_CHUNK: u64 = 64 << 10;
 /// Largest number of bytes of data that are backed at once.
 pub const DATA_CHUNK: u64 = 2 << 20;
+/// Bytes of the largest page that a pool can have.
+pub const LARGEST_PAGE: u64 = 64 << 10;
 /// Most pages of a pool.
 pub const PAGE_LIMIT: u64 = 1 << 24;
 /// Most processes or lanes of a pool: their ids are 16 bits.
@@ -184,7 +186,7 @@ fn offsets(shape: &Shape) -> Offsets {
     let long = place(data_bytes / 4096 * 2, 8);
     let metadata_end = end;
     // Small pools waste no more than a page; large ones start where huge pages can.
-    let align = if data_bytes >= 16 << 20 { DATA_CHUNK } else { 4096 };
+    let align = if data_bytes >= 16 << 20 { DATA_CHUNK } else { 1 << shape.page_shift };
     let data = metadata_end.next_multiple_of(align);
     Offsets {
         processes,

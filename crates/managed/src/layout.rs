@@ -18,6 +18,11 @@ pub const STATE_READY: u64 = 1;
 /// `PoolHeader::state`: its name is gone; what is allocated stays valid, nothing new is allocated.
 pub const STATE_DESTROYED: u64 = 2;
 
+/// `PoolHeader::options`: new allocations are zeroed.
+pub const OPTION_ZEROING: u32 = 1;
+/// `PoolHeader::options`: huge pages are asked for.
+pub const OPTION_HUGE_PAGES: u32 = 2;
+
 layout! {
     /// First page of a pool. Written by the creator before anybody can see it, except where a field says otherwise.
     pub struct PoolHeader: 4096, align 64 {
@@ -51,7 +56,7 @@ layout! {
         84 => lane_limit: AtomicU32,
         /// Entries of the channel table.
         88 => channel_limit: AtomicU32,
-        /// Bit 0: new allocations are zeroed.
+        /// Bit 0: new allocations are zeroed. Bit 1: huge pages are asked for.
         92 => options: AtomicU32,
         /// User id of the creator.
         96 => user: AtomicU32,
@@ -75,16 +80,23 @@ layout! {
         216 => recoveries: AtomicU64,
         /// Attaches so far, never lowered.
         224 => attaches: AtomicU64,
+        /// One past the highest process slot that was ever taken; raised before the slot is (fetch_max), never lowered.
+        /// So that who looks for members need not look at slots that nobody had.
+        232 => process_mark: AtomicU32,
+        /// The same for lanes.
+        236 => lane_mark: AtomicU32,
         /// Reserved, zero.
-        232 => reserved_hints: [AtomicU64; 3],
-        /// Futex: raised by who frees while somebody waits for memory (reserved for blocking allocation).
-        256 => free_sequence: AtomicU32,
+        240 => reserved_hints: [AtomicU64; 2],
+        /// Event (`shared/src/event.rs`) on which sleep who wait for memory; armed by them, signalled by who frees.
+        256 => free_event: AtomicU32,
         /// Reserved, zero.
         260 => reserved_wait: AtomicU32,
-        /// Monotonic nanoseconds until which somebody waits for memory; 0 nobody.
-        264 => waiting_until: AtomicU64,
-        /// Ticket of one large request that waits: process, epoch, bytes; 0 none.
-        272 => reserve: AtomicU64,
+        /// Hint: monotonic nanoseconds at which `reservation` ends unless it is renewed; stored by who takes or renews
+        /// it. What lies further ahead than a reservation lasts is over as well.
+        264 => reservation_end: AtomicU64,
+        /// Hint: pages that one waiter keeps the others from allocating in: `lane + 1:16 | first page:24 | last page:24`
+        /// (Reservation); 0 none. Taken from 0 or from one that has ended by compare-exchange, given up the same way.
+        272 => reservation: AtomicU64,
         /// Reserved, zero.
         280 => reserved_line: [AtomicU64; 5],
         /// The pool's name, `name_bytes` bytes of UTF-8.

@@ -16,7 +16,7 @@ use crate::Error;
 use crate::heap::lane::LaneHeap;
 use crate::heap::recovery::Channels;
 use crate::heap::word::{ProcessWord, SlotState};
-use crate::heap::{Heap, Liveness};
+use crate::heap::{Heap, Liveness, mark};
 use crate::layout::{FLAG_MEMBARRIER, ProcessSlot};
 
 /// Lock bytes lie far behind any data: byte `LOCK_BASE + slot` of the object.
@@ -130,7 +130,7 @@ impl Membership {
 /// A lane for the calling thread; none when all are in use.
 pub(crate) fn acquire_lane(heap: &Heap, process: u16) -> Result<Option<LaneHeap>, Error> {
     let id = thread::id();
-    let start = thread::start_time(id).unwrap_or(0);
+    let start = thread::own_start_time().unwrap_or(0);
     heap.acquire_lane(process, id, start).map_err(Error::os("backing a lane"))
 }
 
@@ -187,6 +187,7 @@ fn take_free_slot(heap: &Heap, object: &Object) -> Result<Option<Seat>, Error> {
         heap.backing
             .metadata(start, ProcessSlot::SIZE as u64)
             .map_err(Error::os("backing a process slot"))?;
+        mark(&heap.header().process_mark, index);
         if let Some(seat) = take_slot(heap, object, index, seen, seen.epoch())? {
             return Ok(Some(seat));
         }

@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::path::Path;
 use std::sync::{Arc, Mutex, Weak};
+use std::time::Instant;
 
 use weyr_atomic::Ordering;
 use weyr_shared::{Actor, Cooperative, Lender, Region};
@@ -11,6 +12,7 @@ use weyr_sys::object::{Access, Object, ObjectIdentity};
 use weyr_sys::{Errno, host};
 
 use crate::attachment::Attachment;
+use crate::geometry::{DATA_CHUNK, LARGEST_PAGE};
 use crate::heap::recovery::Recovered;
 use crate::heap::usage::Usage;
 use crate::heap::verify::{Mode, Verification};
@@ -52,6 +54,9 @@ impl Drop for Handle {
         forget_in_this_thread(self.attachment.id);
     }
 }
+
+/// Alignment of every allocation, in bytes.
+const LEAST_ALIGNMENT: u64 = 64;
 
 /// Pools that this process has attached, so that attaching one again costs no second membership.
 static ATTACHED: Mutex<Option<HashMap<ObjectIdentity, Weak<Handle>>>> = Mutex::new(None);
@@ -250,6 +255,64 @@ impl Pool {
         Allocation::new(self.attachment(), bytes, self.cooperative)
     }
 
+    /// As [`alloc`](Self::alloc), at an address that is a multiple of `alignment` bytes, a power of two.
+    ///
+    /// Up to 4096 bytes it is one in every process. Up to the pool's page size, and in pools that may have 16 MiB and
+    /// more up to 2 MiB, it is one in every process that had the address space to map the pool as it should be.
+    /// Beyond that it is one in this process, and elsewhere as it comes.
+    ///
+    /// # Errors
+    /// [`Error::InvalidAlignment`]; as [`alloc`](Self::alloc), `NoMemory` also when no such place is free.
+    pub fn alloc_aligned(&self, bytes: u64, alignment: u64) -> Result<Allocation, Error> {
+        // The largest power of two in what it may ever hold.
+        let limit = 1 << self.maximum_size().ilog2();
+        if !alignment.is_power_of_two() || alignment > limit {
+            return Err(Error::InvalidAlignment { alignment, limit });
+        }
+        if alignment <= LEAST_ALIGNMENT {
+            return self.alloc(bytes);
+        }
+        let reference = self.attachment().alloc_aligned(bytes, alignment)?;
+        Allocation::found(self.attachment(), reference, bytes, self.cooperative)
+    }
+
+    /// As [`alloc`](Self::alloc), waiting for memory until `deadline`: served when anybody frees, in any process.
+    ///
+    /// Who waits for whole pages reserves the part of the pool in which least is in use: others do not allocate there
+    /// as long as it waits, lives, and something is freed there now and then. So it is not starved by small requests.
+    /// Requests that wait are served in no order. A deadline that is over is one try.
+    ///
+    /// # Errors
+    /// As [`alloc`](Self::alloc), but [`Error::Timeout`] for `NoMemory`; [`Error::Destroyed`] also when the pool is
+    /// destroyed meanwhile.
+    /// Source: Dragon managed memory, `dragon_memory_alloc_blocking`.
+    pub fn alloc_until(&self, bytes: u64, deadline: Instant) -> Result<Allocation, Error> {
+        self.alloc_waiting(bytes, Some(deadline))
+    }
+
+    /// As [`alloc_until`](Self::alloc_until), waiting without limit.
+    ///
+    /// # Errors
+    /// As [`alloc_until`](Self::alloc_until), but for `Timeout`.
+    pub fn alloc_blocking(&self, bytes: u64) -> Result<Allocation, Error> {
+        self.alloc_waiting(bytes, None)
+    }
+
+    fn alloc_waiting(&self, bytes: u64, deadline: Option<Instant>) -> Result<Allocation, Error> {
+        match self.alloc(bytes) {
+            Err(Error::NoMemory { .. }) => {}
+            at_once => return at_once,
+        }
+        let reference = self.attachment().wait_for(bytes, deadline)?;
+        Allocation::found(self.attachment(), reference, bytes, self.cooperative)
+    }
+
+    /// Whether somebody waits for memory, or did so when it died: 1, else 0. For tests and for looking on.
+    #[doc(hidden)]
+    pub fn waiters(&self) -> u32 {
+        u32::from(self.attachment().heap.has_waiters())
+    }
+
     /// Finds dead members and gives back what they held. Whoever notices a death does this; any number at once.
     ///
     /// Takes time with the size of the pool (some milliseconds per gibibyte), and stops nobody meanwhile.
@@ -294,6 +357,7 @@ impl Pool {
         // Release is not needed: nothing is published; the exchange decides who destroys.
         let was = state.compare_exchange(STATE_READY, STATE_DESTROYED, Ordering::AcqRel, Ordering::Acquire);
         was.map_err(|_| Error::Destroyed)?;
+        self.attachment().heap.wake_waiters();
         self.attachment().unlink()
     }
 }
@@ -305,6 +369,15 @@ pub struct Inspection {
 }
 
 impl Inspection {
+    pub(crate) fn attachment(&self) -> &Attachment {
+        &self.attachment
+    }
+
+    /// The data area, as this look at the pool has it.
+    pub fn region(&self) -> &Region {
+        &self.attachment.data
+    }
+
     /// Name at creation.
     pub fn name(&self) -> &str {
         &self.attachment.name
@@ -373,7 +446,9 @@ pub(crate) fn map(object: &Object, bytes: u64, least: u64, access: Access) -> Re
     if window < least {
         return Err(too_large);
     }
-    let mapping = Mapping::shared(object, window as usize, access);
+    // So that what is aligned in one process is so in the others, and huge pages of the object are huge in memory.
+    let alignment = if bytes >= DATA_CHUNK { DATA_CHUNK } else { LARGEST_PAGE };
+    let mapping = Mapping::shared_aligned(object, window as usize, access, alignment as usize);
     mapping.map(Arc::new).map_err(|errno| match errno {
         Errno::NOMEM => too_large,
         errno => Error::Os { operation: "mapping the pool", errno },

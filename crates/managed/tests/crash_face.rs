@@ -335,6 +335,88 @@ fn free_of_anothers_block_or_span() {
     }
 }
 
+#[test]
+fn resizing_of_an_own_span() {
+    for (name, from, to, floor) in [("grow in place", 3, 70, 70), ("shrink in place", 70, 3, 70)] {
+        let prepare = |pool: &Pool| pool.alloc(from * 4096).unwrap();
+        let operate = |_: &Pool, mut memory: Allocation| {
+            memory.resize(to * 4096).unwrap();
+            std::mem::forget(memory);
+        };
+        alone(&Plan::new(name, floor), prepare, operate);
+    }
+}
+
+#[test]
+fn resizing_that_meets_what_is_in_use() {
+    let prepare = |pool: &Pool| {
+        let mut all: Vec<Allocation> = (0..4).map(|_| pool.alloc(3 * 4096).unwrap()).collect();
+        all.sort_by_key(|memory| memory.reference().offset);
+        // Room for three pages more, and not for four.
+        drop(all.remove(1));
+        all
+    };
+    let operate = |_: &Pool, mut all: Vec<Allocation>| {
+        let refused = all[0].resize(7 * 4096);
+        assert!(matches!(refused, Err(Error::NotInPlace { .. })), "{refused:?}");
+        std::mem::forget(all);
+    };
+    alone(&Plan::new("grow in place, put back", 8), prepare, operate);
+}
+
+#[test]
+fn who_frees_stops_before_its_wake_and_who_waits_is_served_all_the_same() {
+    let mut served_beside_it = 0;
+    for bytes in [500, 2000, 5 * 4096] {
+        for write in 1.. {
+            let pool = Scratch::with(Plan::new("wake", 0).attributes);
+            let line = Line::new();
+            let mut child = child::spawn(|| {
+                let memory = pool.alloc(bytes).unwrap();
+                line.to_parent.post().unwrap();
+                line.to_child.wait().unwrap();
+                crash::arm(write, stop_here);
+                drop(memory);
+                crash::disarm();
+                line.to_parent.post().unwrap();
+            })
+            .unwrap();
+            line.to_parent.wait_from(&child).unwrap();
+            let rest: Vec<Allocation> = std::iter::from_fn(|| pool.alloc(bytes).ok()).collect();
+            let before = pool.usage().free_pages;
+            let stopped = std::thread::scope(|scope| {
+                let waiting = scope.spawn(|| pool.alloc_blocking(bytes).map(drop));
+                while pool.waiters() == 0 {
+                    std::thread::yield_now();
+                }
+                line.to_child.post().unwrap();
+                let stopped = child.wait_stopped().is_ok();
+                // The span is free to the last page: no wake is needed for it to be found.
+                let freed = bytes > 4096 && pool.usage().free_pages >= before + bytes / 4096;
+                if stopped && freed {
+                    waiting.join().unwrap().unwrap();
+                    served_beside_it += 1;
+                    child.cont().unwrap();
+                    return true;
+                }
+                if stopped {
+                    child.cont().unwrap();
+                }
+                waiting.join().unwrap().unwrap();
+                stopped
+            });
+            drop(rest);
+            if !stopped {
+                break;
+            }
+            assert_eq!(child.wait().unwrap(), Outcome::Exited(0));
+            pool.recover();
+            assert_whole(&pool);
+        }
+    }
+    assert!(served_beside_it > 0);
+}
+
 /// A published block, and a page that nobody owns around it: its owner is dead.
 fn orphaned(pool: &Pool, bytes: u64) -> Published {
     let met = Rendezvous::new().unwrap();

@@ -190,6 +190,32 @@ fn alloc_and_free_of_spans() {
         (pool, Some(memory))
     };
     sweep("free, span", &ground, 14, with_span, drop_one);
+    // Two pages are a sixteenth of the pool, and one is the smallest span.
+    let with_short = |ground: &Ground| {
+        let pool = warm(ground);
+        let memory = pool.alloc(5000).unwrap();
+        (pool, Some(memory))
+    };
+    sweep("free, kept span", &ground, 9, with_short, drop_one);
+    let with_kept = |ground: &Ground| {
+        let pool = warm(ground);
+        drop(pool.alloc(5000).unwrap());
+        pool
+    };
+    sweep("alloc, kept span", &ground, 6, with_kept, |pool| hold(pool, 5000));
+}
+
+#[test]
+fn resizing_a_span() {
+    let ground = Ground::new("resize", Growth::None);
+    for (name, from, to, floor) in [("grow in place", 2, 6, 10), ("shrink in place", 6, 2, 8)] {
+        let with_span = |ground: &Ground| {
+            let pool = warm(ground);
+            let memory = pool.alloc(from << 12).unwrap();
+            (pool, Some(memory))
+        };
+        sweep(name, &ground, floor, with_span, |held| held.1.as_mut().unwrap().resize(to << 12).unwrap());
+    }
 }
 
 #[test]

@@ -109,6 +109,11 @@ impl<'a, F: Futex> Event<'a, F> {
         Armed(seen)
     }
 
+    /// Whether somebody may sleep.
+    pub fn is_armed(&self) -> bool {
+        self.word.load(Ordering::SeqCst) & ARMED != 0
+    }
+
     /// Sleeps until the word is no longer what was armed, for at most `time`.
     pub fn sleep(&self, armed: Armed, time: Duration) -> Awake {
         self.futex.wait(self.word, armed.0, time)
@@ -132,6 +137,37 @@ impl<'a, F: Futex> Event<'a, F> {
             let next = seen.wrapping_add(STEP);
             match arm_then_look(self.word, seen, next) {
                 Ok(_) => return self.wake_or_disarm(next),
+                Err(now) => seen = now,
+            }
+        }
+    }
+
+    /// Wakes every sleeper, if there may be one, and takes the bit away: who sleeps again arms again, so whatever
+    /// happens before it does costs nobody a wake. One load where nobody sleeps. For what may be used by some sleepers
+    /// and not by others, and for changes by plain stores; then the armer's second look comes behind a barrier that
+    /// reaches the caller, and the caller's look behind its change in program order.
+    #[inline]
+    pub fn signal_all(&self) {
+        // Pairs with `arm` and that barrier: either this load sees the bit, or the second look sees the change.
+        let seen = self.word.load(Ordering::SeqCst);
+        if seen & ARMED != 0 {
+            self.wake_all(seen);
+        }
+    }
+
+    #[cold]
+    fn wake_all(&self, seen: u32) {
+        let mut seen = seen;
+        while seen & ARMED != 0 {
+            // Bit and sequence in one step: who has armed and not slept yet does not sleep on the value it armed.
+            let step = if fault::is(Fault::DisarmKeepsSequence) { 0 } else { STEP };
+            match arm_then_look(self.word, seen, seen.wrapping_add(step) & !ARMED) {
+                Ok(_) => {
+                    let sleepers = if fault::is(Fault::OneWakeForAll) { 1 } else { u32::MAX };
+                    self.futex.wake(self.word, sleepers);
+                    return;
+                }
+                // Another's signal took the bit away; this caller's change is visible by now.
                 Err(now) => seen = now,
             }
         }
@@ -213,6 +249,19 @@ mod tests {
         let _ = event.arm();
         event.signal();
         assert_eq!((word.load(Ordering::Relaxed), fake.wakes()), (4, 2));
+    }
+
+    #[test]
+    fn a_signal_to_all_wakes_them_once_and_leaves_the_word_disarmed() {
+        let (word, fake) = (AtomicU32::new(6), Fake::new(2));
+        let event = Event::new(&word, &fake);
+        event.signal_all();
+        assert_eq!((word.load(Ordering::Relaxed), fake.wakes()), (6, 0));
+        let armed = event.arm();
+        event.signal_all();
+        event.signal_all();
+        assert_eq!((word.load(Ordering::Relaxed), fake.wakes()), (8, 1));
+        assert_eq!(event.sleep(armed, Duration::from_secs(1)), Awake::Changed);
     }
 
     #[test]

@@ -7,6 +7,8 @@ pub enum Fault {
     NoSecondWake,
     /// Disarming an event leaves its sequence as it is.
     DisarmKeepsSequence,
+    /// A signal to all wakes one.
+    OneWakeForAll,
     /// A repair wakes nobody.
     RepairWakesNobody,
     /// A repair does not raise the count of messages given back.

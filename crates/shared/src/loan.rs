@@ -178,25 +178,23 @@ impl<T> Drop for Stock<T> {
 
 #[cfg(all(test, not(any(weyr_face = "loom", weyr_face = "explore"))))]
 mod tests {
-    use std::sync::atomic;
-
     use super::*;
 
-    #[derive(Debug, Default)]
+    #[derive(Debug)]
     struct Owner {
-        ended: Arc<atomic::AtomicU64>,
+        ended: Arc<AtomicU64>,
     }
 
     impl Drop for Owner {
         fn drop(&mut self) {
-            self.ended.fetch_add(1, atomic::Ordering::SeqCst);
+            self.ended.fetch_add(1, Ordering::SeqCst);
         }
     }
 
     fn owner() -> (Arc<Lender<Owner>>, impl Fn() -> u64) {
-        let owner = Arc::new(Lender::new(Owner::default()));
+        let owner = Arc::new(Lender::new(Owner { ended: Arc::new(AtomicU64::new(0)) }));
         let ended = Arc::clone(&owner.ended);
-        (owner, move || ended.load(atomic::Ordering::SeqCst))
+        (owner, move || ended.load(Ordering::SeqCst))
     }
 
     #[test]

@@ -8,6 +8,7 @@
 //! | [`object`] | where shared bytes live: a named file or shm object, or a memfd |
 //! | [`mapping`], [`address_space`] | how a process sees them, and how large a window it can afford |
 //! | [`futex`], [`barrier`] | how processes wait for each other, and order their stores |
+//! | [`clock`] | what time it is, for words that expire |
 //! | [`process`], [`thread`], [`presence`] | who is alive |
 //! | [`fork`] | is this still the process that it was |
 //! | [`host`] | which machine, which user, randomness, free space |
@@ -22,6 +23,7 @@
 pub mod address_space;
 mod at_fork;
 pub mod barrier;
+pub mod clock;
 pub mod fork;
 pub mod futex;
 pub mod host;

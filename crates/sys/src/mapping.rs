@@ -72,6 +72,52 @@ impl Mapping {
         Mapping::of(object, len, protection)
     }
 
+    /// As [`shared`](Self::shared), at an address that is a multiple of `alignment`, a power of two: address space of
+    /// that size more is reserved for a moment. Where there is not so much, at any page.
+    ///
+    /// # Errors
+    /// As [`shared`](Self::shared).
+    pub fn shared_aligned(
+        object: &Object,
+        len: usize,
+        access: Access,
+        alignment: usize,
+    ) -> Result<Mapping, Errno> {
+        let Some(window) =
+            len.checked_next_multiple_of(page_size()).and_then(|len| len.checked_add(alignment))
+        else {
+            return Mapping::shared(object, len, access);
+        };
+        let Ok(mut reserved) = Mapping::anonymous(window) else {
+            return Mapping::shared(object, len, access);
+        };
+        let front = reserved.as_ptr().align_offset(alignment);
+        let protection = match access {
+            Access::ReadOnly => ProtFlags::READ,
+            Access::ReadWrite => ProtFlags::READ | ProtFlags::WRITE,
+        };
+        let place = reserved.as_ptr().wrapping_add(front);
+        let flags = MapFlags::SHARED | MapFlags::NORESERVE | MapFlags::FIXED;
+        // SAFETY: the range lies within the mapping that was just reserved, which nobody else has or has touched.
+        let address = unsafe { mmap(place.cast(), mappable(len)?, protection, flags, object, 0) }?;
+        reserved.give_back_around(front, len);
+        Mapping::at(address, len)
+    }
+
+    /// Unmaps all but `len` bytes from `front` on, which are somebody else's from now on.
+    fn give_back_around(&mut self, front: usize, len: usize) {
+        let end = front + len.next_multiple_of(page_size());
+        let behind = (self.address.as_ptr().wrapping_add(end), self.len - end);
+        for (address, len) in [(self.address.as_ptr(), front), behind] {
+            if len > 0 {
+                // SAFETY: both ranges lie within this mapping, and nobody has an address from them.
+                let unmapped = unsafe { munmap(address.cast(), len) };
+                debug_assert!(unmapped.is_ok());
+            }
+        }
+        self.len = 0;
+    }
+
     /// Maps without any right to touch: a mapping that only keeps the object's open file description alive.
     pub(crate) fn untouchable(object: &Object, len: usize) -> Result<Mapping, Errno> {
         Mapping::of(object, len, ProtFlags::empty())
@@ -160,6 +206,24 @@ impl Mapping {
         }
     }
 
+    /// Lets the kernel use huge pages in `range` where memory is touched for the first time; what is there stays as it
+    /// is. False where it has none for this kind of memory. Does not block. Source: `MADV_HUGEPAGE`.
+    ///
+    /// # Errors
+    /// `INVAL`: the range is not within the mapping.
+    pub fn allow_huge_pages(&self, range: Range<usize>) -> Result<bool, Errno> {
+        self.require_within(&range)?;
+        Ok(range.is_empty() || self.advise(&range, Advice::LinuxHugepage).is_ok())
+    }
+
+    /// Bytes of this mapping that the kernel shows to this process through huge pages now, by `/proc/self/smaps`; none
+    /// where it does not say. Only what this process has touched can be among them.
+    pub fn huge_bytes(&self) -> Option<u64> {
+        let maps = std::fs::read_to_string("/proc/thread-self/smaps").ok()?;
+        let start = self.address.as_ptr() as usize;
+        Some(huge_bytes_within(&maps, start..start + self.len))
+    }
+
     /// A refusal (an older kernel, no huge page free, pages in use) leaves the advice in place.
     fn collapse(&self, range: &Range<usize>) -> HugePages {
         let (address, len) = self.whole_pages(range);
@@ -194,7 +258,7 @@ impl Mapping {
 
 impl Drop for Mapping {
     fn drop(&mut self) {
-        if self.is_mapped_here() {
+        if self.len > 0 && self.is_mapped_here() {
             // SAFETY: the range was mapped by `self`, belongs to nobody else, and whoever took an address from it
             // may use it only while `self` lives.
             let unmapped = unsafe { munmap(self.address.as_ptr().cast(), self.len) };
@@ -212,6 +276,22 @@ fn populate_error(error: Errno) -> Errno {
     if matches!(error, Errno::INVAL | Errno::NOSYS) { Errno::OPNOTSUPP } else { error }
 }
 
+/// Sums what smaps says of the parts of an address range. Source: proc_pid_smaps(5).
+fn huge_bytes_within(maps: &str, range: Range<usize>) -> u64 {
+    let mut inside = false;
+    let mut sum = 0;
+    for line in maps.lines() {
+        let mut words = line.split_ascii_whitespace();
+        let Some(first) = words.next() else { continue };
+        if let Some((start, _)) = first.split_once('-') {
+            inside = usize::from_str_radix(start, 16).is_ok_and(|start| range.contains(&start));
+        } else if inside && matches!(first, "ShmemPmdMapped:" | "FilePmdMapped:" | "AnonHugePages:") {
+            sum += words.next().and_then(|kib| kib.parse::<u64>().ok()).unwrap_or(0) << 10;
+        }
+    }
+    sum
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -221,6 +301,16 @@ mod tests {
         assert_eq!(populate_error(Errno::INVAL), Errno::OPNOTSUPP);
         assert_eq!(populate_error(Errno::NOSYS), Errno::OPNOTSUPP);
         assert_eq!(populate_error(Errno::FAULT), Errno::FAULT);
+    }
+
+    #[test]
+    fn huge_bytes_are_those_of_the_parts_inside() {
+        let maps = "1000-3000 rw-s 00000000 00:01 1 /dev/shm/a\nSize: 8 kB\nShmemPmdMapped:     2048 kB\n\
+                    3000-5000 rw-s 00002000 00:01 1 /dev/shm/a\nShmemPmdMapped: 4096 kB\nVmFlags: rd wr\n\
+                    6000-7000 rw-p 00000000 00:00 0\nAnonHugePages: 2048 kB\n";
+        assert_eq!(huge_bytes_within(maps, 0x1000..0x5000), 6 << 20);
+        assert_eq!(huge_bytes_within(maps, 0x3000..0x5000), 4 << 20);
+        assert_eq!((huge_bytes_within(maps, 0x5000..0x6000), huge_bytes_within("x", 0..1)), (0, 0));
     }
 
     #[test]

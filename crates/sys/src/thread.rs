@@ -12,6 +12,8 @@ use std::cell::Cell;
 thread_local! {
     /// This thread's number, under the nonce of the process in which it was asked.
     static ID: Cell<(u64, u32)> = const { Cell::new((0, 0)) };
+    /// When it started, the same way.
+    static START: Cell<(u64, u64)> = const { Cell::new((0, 0)) };
 }
 
 /// The number of this thread in its pid namespace, never 0. Three loads after the first call in a thread; a forked
@@ -25,6 +27,16 @@ pub fn id() -> u32 {
             ID.set((nonce, id));
             id
         }
+    }
+}
+
+/// When this thread started, as [`start_time`] gives it. Reads `/proc` at the first call in a thread, and again until
+/// that succeeds; a forked child asks anew.
+pub fn own_start_time() -> Option<u64> {
+    let nonce = fork::nonce();
+    match START.get() {
+        (known, start) if known == nonce => Some(start),
+        _ => start_time(id()).inspect(|&start| START.set((nonce, start))),
     }
 }
 

@@ -181,3 +181,27 @@ fn mappings_can_be_used_by_every_thread() {
     assert_eq!(get(&mapping, 0), 5);
     assert!(!ptr::eq(mapping.as_ptr(), ptr::null()));
 }
+
+#[test]
+fn a_mapping_lies_at_a_multiple_of_its_alignment_and_keeps_nothing_around_it() {
+    let object = Object::memory("aligned").expect("made");
+    object.set_len(3 << 20).expect("sized");
+    for alignment in [1, page_size(), 2 << 20, 64 << 20] {
+        for len in [1, page_size() + 1, 3 << 20] {
+            let mapping =
+                Mapping::shared_aligned(&object, len, Access::ReadWrite, alignment).expect("mapped");
+            assert!((mapping.as_ptr() as usize).is_multiple_of(alignment.max(page_size())));
+            assert_eq!(mapping.len(), len);
+            let (first, end) = (mapping.as_ptr() as usize, mapping.as_ptr() as usize + len);
+            let maps = std::fs::read_to_string("/proc/self/maps").expect("maps");
+            let line =
+                maps.lines().find(|line| line.starts_with(&format!("{first:x}-"))).expect("it is there");
+            assert!(
+                line.starts_with(&format!("{first:x}-{:x} rw-s", end.next_multiple_of(page_size()))),
+                "{line}"
+            );
+        }
+    }
+    let none = Mapping::shared_aligned(&object, 0, Access::ReadWrite, 2 << 20);
+    assert_eq!(none.err(), Some(Errno::INVAL));
+}

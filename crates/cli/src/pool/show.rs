@@ -21,6 +21,7 @@ struct Report {
     size_bytes: u64,
     maximum_bytes: u64,
     backed_bytes: u64,
+    huge_page_bytes: Option<u64>,
     used_bytes: u64,
     free_bytes: u64,
     peak_bytes: u64,
@@ -72,6 +73,7 @@ impl Report {
             size_bytes: usage.pages * usage.page_bytes,
             maximum_bytes: usage.maximum_pages * usage.page_bytes,
             backed_bytes: usage.backed_bytes,
+            huge_page_bytes: pool.huge_pages().bytes,
             used_bytes: usage.total.bytes,
             free_bytes: usage.free_pages * usage.page_bytes,
             peak_bytes: usage.peak_pages * usage.page_bytes,
@@ -160,6 +162,8 @@ fn facts(report: &Report) -> Table {
     table.add_row(["used", &used]);
     table.add_row(["free", &free]);
     table.add_row(["on the filesystem", &output::bytes(report.backed_bytes)]);
+    let huge = report.huge_page_bytes.map_or_else(|| "unknown".to_owned(), output::bytes);
+    table.add_row(["in huge pages", &huge]);
     table.add_row(["lanes", &report.lanes.to_string()]);
     table.add_row(["deaths recovered", &report.recovered_processes.to_string()]);
     table.add_row(["identity", &report.uuid]);

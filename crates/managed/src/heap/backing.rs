@@ -8,11 +8,13 @@
 //! Crash argument: commit point is the bit. Death before it: the chunk is allocated again by the next one, which the
 //! kernel takes for done. Bits are never cleared here.
 
+use std::ops::Range;
 use std::sync::Arc;
 
 use weyr_atomic::{AtomicU64, Ordering};
 use weyr_shared::Table;
 use weyr_sys::Errno;
+use weyr_sys::mapping::Mapping;
 use weyr_sys::object::Object;
 
 use crate::geometry::METADATA_CHUNK;
@@ -34,6 +36,8 @@ pub struct Backing {
     pub(crate) data: Table<AtomicU64>,
     pub(crate) data_start: u64,
     pub(crate) chunk_shift: u32,
+    /// Where this process has the object, if chunks of data are to be huge pages.
+    pub(crate) huge: Option<Arc<Mapping>>,
 }
 
 fn is_set(bits: &[AtomicU64], chunk: u64) -> bool {
@@ -86,6 +90,7 @@ impl Backing {
     #[inline]
     pub fn data(&self, offset: u64, bytes: u64, limit: u64) -> Result<(), Errno> {
         let Store::Object(object) = &self.store else { return Ok(()) };
+        let mut added: Option<Range<u64>> = None;
         for chunk in offset >> self.chunk_shift..=(offset + bytes.max(1) - 1) >> self.chunk_shift {
             if !is_set(&self.data, chunk) {
                 let start = chunk << self.chunk_shift;
@@ -94,9 +99,29 @@ impl Backing {
                     (1 << self.chunk_shift).min(limit.saturating_sub(start)),
                 )?;
                 set(&self.data, chunk);
+                let first = added.map_or(start, |added| added.start);
+                added = Some(first..start + (1 << self.chunk_shift));
             }
         }
+        if let Some(added) = added {
+            self.make_huge(added);
+        }
         Ok(())
+    }
+
+    /// Has the kernel make huge pages of what was just backed, if that is wanted; it may refuse. Once for all chunks of
+    /// an allocation: each such call waits for every processor.
+    #[cold]
+    fn make_huge(&self, range: Range<u64>) {
+        let Some(mapping) = &self.huge else { return };
+        let cut = |offset: u64| (self.data_start + offset).min(mapping.len() as u64) as usize;
+        let _whatever_it_reached = mapping.huge_pages(cut(range.start)..cut(range.end));
+    }
+
+    /// Offsets in the data at which a backed chunk starts.
+    pub(crate) fn backed_chunks(&self) -> impl Iterator<Item = u64> + '_ {
+        let chunks = 0..self.data.len() as u64 * 64;
+        chunks.filter(|chunk| is_set(&self.data, *chunk)).map(|chunk| chunk << self.chunk_shift)
     }
 
     /// Whole pages of data that the object is long enough for.

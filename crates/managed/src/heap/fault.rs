@@ -19,10 +19,18 @@ pub enum Fault {
     GenerationBase,
     /// Every page of a slab takes over the largest generation.
     BaseOfEveryPage,
+    /// The generation base goes up before a span is kept.
+    BaseOfKept,
     /// The owner says that it is inside an operation.
     OperationWord,
     /// A lane's thread counts only with the life of the lane that it belongs to.
     ThreadOfThisLife,
+    /// Who waits for memory tries behind the arming of the event on which it will sleep, not before.
+    TryBehindArming,
+    /// Who waits for memory makes the stores of those who free visible before it tries.
+    BarrierBehindArming,
+    /// A helper asks whether the resize that it helps still goes on, before each tail that it frees.
+    ResizeStillGoesOn,
     /// A revoker asks whether its flag still stands, before each change.
     FlagStillStands,
 }

@@ -17,6 +17,7 @@ use weyr_sys::Errno;
 
 use super::class::{CLASS_LIMIT, TIER_SHIFTS};
 use super::fault::{Fault, leaves_out};
+use super::kept::KeptSpans;
 use super::page::set_hint;
 use super::word::{BlockState, BlockWord, LaneWord, PageState, PageWord, SlotState};
 use super::{Heap, Liveness};
@@ -80,6 +81,8 @@ pub struct LaneHeap {
     pub(crate) classes: Box<[ClassCache; CLASS_LIMIT]>,
     /// Heads of the slabs that this lane owns, as far as it knows.
     pub(crate) slabs: BTreeSet<u64>,
+    /// Free spans that it keeps.
+    pub(crate) kept: KeptSpans,
     /// Sequence for revocations by this lane.
     revocations: u64,
 }
@@ -94,6 +97,7 @@ impl LaneHeap {
             cursor,
             classes: Box::new(std::array::from_fn(|class| ClassCache::new(heap, class, lane))),
             slabs: BTreeSet::new(),
+            kept: KeptSpans::of_pool(heap.current_pages()),
             revocations: 0,
         }
     }
@@ -165,6 +169,7 @@ impl Heap {
                 self.geometry.offsets.lanes + u64::from(index) * Lane::SIZE as u64,
                 Lane::SIZE as u64,
             )?;
+            super::mark(&self.header().lane_mark, index);
             let lane = self.lane_state(index);
             let active = LaneWord::active(process, seen.epoch());
             if lane.word.compare_exchange(seen.0, active.0, Ordering::AcqRel, Ordering::Acquire).is_ok() {
@@ -208,7 +213,7 @@ impl Heap {
     ///
     /// Crash argument: until the word changes the lane is this process's, so a death here is an ordinary death.
     pub fn release_lane(&self, mut own: LaneHeap) {
-        self.orphan_own_slabs(&mut own);
+        self.let_go_of_pages(&mut own);
         self.free_lane(own.lane, own.process);
     }
 
@@ -223,7 +228,7 @@ impl Heap {
             let word = self.lane_word(*lane);
             *lane != kept && word.state() == SlotState::Active && word.process() == process
         };
-        let lanes: Vec<u16> = (0..self.lanes.len() as u16).filter(of_process).collect();
+        let lanes: Vec<u16> = self.lane_numbers().filter(of_process).collect();
         if lanes.is_empty() {
             return;
         }
@@ -231,6 +236,9 @@ impl Heap {
             let seen = self.page(page);
             if seen.state() == PageState::Slab && lanes.contains(&seen.lane()) {
                 self.orphan_slab(page, seen);
+            }
+            if seen.state() == PageState::Kept && lanes.contains(&seen.lane()) {
+                self.release_kept(kept, page, seen);
             }
         }
         for lane in lanes {
@@ -284,12 +292,13 @@ impl Heap {
     fn give_up(&self, own: &mut LaneHeap) {
         let lane = self.lane_state(own.lane);
         let flag = lane.revoke.load(Ordering::Acquire);
-        self.orphan_own_slabs(own);
+        self.let_go_of_pages(own);
         // Exact: another revoker's flag, set since, must be answered too.
         let _another_flag = lane.revoke.compare_exchange(flag, 0, Ordering::AcqRel, Ordering::Acquire);
     }
 
-    fn orphan_own_slabs(&self, own: &mut LaneHeap) {
+    /// Leaves all pages of this lane to others, outside an operation.
+    pub(crate) fn let_go_of_pages(&self, own: &mut LaneHeap) {
         for &head in &own.slabs {
             let seen = self.page(head);
             if seen.is_slab_of(own.lane) {
@@ -297,11 +306,12 @@ impl Heap {
             }
         }
         own.forget_lists();
+        self.release_own_kept(own);
     }
 
     /// SLAB to ORPHAN by exact compare-exchange, then the hints.
     pub(crate) fn orphan_slab(&self, head: u64, seen: PageWord) -> bool {
-        let changed = self.change_page(head, seen, PageWord::orphan(seen.class(), seen.epoch() + 1));
+        let changed = self.change_page(head, seen, PageWord::orphan(seen.class(), seen.next_epoch()));
         if changed {
             set_hint(&self.orphan, head);
             self.header().orphan_pages.fetch_add(1, Ordering::Relaxed);
@@ -337,7 +347,7 @@ impl Heap {
             let seen = word.load(Ordering::Acquire);
             word.compare_exchange(seen, flag, Ordering::SeqCst, Ordering::Acquire).is_ok()
         };
-        (0..self.lanes.len() as u16).filter(active).filter(set).collect()
+        self.lane_numbers().filter(active).filter(set).collect()
     }
 
     fn barrier_reaches(&self, lane: u16) -> bool {

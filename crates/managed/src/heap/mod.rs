@@ -7,30 +7,38 @@
 //! number of others may repair that at once, and die doing so.
 //!
 //! One idea a file: [`word`] the truth words, [`class`] sizes, [`backing`] what may be touched, [`page`] hints and
-//! runs of pages, [`search`] where to look for them, [`span`] allocations of whole pages, [`slab`] smaller ones,
+//! runs of pages, [`search`] where to look for them, [`span`] allocations of whole pages, `kept` those that a lane
+//! keeps, `aligned` those at round addresses, `fresh` what is zero without being filled, `resize` what becomes longer or
+//! shorter, [`slab`] smaller ones,
 //! [`lane`] one thread's side, [`pressure`] what is tried before an allocation fails, [`recovery`] after deaths,
-//! [`verify`] the invariants, [`usage`] who has how much. No mapping, clock or system call but backing is made here:
+//! `waiting` and `reservation` for those who wait for memory, [`verify`] the invariants, [`usage`] who has how much. No mapping, clock or system call but backing is made here:
 //! liveness is asked through [`Liveness`], so the same code runs under models.
 
+pub(crate) mod aligned;
 pub mod backing;
 pub mod class;
 pub(crate) mod fault;
+pub(crate) mod fresh;
+pub(crate) mod kept;
 pub mod lane;
 #[cfg(any(weyr_face = "explore", weyr_face = "loom"))]
 pub mod model;
 pub mod page;
 pub mod pressure;
 pub mod recovery;
+pub(crate) mod reservation;
+pub(crate) mod resize;
 pub mod search;
 pub mod slab;
 pub mod span;
 pub mod usage;
 pub mod verify;
+pub(crate) mod waiting;
 pub mod word;
 
 use std::sync::Arc;
 
-use weyr_atomic::{AtomicU64, Ordering, Zeroed};
+use weyr_atomic::{AtomicU32, AtomicU64, Ordering, Zeroed};
 use weyr_shared::{BlockReference, Corrupt, Element, Layout, Region, Table};
 
 use crate::geometry::Geometry;
@@ -50,6 +58,8 @@ pub struct Heap {
     pub window_pages: u64,
     /// Pages that the object was seen to be long enough for: what the header says beyond is looked at first.
     reach: Arc<AtomicU64>,
+    /// Monotonic nanoseconds, for what expires.
+    pub(crate) clock: fn() -> u64,
     pub(crate) header: Element<PoolHeader>,
     pub(crate) processes: Table<ProcessSlot>,
     pub(crate) lanes: Table<Lane>,
@@ -126,8 +136,10 @@ impl Heap {
                 data: region.table(at.data_backed, (at.processes - at.data_backed) / 8, "backed data")?,
                 data_start: at.data,
                 chunk_shift: geometry.chunk_shift,
+                huge: None,
             },
             reach: Arc::default(),
+            clock: weyr_sys::clock::monotonic_ns,
             window_pages: region.len().saturating_sub(at.data) >> shape.page_shift,
             geometry,
         })
@@ -157,9 +169,12 @@ impl Heap {
                 data: table(0),
                 data_start: geometry.offsets.data,
                 chunk_shift: geometry.chunk_shift,
+                huge: None,
             },
             window_pages: shape.maximum_pages,
             reach: Arc::default(),
+            // Time stands still: nothing expires.
+            clock: || 0,
             geometry,
         };
         heap.header().segments.store(1, Ordering::Relaxed);
@@ -191,6 +206,16 @@ impl Heap {
         pages.min(within)
     }
 
+    /// Every process slot that was ever taken; the others are free.
+    pub(crate) fn process_numbers(&self) -> std::ops::Range<u16> {
+        marked(&self.header().process_mark, self.processes.len())
+    }
+
+    /// Every lane that was ever taken; the others are free.
+    pub(crate) fn lane_numbers(&self) -> std::ops::Range<u16> {
+        marked(&self.header().lane_mark, self.lanes.len())
+    }
+
     pub(crate) fn page(&self, page: u64) -> PageWord {
         // Acquire: pairs with whoever brought the page into this state.
         self.pages.get(page as usize).map_or(PageWord::NOWHERE, |word| PageWord(word.load(Ordering::Acquire)))
@@ -201,6 +226,13 @@ impl Heap {
         self.pages.get(page as usize).is_some_and(|word| {
             word.compare_exchange(from.0, to.0, Ordering::AcqRel, Ordering::Acquire).is_ok()
         })
+    }
+
+    /// Sets a page word that nobody else may change. Release: publishes what was prepared.
+    pub(crate) fn set_page(&self, page: u64, to: PageWord) {
+        if let Some(word) = self.pages.get(page as usize) {
+            word.store(to.0, Ordering::Release);
+        }
     }
 
     pub(crate) fn descriptor(&self, page: u64) -> &PageDescriptor {
@@ -328,6 +360,19 @@ impl Heap {
 
     fn long_index(&self, head: u64, row: usize) -> usize {
         ((self.page_offset(head) >> 12) as usize + row) * 2
+    }
+}
+
+/// Acquire: pairs with [`mark`], behind which the number is taken.
+fn marked(mark: &AtomicU32, limit: usize) -> std::ops::Range<u16> {
+    0..(mark.load(Ordering::Acquire) as usize).min(limit) as u16
+}
+
+/// Raises a mark above `number`, before that is taken.
+pub(crate) fn mark(mark: &AtomicU32, number: u16) {
+    let above = u32::from(number) + 1;
+    if mark.load(Ordering::Relaxed) < above {
+        mark.fetch_max(above, Ordering::AcqRel);
     }
 }
 

@@ -3,7 +3,7 @@
 //! Only under the faces for models. Nothing here changes what a step does.
 
 use weyr_atomic::Ordering;
-use weyr_shared::BlockReference;
+use weyr_shared::{BlockReference, Futex};
 
 pub use super::fault::Fault;
 #[cfg(weyr_face = "explore")]
@@ -11,6 +11,7 @@ pub use super::fault::without;
 use super::lane::LaneHeap;
 use super::page::RunClaim;
 use super::recovery::Channels;
+use super::resize::Resized;
 use super::word::{BlockState, BlockWord, LaneWord, PageState, PageWord, ProcessWord};
 use super::{Heap, Liveness};
 use crate::layout::FLAG_MEMBARRIER;
@@ -24,8 +25,20 @@ impl Steps<'_> {
     pub fn join(&self, process: u16, pid: u32) {
         let slot = &self.0.processes[process as usize];
         slot.flags.store(FLAG_MEMBARRIER, Ordering::Relaxed);
+        super::mark(&self.0.header().process_mark, process);
         let epoch = self.0.process_word(process).epoch();
         slot.word.store(ProcessWord::active(epoch, pid).0, Ordering::Release);
+    }
+
+    /// Lets a lane keep spans of up to `pages` pages from now on; those of so small pools keep none.
+    pub fn keep_up_to(&self, own: &mut LaneHeap, pages: u64) {
+        own.kept.keep_up_to(pages);
+    }
+
+    /// Makes free pages of the kept span at `page`, whoever keeps it.
+    pub fn release_kept(&self, own: &LaneHeap, page: u64) -> bool {
+        let seen = self.0.page(page);
+        seen.state() == PageState::Kept && self.0.release_kept(own.lane, page, seen)
     }
 
     /// Takes a lane for a thread of `process`, 0 for one that is not known.
@@ -110,6 +123,19 @@ impl Steps<'_> {
         self.0.alloc_span(own, count).expect("present")
     }
 
+    /// Resizes a block of the lane's process where it lies; whether that could be done.
+    pub fn resize(&self, own: &mut LaneHeap, block: BlockReference, bytes: u64) -> bool {
+        matches!(self.0.resize(own, block, bytes), Ok(Ok(Resized::Done(_))))
+    }
+
+    /// Whether every page of the span that `block` means is its own.
+    pub fn is_whole(&self, block: BlockReference) -> bool {
+        self.0.locate(block).is_ok_and(|span| {
+            let pages = span.bytes >> self.0.geometry.shape.page_shift;
+            (1..pages).all(|distance| self.0.names_tail(span.head, distance, span.head + pages).is_some())
+        })
+    }
+
     /// The next search for pages begins at `page`.
     pub fn look_from(&self, own: &mut LaneHeap, page: u64) {
         own.cursor = page;
@@ -125,7 +151,7 @@ impl Steps<'_> {
         grow: impl Fn() -> bool,
     ) -> Option<BlockReference> {
         let pressed =
-            |own: &mut LaneHeap| self.0.alloc_pressed(own, bytes, liveness, channels, || Ok(grow()));
+            |own: &mut LaneHeap| self.0.alloc_pressed(own, bytes.into(), liveness, channels, || Ok(grow()));
         self.0.alloc(own, bytes).expect("present").or_else(|| pressed(own).expect("present"))
     }
 
@@ -168,6 +194,21 @@ impl Steps<'_> {
         self.0.locate(block).ok().map(|block| block.bytes)
     }
 
+    /// Behind a free: wakes who waits for memory.
+    pub fn freed(&self) {
+        self.0.freed();
+    }
+
+    /// Tries to get memory, or sleeps until some is freed.
+    pub fn look_or_sleep<T>(
+        &self,
+        futex: &impl Futex,
+        liveness: &impl Liveness,
+        attempt: impl FnOnce() -> Option<T>,
+    ) -> Option<T> {
+        self.0.look_or_sleep(futex, liveness, std::time::Duration::MAX, attempt)
+    }
+
     /// Names what is part of the state, for traces too. Statistics are not, and what `parts` leaves out.
     #[cfg(weyr_face = "explore")]
     pub fn name(&self, regions: &mut weyr_atomic::explore::Regions, parts: &Parts) {
@@ -175,6 +216,9 @@ impl Steps<'_> {
         regions.add(&heap.header().orphan_pages, "orphan count");
         if parts.growth {
             regions.add(&heap.header().segments, "segments");
+        }
+        if parts.waiting {
+            regions.add(&heap.header().free_event, "event of who waits");
         }
         for index in parts.mortal.iter().copied() {
             regions.add(&heap.processes[index].word, format!("process {index}"));
@@ -224,4 +268,6 @@ pub struct Parts {
     pub threads: bool,
     /// Whether the pool grows.
     pub growth: bool,
+    /// Whether somebody waits for memory.
+    pub waiting: bool,
 }

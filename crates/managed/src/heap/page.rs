@@ -115,7 +115,7 @@ impl Heap {
     /// Crash argument: the head names the lane and the tails name the head, so a death leaves what `release` undoes.
     pub(crate) fn claim_run(&self, lane: u16, page: u64, count: u64) -> RunClaim {
         let seen = self.page(page);
-        let head = PageWord::claim(lane, seen.epoch() + 1);
+        let head = PageWord::claim(lane, seen.next_epoch());
         if seen.state() != PageState::Free {
             self.hide(page);
             return RunClaim::Conflict(page);
@@ -130,21 +130,36 @@ impl Heap {
                 return RunClaim::Conflict(page + distance);
             }
         }
-        each_word(page, count, |word, mask| {
-            self.used[word].fetch_or(mask, Ordering::Relaxed);
-        });
+        self.hint_used(page, count);
         self.count_used(count as i64);
         RunClaim::Claimed(head)
     }
 
-    fn claim_tail(&self, head: u64, distance: u64) -> bool {
+    /// Marks pages that were claimed.
+    pub(crate) fn hint_used(&self, page: u64, count: u64) {
+        each_word(page, count, |word, mask| {
+            self.used[word].fetch_or(mask, Ordering::Relaxed);
+        });
+    }
+
+    /// Takes the marks of pages away that were freed. Some may be another run's by now; a bit wrongly clear is
+    /// harmless.
+    pub(crate) fn hint_free(&self, page: u64, count: u64) {
+        each_word(page, count, |word, mask| {
+            // Release: pairs with `set_hint` in `hide`, so that whoever sets the mark again sees the page free.
+            self.used[word].fetch_and(!mask, Ordering::AcqRel);
+        });
+    }
+
+    /// FREE to TAIL; false when the page was in use.
+    pub(crate) fn claim_tail(&self, head: u64, distance: u64) -> bool {
         let page = head + distance;
         let seen = self.page(page);
         if seen.state() != PageState::Free {
             self.hide(page);
             return false;
         }
-        self.change_page(page, seen, PageWord::tail(distance, seen.epoch() + 1))
+        self.change_page(page, seen, PageWord::tail(distance, seen.next_epoch()))
     }
 
     /// Marks a page used that was found so, and takes the mark back if it is free by now.
@@ -174,11 +189,7 @@ impl Heap {
         if self.change_page(head, seen, PageWord::free(seen.epoch())) {
             freed += 1;
         }
-        // Some of these may be another run's by now; a bit wrongly clear is harmless.
-        each_word(head, tails, |word, mask| {
-            // Release: pairs with `set_hint` in `hide`, so that whoever sets the mark again sees the page free.
-            self.used[word].fetch_and(!mask, Ordering::AcqRel);
-        });
+        self.hint_free(head, tails);
         Ok(freed)
     }
 

@@ -8,6 +8,7 @@ use weyr_atomic::Ordering;
 use weyr_shared::BlockReference;
 use weyr_sys::Errno;
 
+use super::aligned::Demand;
 use super::class::{LARGEST_BLOCK, class_of};
 use super::lane::LaneHeap;
 use super::page::clear_hint;
@@ -37,6 +38,12 @@ impl Heap {
         }
     }
 
+    /// Pages of a span that serves a request for `bytes` bytes; none if a block of a slab does.
+    pub(crate) fn pages_of(&self, bytes: u64) -> Option<u64> {
+        let of_slab = bytes <= LARGEST_BLOCK && self.geometry.classes[class_of(bytes)].pages > 0;
+        (!of_slab).then(|| bytes.div_ceil(self.geometry.page_bytes()).max(1))
+    }
+
     fn alloc_pages(&self, own: &mut LaneHeap, bytes: u64) -> Result<Option<BlockReference>, Errno> {
         self.alloc_span(own, bytes.div_ceil(self.geometry.page_bytes()).max(1))
     }
@@ -50,25 +57,42 @@ impl Heap {
     pub(crate) fn alloc_pressed(
         &self,
         own: &mut LaneHeap,
-        bytes: u64,
+        demand: Demand,
         liveness: &impl Liveness,
         channels: &dyn Channels,
         grow: impl Fn() -> Result<bool, Errno>,
     ) -> Result<Option<BlockReference>, Errno> {
         for _ in 0..ROUNDS {
-            for relief in Relief::ORDER {
-                if self.relieve(own, relief, liveness, channels)
-                    && let Some(block) = self.alloc(own, bytes)?
-                {
-                    return Ok(Some(block));
-                }
-            }
-            while grow()? {
-                if let Some(block) = self.alloc(own, bytes)? {
-                    return Ok(Some(block));
-                }
+            let block = self.alloc_relieved(own, demand, &Relief::ORDER, liveness, channels, &grow)?;
+            if block.is_some() {
+                return Ok(block);
             }
             weyr_atomic::thread::yield_now();
+        }
+        Ok(None)
+    }
+
+    /// One round of [`alloc_pressed`](Self::alloc_pressed).
+    pub(crate) fn alloc_relieved(
+        &self,
+        own: &mut LaneHeap,
+        demand: Demand,
+        reliefs: &[Relief],
+        liveness: &impl Liveness,
+        channels: &dyn Channels,
+        grow: &impl Fn() -> Result<bool, Errno>,
+    ) -> Result<Option<BlockReference>, Errno> {
+        for &relief in reliefs {
+            if self.relieve(own, relief, liveness, channels)
+                && let Some(block) = self.alloc_demand(own, demand)?
+            {
+                return Ok(Some(block));
+            }
+        }
+        while grow()? {
+            if let Some(block) = self.alloc_demand(own, demand)? {
+                return Ok(Some(block));
+            }
         }
         Ok(None)
     }
@@ -118,10 +142,15 @@ impl Heap {
     /// Looks at every page word: adopts what has no owner and gives back what is all free; unhides free pages.
     fn scan_truth(&self, own: &mut LaneHeap) {
         let mut orphans = 0;
+        let reserved = self.reserved_against(own.lane);
         for page in self.known_pages() {
             let seen = self.page(page);
             match seen.state() {
+                PageState::Orphan if reserved.is_some_and(|run| self.slab_touches(page, seen, run)) => {}
                 PageState::Free => clear_hint(&self.used, page),
+                PageState::Kept => {
+                    self.release_kept(own.lane, page, seen);
+                }
                 // An orphan is never taken away to see if it is empty: it is adopted, looked at, and given back.
                 PageState::Orphan if self.adopt(own, page, seen) => {
                     orphans += 1;

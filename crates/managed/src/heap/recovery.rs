@@ -17,7 +17,7 @@ use weyr_shared::{Actor, BlockReference, Layout as _};
 use super::fault::{Fault, leaves_out};
 use super::lane::LaneHeap;
 use super::page::{Authority, Superseded};
-use super::word::{BlockState, BlockWord, LaneWord, PageState, ProcessWord, SlotState};
+use super::word::{BlockState, BlockWord, LaneWord, PageState, PageWord, ProcessWord, SlotState};
 use super::{Heap, Liveness, Located};
 use crate::layout::ProcessSlot;
 
@@ -113,7 +113,7 @@ impl Heap {
         channels: &dyn Channels,
     ) -> Recovered {
         let mut total = Recovered::default();
-        for process in 0..self.processes.len() as u16 {
+        for process in self.process_numbers() {
             total.add(self.recover_process(own, process, liveness, channels));
         }
         total.add(self.recover_dead_threads(liveness));
@@ -133,7 +133,7 @@ impl Heap {
             let done = self.recover_one(None, process, liveness, channels);
             done.needs_lane.map(|word| (process, word))
         };
-        let left = (0..self.processes.len() as u16).filter_map(of_slot).collect();
+        let left = self.process_numbers().filter_map(of_slot).collect();
         self.recover_dead_threads(liveness);
         left
     }
@@ -171,6 +171,7 @@ impl Heap {
         tracing::info!(process, pid = dead.pid(), "recovering a dead process");
         let mut help = Help::default();
         let _another_finished = self.finish_process(own, process, dead, channels, &mut help);
+        self.freed();
         help
     }
 
@@ -206,7 +207,7 @@ impl Heap {
     /// Recovers every lane of a dead process.
     fn recover_lanes(&self, process: u16, authority: Authority) -> Result<u64, Superseded> {
         let mut dead = Vec::new();
-        for lane in 0..self.lanes.len() as u16 {
+        for lane in self.lane_numbers() {
             let seen = self.lane_word(lane);
             if seen.state() != SlotState::Free && seen.process() == process {
                 if !authority.holds() {
@@ -239,7 +240,7 @@ impl Heap {
     /// Recovers lanes whose thread is gone while its process lives, and those that a helper of one left.
     fn recover_dead_threads(&self, liveness: &impl Liveness) -> Recovered {
         let mut dead = Vec::new();
-        for lane in 0..self.lanes.len() as u16 {
+        for lane in self.lane_numbers() {
             let seen = self.lane_word(lane);
             let is_gone = |(thread, start)| liveness.thread_is_dead(seen.process(), thread, start);
             let gone = match seen.state() {
@@ -281,6 +282,14 @@ impl Heap {
                 self.count_used(-(freed as i64));
                 Ok(false)
             }
+            PageState::Kept => {
+                let Some(dead) = find(seen.lane()) else { return Ok(true) };
+                if !self.authority_over(dead).holds() {
+                    return Err(Superseded);
+                }
+                self.change_page(page, seen, PageWord::claim(dead.lane, seen.epoch()));
+                Ok(false)
+            }
             PageState::Slab => {
                 let Some(dead) = find(seen.lane()) else { return Ok(true) };
                 if !self.authority_over(dead).holds() {
@@ -291,11 +300,16 @@ impl Heap {
             }
             PageState::Head => {
                 let word = BlockWord(self.span_word(page).load(Ordering::Acquire));
-                let freer = find(word.actor()).filter(|_| word.state() == BlockState::Freeing);
-                let Some(dead) = freer else {
+                let in_hand = matches!(word.state(), BlockState::Freeing | BlockState::Resizing);
+                let Some(dead) = find(word.actor()).filter(|_| in_hand) else {
                     return Ok(leaves_out(Fault::PageSeenClean) || self.page(page) == seen);
                 };
-                let freed = self.finish_free(page, word, dead.lane, self.authority_over(dead))?;
+                let (authority, owner) = (self.authority_over(dead), dead.recovering.process());
+                let freed = if word.state() == BlockState::Freeing {
+                    self.finish_free(page, word, dead.lane, authority)?
+                } else {
+                    self.finish_resize(page, word, owner, authority)?
+                };
                 self.count_used(-(freed as i64));
                 Ok(false)
             }

@@ -109,7 +109,12 @@ impl Heap {
         end: u64,
         count: u64,
     ) -> Result<Option<(u64, PageWord)>, Errno> {
+        let reserved = self.reserved_against(lane);
         while let Some(page) = self.find_run(from, end, count) {
+            if let Some(run) = reserved.filter(|run| run.touches(page, count)) {
+                from = run.end();
+                continue;
+            }
             self.back_tables(page, count)?;
             match self.claim_run(lane, page, count) {
                 RunClaim::Claimed(word) => return Ok(Some((page, word))),
@@ -121,7 +126,12 @@ impl Heap {
 
     fn claim_from_top(&self, lane: u16, count: u64) -> Result<Option<(u64, PageWord)>, Errno> {
         let mut end = self.current_pages();
+        let reserved = self.reserved_against(lane);
         while let Some(page) = self.find_run_from_top(end, count) {
+            if let Some(run) = reserved.filter(|run| run.touches(page, count)) {
+                end = run.first();
+                continue;
+            }
             self.back_tables(page, count)?;
             match self.claim_run(lane, page, count) {
                 RunClaim::Claimed(word) => return Ok(Some((page, word))),

@@ -260,6 +260,7 @@ impl Heap {
         }
         let words = self.orphan.len() as u64;
         let backed = |word: &u64| self.backing.has_metadata(self.geometry.offsets.orphan + word * 8);
+        let reserved = self.reserved_against(own.lane);
         for word in (0..words).filter(backed) {
             let mut bits = self.orphan[word as usize].load(Ordering::Acquire);
             while bits != 0 {
@@ -267,6 +268,9 @@ impl Heap {
                 bits &= bits - 1;
                 let seen = self.page(head);
                 let fits = seen.state() == PageState::Orphan && seen.class() as usize == class;
+                if reserved.is_some_and(|run| self.slab_touches(head, seen, run)) {
+                    continue;
+                }
                 if fits && self.adopt(own, head, seen) {
                     return true;
                 }
@@ -281,7 +285,7 @@ impl Heap {
     /// orphaned and adopted again.
     pub(crate) fn adopt(&self, own: &mut LaneHeap, head: u64, seen: PageWord) -> bool {
         let Some(class) = self.slab_class(head, seen) else { return false };
-        if !self.change_page(head, seen, PageWord::slab(seen.class(), own.lane, seen.epoch() + 1)) {
+        if !self.change_page(head, seen, PageWord::slab(seen.class(), own.lane, seen.next_epoch())) {
             return false;
         }
         clear_hint(&self.orphan, head);
@@ -407,7 +411,8 @@ impl Heap {
             return Err(ChangeError::Refused(block.seen.state()));
         }
         if block.page.state() == PageState::Head {
-            return self.free_span(own, block);
+            let kept = exclusive && self.keep_span(own, block);
+            return if kept { Ok(()) } else { self.free_span(own, block) };
         }
         let mine = block.page.is_slab_of(own.lane);
         let freed = BlockWord::free(reference.generation);

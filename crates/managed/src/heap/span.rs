@@ -19,21 +19,49 @@ impl Heap {
     /// # Errors
     /// The kernel's, when pages could not be backed; nothing is held then.
     pub(crate) fn alloc_span(&self, own: &mut LaneHeap, pages: u64) -> Result<Option<BlockReference>, Errno> {
+        if let Some(kept) = self.alloc_kept(own, pages) {
+            return Ok(Some(kept));
+        }
         let Some((head, claim)) = self.claim_pages(own.lane, &mut own.cursor, pages)? else {
             return Ok(None);
         };
+        self.make_span(own, head, claim, pages).map(Some)
+    }
+
+    /// Makes a span of the run at `head` that was claimed for the lane.
+    ///
+    /// # Errors
+    /// The kernel's, when the pages could not be backed; the run was given back then.
+    pub(crate) fn make_span(
+        &self,
+        own: &LaneHeap,
+        head: u64,
+        claim: PageWord,
+        pages: u64,
+    ) -> Result<BlockReference, Errno> {
         if let Err(errno) = self.back_data(head, pages) {
             self.give_back(head, own.lane);
             return Err(errno);
         }
+        Ok(self.commit_span(own, head, claim, pages))
+    }
+
+    /// Makes a span of a run of the lane whose head says `claim`.
+    pub(crate) fn commit_span(
+        &self,
+        own: &LaneHeap,
+        head: u64,
+        claim: PageWord,
+        pages: u64,
+    ) -> BlockReference {
         let descriptor = self.descriptor(head);
         let generation = generation_after(descriptor.generation_base.load(Ordering::Acquire));
         descriptor.span_pages.store(pages, Ordering::Relaxed);
         let word = BlockWord::new(BlockState::Alloc, own.process, generation);
         self.span_word(head).store(word.0, Ordering::Release);
-        // Nobody but this lane leaves CLAIM{lane} while it lives, so the step cannot fail.
-        self.change_page(head, claim, PageWord::head(claim.epoch()));
-        Ok(Some(BlockReference { offset: self.page_offset(head), generation }))
+        // Plain: nobody but this lane leaves CLAIM{lane} while it lives.
+        self.set_page(head, PageWord::head(claim.epoch()));
+        BlockReference { offset: self.page_offset(head), generation }
     }
 
     /// Frees a span that was seen in a state its freer may free.

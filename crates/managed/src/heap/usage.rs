@@ -32,7 +32,7 @@ pub struct Usage {
     pub pages: u64,
     /// Pages that the pool may grow to.
     pub maximum_pages: u64,
-    /// Pages that are free.
+    /// Pages that are free, with those that lanes keep for their next allocation.
     pub free_pages: u64,
     /// Pages of slabs that no lane owns.
     pub orphan_pages: u64,
@@ -77,6 +77,7 @@ impl Heap {
             let state = self.page(page).state();
             // Growth meanwhile shows more pages than there were at first.
             usage.free_pages = usage.free_pages.saturating_sub(u64::from(state != PageState::Free));
+            usage.free_pages += self.kept_pages(page).unwrap_or(0);
             usage.orphan_pages += u64::from(state == PageState::Orphan);
         }
         self.for_each_block(|block, _| {
@@ -93,11 +94,10 @@ impl Heap {
 
     fn count_processes(&self) -> u32 {
         let in_use = |&process: &u16| self.process_word(process).state() != SlotState::Free;
-        (0..self.processes.len() as u16).filter(in_use).count() as u32
+        self.process_numbers().filter(in_use).count() as u32
     }
 
     fn count_lanes(&self) -> u32 {
-        (0..self.lanes.len() as u16).filter(|&lane| self.lane_word(lane).state() != SlotState::Free).count()
-            as u32
+        self.lane_numbers().filter(|&lane| self.lane_word(lane).state() != SlotState::Free).count() as u32
     }
 }

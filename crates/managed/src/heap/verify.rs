@@ -110,6 +110,7 @@ impl Heap {
             PageState::Slab | PageState::Orphan => self.check_slab(page, seen),
             PageState::Head => self.check_span(page),
             PageState::Tail => self.check_tail(page, seen),
+            PageState::Kept => self.check_kept(page, seen),
             PageState::Unknown => Err(("page state is known", format!("page word {:#018x}", seen.0))),
         }
     }
@@ -148,6 +149,15 @@ impl Heap {
         self.check_tails(page, self.descriptor(page).span_pages.load(Ordering::Relaxed))
     }
 
+    fn check_kept(&self, page: u64, seen: PageWord) -> Check {
+        self.check_lane_in_use(seen.lane(), "a kept run")?;
+        let word = BlockWord(self.span_word(page).load(Ordering::Acquire));
+        if !word.is_free() {
+            return Err(("kept runs have no live block", format!("block word {:#018x}", word.0)));
+        }
+        self.check_tails(page, self.descriptor(page).span_pages.load(Ordering::Relaxed))
+    }
+
     fn check_tails(&self, head: u64, pages: u64) -> Check {
         let end = self.current_pages();
         if pages == 0 || head.checked_add(pages).is_none_or(|last| last > end) {
@@ -169,7 +179,11 @@ impl Heap {
         let word = self.page(head);
         let reaches = match word.state() {
             PageState::Claim => true,
-            PageState::Head => seen.distance() < self.descriptor(head).span_pages.load(Ordering::Relaxed),
+            PageState::Head | PageState::Kept => {
+                let resized = BlockWord(self.span_word(head).load(Ordering::Acquire)).state();
+                seen.distance() < self.descriptor(head).span_pages.load(Ordering::Relaxed)
+                    || resized == BlockState::Resizing
+            }
             PageState::Slab | PageState::Orphan => {
                 self.class(word).is_some_and(|class| seen.distance() < class.pages.into())
             }
@@ -218,7 +232,8 @@ impl Heap {
             SlotState::Active if process == SlotState::Free => {
                 Err(("actors are processes of the pool", format!("process slot {} is free", word.process())))
             }
-            _ => Ok(()),
+            SlotState::Active | SlotState::Recovering => below_mark(self.lane_numbers(), lane, "lane"),
+            SlotState::Free => Ok(()),
         }
     }
 
@@ -229,7 +244,18 @@ impl Heap {
             SlotState::Recovering if mode == Mode::Quiesced => {
                 Err(("nothing is left half done", format!("pid {} is dead and not swept", word.pid())))
             }
-            _ => Ok(()),
+            SlotState::Active | SlotState::Recovering => {
+                below_mark(self.process_numbers(), process, "process slot")
+            }
+            SlotState::Free => Ok(()),
         }
     }
+}
+
+/// Whoever looks for members looks at `numbers` only.
+fn below_mark(numbers: std::ops::Range<u16>, number: u16, what: &str) -> Check {
+    if numbers.contains(&number) {
+        return Ok(());
+    }
+    Err(("members lie below the marks", format!("{what} {number} is in use, the mark is {}", numbers.end)))
 }

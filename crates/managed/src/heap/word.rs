@@ -17,6 +17,7 @@ const fn bits(word: u64, shift: u32, width: u32) -> u64 {
 /// | Slab{class, lane} | blocks of one class, allocated from by that lane | that lane; a revoker or helper | Claim, Orphan |
 /// | Orphan{class} | a slab without owner | any lane (adopts) | Slab |
 /// | Head | first page of a span | who frees the span | Claim |
+/// | Kept{lane} | first page of a free run that the lane keeps for its next span | that lane; any lane that needs pages; a helper | Claim |
 /// | Tail{distance} | `distance` pages behind its head | who frees or trims the run | Free |
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum PageState {
@@ -32,6 +33,8 @@ pub enum PageState {
     Head,
     /// A later page of a span or of a slab.
     Tail,
+    /// First page of a free run that a lane keeps.
+    Kept,
     /// No state that this version writes.
     Unknown,
 }
@@ -74,6 +77,10 @@ impl PageWord {
     pub const fn tail(distance: u64, epoch: u64) -> Self {
         Self::new(5, distance, epoch)
     }
+    /// First page of a free run that `lane` keeps.
+    pub const fn kept(lane: u16, epoch: u64) -> Self {
+        Self::new(6, (lane as u64) << 8, epoch)
+    }
     /// Which state it is in.
     #[inline]
     pub const fn state(self) -> PageState {
@@ -84,6 +91,7 @@ impl PageWord {
             3 => PageState::Orphan,
             4 => PageState::Head,
             5 => PageState::Tail,
+            6 => PageState::Kept,
             _ => PageState::Unknown,
         }
     }
@@ -105,6 +113,11 @@ impl PageWord {
     /// How often the page was claimed.
     pub const fn epoch(self) -> u64 {
         bits(self.0, 28, 36)
+    }
+    /// The epoch of its next life. The first, 1, never comes back: it says that nobody had the page before.
+    #[inline]
+    pub const fn next_epoch(self) -> u64 {
+        if self.epoch() == Self::EPOCHS { 2 } else { self.epoch() + 1 }
     }
     /// Whether this is a slab that `lane` owns.
     #[inline]
@@ -403,6 +416,12 @@ mod tests {
             (process.state(), process.epoch(), process.pid()),
             (SlotState::Recovering, (1 << 28) - 1, u32::MAX)
         );
+    }
+
+    #[test]
+    fn the_first_epoch_of_a_page_comes_once() {
+        assert_eq!(PageWord(0).next_epoch(), 1);
+        assert_eq!(PageWord::free((1 << 36) - 1).next_epoch(), 2);
     }
 
     #[test]

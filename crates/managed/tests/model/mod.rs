@@ -86,6 +86,14 @@ impl Issued {
         self.live.insert((offset, generation), (bytes, owner));
     }
 
+    /// Notes that a block in use has another length. Panics when it overlaps with one in use then.
+    pub fn resize(&mut self, block: BlockReference, bytes: u64, owner: usize) {
+        let at = (block.offset, block.generation);
+        self.live.remove(&at);
+        self.ever.remove(&at);
+        self.issue(block, bytes, owner);
+    }
+
     /// Notes that somebody is about to free a block: from now on its memory may be issued again.
     pub fn begin_free(&mut self, block: BlockReference) {
         self.live.remove(&(block.offset, block.generation));

@@ -1,0 +1,120 @@
+//! Owned memory that becomes longer or shorter.
+
+use std::sync::Arc;
+
+use weyr_shared::BlockReference;
+use weyr_sys::Errno;
+
+use crate::allocation::explain;
+use crate::attachment::Attachment;
+use crate::heap::ChangeError;
+use crate::heap::lane::LaneHeap;
+use crate::heap::resize::Resized;
+use crate::{Allocation, Error};
+
+/// Bytes that are moved at a time.
+const CHUNK: u64 = 256 << 10;
+
+impl Allocation {
+    /// Makes it `bytes` bytes long where it lies; its reference stays the same. Does not wait for anybody, but may take
+    /// over what the dead and the idle hold behind it, or grow the pool.
+    ///
+    /// What is cut off goes back to the pool by whole pages; what is added is what was there, unless the pool zeroes.
+    /// Small allocations have the room of their size class and no more.
+    ///
+    /// # Errors
+    /// [`Error::NotInPlace`] when what lies behind it is in use; [`Error::FilesystemFull`], [`Error::Forked`];
+    /// [`Error::WrongState`] or [`Error::Stale`] when shared memory was spoilt. It is as it was then.
+    ///
+    /// ```
+    /// # use weyr_managed::{Pool, PoolAttributes};
+    /// # let name = format!("doc-resize-{}", std::process::id());
+    /// # let pool = Pool::create(&PoolAttributes::new(&name, 1 << 20))?;
+    /// let mut memory = pool.alloc(100_000)?;
+    /// let reference = memory.reference();
+    /// memory.write(0, b"stays")?;
+    /// memory.resize(500_000)?;
+    /// memory.resize(5)?;
+    /// assert_eq!((memory.len(), memory.reference()), (5, reference));
+    /// # drop(memory);
+    /// # pool.destroy()?;
+    /// # Ok::<(), weyr_managed::Error>(())
+    /// ```
+    pub fn resize(&mut self, bytes: u64) -> Result<(), Error> {
+        let attachment = Arc::clone(self.attachment()?);
+        attachment.resize(self.reference(), bytes)?;
+        let before = self.set_len(bytes);
+        if attachment.zeroing && before < bytes {
+            attachment.clear(self.reference(), before, bytes)?;
+        }
+        Ok(())
+    }
+
+    /// As [`resize`](Self::resize), but where it cannot be done in place it is moved: another allocation with the same
+    /// bytes and another reference. Takes the time of the copy then.
+    ///
+    /// # Errors
+    /// As [`resize`](Self::resize) and, for `NotInPlace`, as [`Pool::alloc`](crate::Pool::alloc). It is as it was then.
+    pub fn resize_or_move(&mut self, bytes: u64) -> Result<(), Error> {
+        match self.resize(bytes) {
+            Err(Error::NotInPlace { .. }) => self.move_to(bytes),
+            resized => resized,
+        }
+    }
+
+    fn move_to(&mut self, bytes: u64) -> Result<(), Error> {
+        let mut moved = Allocation::new(self.attachment()?, bytes, self.cooperation())?;
+        let kept = bytes.min(self.len());
+        let mut buffer = vec![0; kept.min(CHUNK) as usize];
+        for start in (0..kept).step_by(CHUNK as usize) {
+            let part = &mut buffer[..(kept - start).min(CHUNK) as usize];
+            self.read(start, part)?;
+            moved.write(start, part)?;
+        }
+        *self = moved;
+        Ok(())
+    }
+}
+
+impl Attachment {
+    fn resize(&self, reference: BlockReference, bytes: u64) -> Result<(), Error> {
+        let limit = self.heap.geometry.maximum_bytes().min(self.data.len());
+        if bytes > limit {
+            return Err(Error::TooLarge { bytes, limit });
+        }
+        let resized = self.with_lane(|own, _| self.resize_with(own, reference, bytes))?;
+        self.heap.freed();
+        let resized = resized.map_err(|error| explain(error, reference, "resizing it"))?;
+        match resized.map_err(|errno| self.backing_error(errno, bytes))? {
+            Resized::Done(_) => Ok(()),
+            Resized::InTheWay(room) => Err(Error::NotInPlace { bytes, room }),
+        }
+    }
+
+    /// In place, looking at the truth before it gives up, and growing the pool where its end is in the way.
+    fn resize_with(
+        &self,
+        own: &mut LaneHeap,
+        reference: BlockReference,
+        bytes: u64,
+    ) -> Result<Result<Resized, Errno>, ChangeError> {
+        let first = self.heap.resize(own, reference, bytes)?;
+        let is_span = self.heap.is_span(reference);
+        if !matches!(first, Ok(Resized::InTheWay(_))) || !is_span {
+            return Ok(first);
+        }
+        let end = reference.offset.saturating_add(bytes);
+        if end > self.heap.geometry.maximum_bytes() {
+            return Ok(first);
+        }
+        while end > self.heap.page_offset(self.heap.current_pages()) {
+            match self.grow() {
+                Ok(true) => {}
+                Ok(false) => return Ok(first),
+                Err(errno) => return Ok(Err(errno)),
+            }
+        }
+        self.heap.relieve_all(own, &self.liveness(), &self.channels());
+        self.heap.resize(own, reference, bytes)
+    }
+}
