@@ -13,6 +13,8 @@
 //! | `attached` | a channel as one process has it |
 //! | `walk` | how a handle finds the tail and the head |
 //! | `send`, `receive` | the steps of a message |
+//! | `payload` | what a send writes into its slot |
+//! | `inspect` | what was given back, and what the dead hold |
 //! | `levels` | priority levels, and how they share one capacity |
 //! | `side_load` | bytes larger than a block, in allocations |
 //! | `wait` | spinning, sleeping, deadlines, patience |
@@ -29,9 +31,11 @@ mod error;
 mod fake_pool;
 mod hindrance;
 mod host;
+mod inspect;
 mod lease;
 mod levels;
 mod message;
+mod payload;
 mod pool_host;
 mod receive;
 mod receiver;

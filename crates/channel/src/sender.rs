@@ -27,7 +27,7 @@ pub(crate) enum Limit {
 pub struct Sender {
     pub(crate) shared: Arc<Shared>,
     side: SendSide,
-    pub(crate) mode: WaitMode,
+    mode: WaitMode,
 }
 
 impl Clone for Sender {

@@ -9,6 +9,8 @@
 //! The pool of the buffers is the channel's own: a block in flight is freed with its dead sender unless a channel of
 //! the same pool has it, and whoever recovers one pool need not have the other.
 
+use std::time::Instant;
+
 use weyr_managed::{Allocation, Taken as Block};
 use weyr_shared::{MessageReference, Ring};
 
@@ -18,7 +20,7 @@ use crate::pool_host::PoolHost;
 use crate::receive::{ReceiveSide, Taken};
 use crate::send::Outgoing;
 use crate::sender::{Limit, Sender};
-use crate::wait::Waiter;
+use crate::wait::LONGEST_SLICE;
 use crate::{Content, Error, Message};
 
 /// Bytes in a block that this process has filled; the caller forgets it once the message is sent.
@@ -41,18 +43,41 @@ impl<H: Host> Outgoing<H> for SideLoaded {
 }
 
 impl PoolHost {
-    /// A copy of `bytes` in memory of this process. None: there is no room just now. Does not wait.
-    fn buffer(&self, bytes: &[u8]) -> Result<Option<Allocation>, Error> {
+    /// Memory of this process for `bytes` bytes. The pool wakes who waits for memory; each slice ends all the same, for
+    /// the channel may be destroyed meanwhile.
+    fn buffer(
+        &self,
+        bytes: u64,
+        limit: Limit,
+        is_usable: impl Fn() -> Result<(), Error>,
+    ) -> Result<Allocation, Error> {
         use weyr_managed::Error as Pool;
-        match self.pool().alloc(bytes.len() as u64) {
-            Ok(mut memory) => {
-                memory.write(0, bytes)?;
-                Ok(Some(memory))
-            }
-            Err(Pool::NoMemory { .. }) => Ok(None),
-            Err(Pool::TooLarge { bytes, limit }) => Err(Error::TooLarge { needed: bytes, largest: limit }),
-            Err(error) => Err(error.into()),
+        loop {
+            is_usable()?;
+            let outcome = match limit {
+                Limit::Now => self.pool().alloc(bytes),
+                Limit::Until(deadline) => {
+                    let slice = Instant::now() + LONGEST_SLICE;
+                    self.pool().alloc_until(bytes, deadline.map_or(slice, |deadline| slice.min(deadline)))
+                }
+            };
+            return match outcome {
+                Ok(memory) => Ok(memory),
+                Err(Pool::NoMemory { bytes }) => Err(Error::BufferPoolFull { bytes }),
+                Err(Pool::Timeout { .. }) if !limit.is_over() => continue,
+                Err(Pool::Timeout { .. }) => Err(Error::Timeout),
+                Err(Pool::TooLarge { bytes, limit }) => {
+                    Err(Error::TooLarge { needed: bytes, largest: limit })
+                }
+                Err(error) => Err(error.into()),
+            };
         }
+    }
+}
+
+impl Limit {
+    fn is_over(self) -> bool {
+        matches!(self, Self::Until(Some(deadline)) if Instant::now() >= deadline)
     }
 }
 
@@ -66,34 +91,14 @@ impl Sender {
             return Err(Error::TooLarge { needed: bytes.len() as u64, largest });
         }
         attached.me()?;
-        let memory = self.buffer(bytes, limit)?;
+        let is_usable = || attached.check_usable();
+        let mut memory = attached.host().buffer(bytes.len() as u64, limit, is_usable)?;
+        memory.write(0, bytes)?;
         let (block, view_len) = (memory.reference(), bytes.len() as u64);
         // A send that fails drops the memory, which frees it.
         self.dispatch(&SideLoaded(MessageReference { block, view_offset: 0, view_len }), limit)?;
         attached.host().forget(memory);
         Ok(())
-    }
-
-    /// A filled buffer. Who waits for one is woken by whoever receives from this channel; memory that is freed
-    /// otherwise is noticed when the slice of a sleep ends.
-    fn buffer(&self, bytes: &[u8], limit: Limit) -> Result<Allocation, Error> {
-        let attached = &self.shared.attached;
-        let deadline = match limit {
-            Limit::Now => None,
-            Limit::Until(deadline) => deadline,
-        };
-        let (event, mut waiter) =
-            (attached.ring().to_senders(attached.host().futex()), Waiter::new(self.mode, deadline));
-        loop {
-            attached.check_usable()?;
-            match attached.host().buffer(bytes)? {
-                Some(memory) => return Ok(memory),
-                None if matches!(limit, Limit::Now) => {
-                    return Err(Error::BufferPoolFull { bytes: bytes.len() as u64 });
-                }
-                None => waiter.pause(&event, true)?,
-            }
-        }
     }
 }
 

@@ -414,9 +414,8 @@ impl Ring {
     /// The event on which senders sleep.
     #[inline]
     pub fn to_senders<'a, F: Futex>(&'a self, futex: &'a F) -> Event<'a, F> {
-        // Senders of different levels wait for different slots, and others for memory: one that is woken in vain must
-        // not use up the wake.
-        let sleepers = if self.levels == 1 && !self.side_loading { 1 } else { u32::MAX };
+        // Senders of different levels wait for different slots: one that is woken in vain must not use up the wake.
+        let sleepers = if self.levels == 1 { 1 } else { u32::MAX };
         Event::new(&self.header().to_senders, futex).waking(sleepers)
     }
 
