@@ -197,6 +197,14 @@ impl<H: Host> Attached<H> {
         Ok(true)
     }
 
+    /// Buries every dead holder of a slot.
+    pub(crate) fn bury_all(&self) -> Result<(), Error> {
+        for index in 0..self.ring.slot_count() {
+            self.bury(index, self.ring.load(index)?)?;
+        }
+        Ok(())
+    }
+
     /// What recovery of the pool leaves: words of one whom the pool no longer knows.
     fn repair(&self, holder: Holder) -> Result<(), Error> {
         let actor = Actor { process: holder.process, epoch: holder.epoch.into() };

@@ -86,11 +86,11 @@ impl ChannelAttributes {
         self
     }
 
-    /// Whether each slot has room for 48 bytes that gateways and client ids will need; not by default. This version
-    /// reserves them and writes nothing there.
+    /// Whether messages say who sent them, as which of its messages, for which client and with which hints; not by
+    /// default. It costs 48 bytes a slot and the writing of them; see [`MessageAttributes`](crate::MessageAttributes).
     #[must_use]
-    pub fn message_attributes(mut self, reserve: bool) -> Self {
-        self.message_attributes = reserve;
+    pub fn message_attributes(mut self, carried: bool) -> Self {
+        self.message_attributes = carried;
         self
     }
 

@@ -4,12 +4,13 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use weyr_managed::{Allocation, Pool, PoolDescriptor};
-use weyr_shared::Ring;
+use weyr_shared::{Ring, RingName};
 
 use crate::attached::Attached;
 use crate::pool_host::PoolHost;
 use crate::{
-    ChannelAttributes, ChannelDescriptor, Error, Lease, Message, Receiver, SendError, Sender, Statistics,
+    ChannelAttributes, ChannelDescriptor, Error, Lease, Message, Poller, Receiver, SendError, Sender,
+    Statistics,
 };
 
 /// What all handles of a process on one channel share; the last one's end detaches.
@@ -79,6 +80,15 @@ impl Channel {
         allocation: Allocation,
         attributes: &ChannelAttributes,
     ) -> Result<Self, Error> {
+        Self::create_with(pool, allocation, attributes, None)
+    }
+
+    pub(crate) fn create_with(
+        pool: &Pool,
+        allocation: Allocation,
+        attributes: &ChannelAttributes,
+        name: Option<&RingName>,
+    ) -> Result<Self, Error> {
         let geometry = attributes.geometry(pool.process_limit())?;
         let host = PoolHost::new(pool);
         host.check_own(&allocation)?;
@@ -87,6 +97,7 @@ impl Channel {
         }
         let reference = allocation.reference();
         let ring = Ring::format(&host.block(reference, geometry.bytes())?, &geometry, reference)?;
+        name.into_iter().for_each(|name| ring.set_name(name));
         // Attached first: whatever happens behind the commit point, the channel has a user whose end is noticed.
         let attached = Attached::being_made(ring, reference, host)?;
         attached.host().make_channel(allocation)?;
@@ -118,7 +129,7 @@ impl Channel {
         Ok(Self::over(Attached::new(ring, reference, PoolHost::new(pool))?))
     }
 
-    fn over(attached: Attached<PoolHost>) -> Self {
+    pub(crate) fn over(attached: Attached<PoolHost>) -> Self {
         Self::with(Arc::new(Shared { attached }))
     }
 
@@ -128,6 +139,10 @@ impl Channel {
             receiver: Receiver::new(Arc::clone(&shared)),
             shared,
         }
+    }
+
+    pub(crate) fn ring(&self) -> &Ring {
+        self.shared.attached.ring()
     }
 
     /// Names the channel to other processes of this host.
@@ -167,6 +182,11 @@ impl Channel {
     /// A handle to receive with.
     pub fn receiver(&self) -> Receiver {
         self.receiver.clone()
+    }
+
+    /// A handle to wait with for what the channel is like.
+    pub fn poller(&self) -> Poller {
+        Poller::new(Arc::clone(&self.shared))
     }
 
     /// Messages that can wait at once, in all priority levels together.

@@ -44,6 +44,11 @@ pub enum Error {
         "this belongs to the parent process; after fork only channels, senders and receivers can be used"
     )]
     Forked,
+    /// A client id or hints were to be sent through a channel whose messages have no room for them.
+    #[error(
+        "messages of this channel carry no attributes; create it with `ChannelAttributes::message_attributes(true)`"
+    )]
+    NoAttributes,
     /// The message lies in the channel itself: there is no allocation to look at in place.
     #[error("the message has no allocation; copy its bytes")]
     NoAllocation,
@@ -104,6 +109,30 @@ pub enum Error {
     DamagedDescriptor {
         /// What is wrong with it.
         reason: &'static str,
+    },
+    /// No channel can have that name.
+    #[error(
+        "{name:?} is no name of a channel: use 1 to {largest} of letters, digits, '.', '-' and '_', not starting with '.'"
+    )]
+    InvalidName {
+        /// The name.
+        name: String,
+        /// Bytes of the longest name.
+        largest: usize,
+    },
+    /// A channel of that name exists in the pool.
+    #[error("a channel named {name:?} exists in the pool; attach to it, destroy it, or choose another name")]
+    NameTaken {
+        /// The name.
+        name: String,
+    },
+    /// No channel of that name exists in the pool.
+    #[error("no channel named {name:?} in pool {pool:?}; create it first")]
+    NoSuchChannel {
+        /// The name.
+        name: String,
+        /// The pool's name.
+        pool: String,
     },
     /// This process has 65,535 handles on the channel.
     #[error("this process has too many handles on the channel; clone one instead of attaching again")]

@@ -74,7 +74,7 @@ impl<H: Host> Attached<H> {
         Ok(None)
     }
 
-    fn is_inspection_due(&self, side: &ReceiveSide) -> bool {
+    pub(crate) fn is_inspection_due(&self, side: &ReceiveSide) -> bool {
         side.fruitless.add(1);
         side.fruitless.get().is_multiple_of(LOOKS_PER_CLOCK) && self.is_time_to_inspect(side)
     }
@@ -100,10 +100,7 @@ impl<H: Host> Attached<H> {
         state: SlotState,
         tried: Tried<Taken>,
     ) -> Result<Tried<Taken>, Error> {
-        for index in 0..self.ring.slot_count() {
-            let word = self.ring.load(index)?;
-            self.bury(index, word)?;
-        }
+        self.bury_all()?;
         for level in (0..self.ring.levels()).rev() {
             let slots = self.ring.level(level)?.slots();
             if let Some(taken) = self.search_returned(side, me, state, slots)? {

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use weyr_shared::{MessageKind, MessageReference};
+use weyr_shared::{MessageAttributes, MessageKind, MessageReference};
 
 use crate::channel::Shared;
 use crate::host::Host;
@@ -12,7 +12,7 @@ use crate::{Error, Message};
 
 /// A message in place: the receiver's to look at, the channel's to keep.
 ///
-/// - [`done`](Self::done) ends it; a payload that is an allocation is freed with it.
+/// - [`done`](Self::done) ends it; a payload that is an allocation is freed with it, published memory is the pool's again.
 /// - [`take`](Self::take) takes the message out, payload and all.
 /// - Dropping it gives the message back, to be received by anybody; marked as delivered again if it was looked at.
 /// - Forgetting it keeps the slot until the process ends; then the message is delivered again.
@@ -51,6 +51,15 @@ impl Lease {
     /// Whether an earlier receiver may have seen the message.
     pub fn is_redelivered(&self) -> bool {
         self.taken.is_some_and(|taken| taken.is_redelivered())
+    }
+
+    /// Who sent the message, as which of its messages, and what else it says of itself; none in a channel without
+    /// [message attributes](crate::ChannelAttributes::message_attributes). It does not count as a look at the message.
+    ///
+    /// # Errors
+    /// [`Error::Forked`], [`Error::Corrupt`].
+    pub fn attributes(&self) -> Result<Option<MessageAttributes>, Error> {
+        self.shared.attributes(&self.own()?)
     }
 
     /// A copy of the message's bytes, from the channel or from its allocation.
@@ -117,9 +126,8 @@ impl Lease {
         let taken = self.own()?;
         self.taken = None;
         match self.shared.kind_and_len(&taken) {
-            Ok((MessageKind::Inline, _)) => self.shared.finish_unread(&self.side, taken),
-            Ok((MessageKind::SideLoaded, _)) => self.shared.finish_large_unread(&self.side, taken),
-            _ => self.shared.finish(&self.side, taken).map(drop),
+            Ok((kind, _)) => self.shared.finish_unkept(&self.side, kind, taken),
+            Err(_) => self.shared.finish(&self.side, taken).map(drop),
         }
     }
 

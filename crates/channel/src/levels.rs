@@ -132,6 +132,23 @@ impl<H: Host> Attached<H> {
         }
     }
 
+    /// Whether the capacity has room for one more message, for who polls: without an attempt nobody is overcome.
+    pub(crate) fn find_capacity(
+        &self,
+        side: &SendSide,
+        attempt: Option<Attempt>,
+    ) -> Result<Tried<()>, Error> {
+        loop {
+            if self.is_room(side, None)? {
+                return Ok(Tried::Done(()));
+            }
+            let Some(attempt) = attempt else { return Ok(Tried::EMPTY) };
+            if let Tried::Blocked { hindered } = self.overcome_shortage(side, attempt)? {
+                return Ok(Tried::Blocked { hindered });
+            }
+        }
+    }
+
     /// Whether the channel has room for one more message; `reserved` is the slot that the caller holds for it. Weaker
     /// reservations are ended if there is none otherwise.
     fn is_room(&self, side: &SendSide, reserved: Option<u32>) -> Result<bool, Error> {

@@ -8,16 +8,21 @@
 //! | module | concept |
 //! | --- | --- |
 //! | `host` | what a channel asks of the pool in which it lies |
-//! | `channel`, `sender`, `receiver`, `lease`, `message` | what users hold |
+//! | `channel`, `sender`, `receiver`, `poller`, `lease`, `message` | what users hold |
+//! | `outgoing`, `numbering`, `share` | a message on its way out, its attributes, frozen memory in it |
+//! | `landing` | memory that is there before the message |
+//! | `named`, `naming` | channels found by name, and which of several has one |
 //! | `pool_host` | the managed pool as that host |
 //! | `attached` | a channel as one process has it |
 //! | `walk` | how a handle finds the tail and the head |
 //! | `send`, `receive` | the steps of a message |
+//! | `send_side` | what a sending handle remembers |
 //! | `payload` | what a send writes into its slot |
 //! | `inspect` | what was given back, and what the dead hold |
 //! | `levels` | priority levels, and how they share one capacity |
 //! | `side_load` | bytes larger than a block, in allocations |
-//! | `wait` | spinning, sleeping, deadlines, patience |
+//! | `peek`, `poll` | looking without taking |
+//! | `wait`, `defaults` | spinning, sleeping, deadlines, patience |
 //!
 //! What it does not do: it knows no network.
 #![forbid(unsafe_code)]
@@ -25,6 +30,7 @@
 mod attached;
 mod attributes;
 mod channel;
+mod defaults;
 mod descriptor;
 mod error;
 #[cfg(all(test, not(any(weyr_face = "loom", weyr_face = "explore"))))]
@@ -32,15 +38,25 @@ mod fake_pool;
 mod hindrance;
 mod host;
 mod inspect;
+mod landing;
 mod lease;
 mod levels;
 mod message;
+mod named;
+mod naming;
+mod numbering;
+mod outgoing;
 mod payload;
+mod peek;
+mod poll;
+mod poller;
 mod pool_host;
 mod receive;
 mod receiver;
 mod send;
+mod send_side;
 mod sender;
+mod share;
 mod side_load;
 mod statistics;
 mod tally;
@@ -51,12 +67,18 @@ pub use attributes::ChannelAttributes;
 pub use channel::Channel;
 pub use descriptor::ChannelDescriptor;
 pub use error::{Error, SendError};
+pub use landing::{Landed, LandingPad, Source};
 pub use lease::Lease;
 pub use message::{Content, Message};
+pub use outgoing::{Destination, OutgoingMessage};
+pub use peek::Peeked;
+pub use poll::PollEvents;
+pub use poller::Poller;
 pub use receiver::Receiver;
 pub use sender::Sender;
 pub use statistics::Statistics;
 pub use wait::WaitMode;
+pub use weyr_shared::MessageAttributes;
 
 /// The protocol over any host, for models and tests; no part of the stable interface.
 #[doc(hidden)]
@@ -64,8 +86,11 @@ pub mod protocol {
     pub use crate::attached::Attached;
     pub use crate::hindrance::Hindrance;
     pub use crate::host::Host;
+    pub use crate::naming::{Namesakes, settle};
+    pub use crate::poll::PollSide;
     pub use crate::receive::{ReceiveSide, Taken};
     pub use crate::send::{Bytes, Claim, Outgoing, SendSide, Transfer};
+    pub use crate::share::Share;
     pub use crate::side_load::SideLoaded;
     pub use crate::wait::{Attempt, Tried};
 }

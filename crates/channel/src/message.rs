@@ -3,6 +3,7 @@
 use std::ops::Range;
 
 use weyr_managed::{Allocation, Published};
+use weyr_shared::MessageAttributes;
 
 use crate::Error;
 
@@ -25,6 +26,9 @@ pub enum Content {
         /// Its bytes that belong to the message.
         view: Range<u64>,
     },
+    /// Frozen memory, which nobody writes any more and everybody may read: what was sent of it. It stays when this is
+    /// dropped; [`Published::free`] frees it for everybody, if the sender had more than a view.
+    Frozen(Published),
 }
 
 /// A message that was received.
@@ -32,11 +36,12 @@ pub enum Content {
 pub struct Message {
     content: Content,
     redelivered: bool,
+    attributes: Option<MessageAttributes>,
 }
 
 impl Message {
-    pub(crate) fn new(content: Content, redelivered: bool) -> Self {
-        Self { content, redelivered }
+    pub(crate) fn new(content: Content, redelivered: bool, attributes: Option<MessageAttributes>) -> Self {
+        Self { content, redelivered, attributes }
     }
 
     /// Bytes of the message.
@@ -44,6 +49,7 @@ impl Message {
         match &self.content {
             Content::Bytes(bytes) => bytes.len() as u64,
             Content::Allocation { view, .. } | Content::Published { view, .. } => view.end - view.start,
+            Content::Frozen(frozen) => frozen.len(),
         }
     }
 
@@ -58,6 +64,12 @@ impl Message {
         self.redelivered
     }
 
+    /// Who sent it, as which of its messages, and what else it says of itself; none in a channel without
+    /// [message attributes](crate::ChannelAttributes::message_attributes).
+    pub fn attributes(&self) -> Option<&MessageAttributes> {
+        self.attributes.as_ref()
+    }
+
     /// What it carries.
     pub fn content(&self) -> &Content {
         &self.content
@@ -68,7 +80,8 @@ impl Message {
         self.content
     }
 
-    /// Its bytes; those of an allocation are copied, and the allocation is freed.
+    /// Its bytes; those of an allocation are copied, and the allocation is freed; those of published or frozen memory are
+    /// copied.
     ///
     /// # Errors
     /// [`Error::Pool`] when the allocation cannot be read.
@@ -78,6 +91,7 @@ impl Message {
             Content::Bytes(bytes) => return Ok(bytes),
             Content::Allocation { allocation, view } => allocation.read(view.start, &mut bytes)?,
             Content::Published { published, view } => published.read(view.start, &mut bytes)?,
+            Content::Frozen(frozen) => frozen.read(0, &mut bytes)?,
         }
         Ok(bytes)
     }
@@ -86,7 +100,7 @@ impl Message {
     pub fn into_allocation(self) -> Option<Allocation> {
         match self.content {
             Content::Allocation { allocation, .. } => Some(allocation),
-            Content::Bytes(_) | Content::Published { .. } => None,
+            Content::Bytes(_) | Content::Published { .. } | Content::Frozen(_) => None,
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use weyr_managed::{Allocation, Pool, Taken};
+use weyr_managed::{Allocation, Pool, Published, Taken};
 use weyr_shared::{Actor, BlockReference, Holder, KernelFutex, MessageReference, Region, Ring};
 use weyr_sys::fork;
 
@@ -37,12 +37,6 @@ impl PoolHost {
         if self.pool.has(allocation)? { Ok(()) } else { Err(Error::OtherPool) }
     }
 
-    /// Forgets an allocation whose message was sent.
-    pub(crate) fn forget(&self, allocation: Allocation) {
-        // Refused only in a forked child, where it is the parent's to forget.
-        let _ = self.pool.end_transfer(allocation);
-    }
-
     /// Makes a channel of an allocation that holds a complete one. Commit point: the block's word.
     pub(crate) fn make_channel(&self, allocation: Allocation) -> Result<(), Error> {
         self.pool.make_channel(allocation).map(|_| ()).map_err(|refused| refused.0.into())
@@ -52,6 +46,12 @@ impl PoolHost {
     pub(crate) fn open_channel(&self, reference: BlockReference) -> Result<Ring, Error> {
         let block = self.pool.channel_block(reference)?;
         Ok(Ring::open(&self.block(reference, block.bytes)?, reference)?)
+    }
+
+    /// The frozen memory that a message refers to.
+    pub(crate) fn open_frozen(&self, message: &MessageReference, original: bool) -> Result<Published, Error> {
+        let (block, offset, bytes) = (message.block, message.view_offset, message.view_len);
+        Ok(self.pool.open_frozen_view(block, offset, bytes, original)?)
     }
 
     /// Copies from byte `offset` of a message that is still the channel's into the whole of `bytes`.

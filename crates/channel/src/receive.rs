@@ -46,7 +46,7 @@ impl ReceiveSide {
     }
 
     #[inline]
-    fn place(&self, level: u32) -> &Place {
+    pub(crate) fn place(&self, level: u32) -> &Place {
         // A ring has no more levels than there are places.
         level.checked_sub(1).and_then(|above| self.upper.get(above as usize)).unwrap_or(&self.lowest)
     }
@@ -71,7 +71,7 @@ impl Default for ReceiveSide {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[must_use = "release it"]
 pub struct Taken {
-    index: u32,
+    pub(crate) index: u32,
     /// Its slot's word, in one piece: parts would be written and read apart on their way to the caller.
     bits: u64,
     again: bool,
@@ -101,7 +101,7 @@ impl Taken {
 
 /// What a receiver sees in the slot at its place.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum View {
+pub(crate) enum View {
     /// A message.
     Ready,
     /// The place is over, or another receiver's.
@@ -114,7 +114,7 @@ enum View {
     Impossible,
 }
 
-fn view(word: SlotWord, place: Position) -> View {
+pub(crate) fn view(word: SlotWord, place: Position) -> View {
     match (word.lap.after(place.lap()), word.state) {
         (0, SlotState::Full) => View::Ready,
         (0, SlotState::Filling | SlotState::Reserved) => View::Filling,
@@ -190,7 +190,7 @@ impl<H: Host> Attached<H> {
     }
 
     /// Done: the slot is to be looked at again.
-    fn overcome_sender(
+    pub(crate) fn overcome_sender(
         &self,
         side: &ReceiveSide,
         hindrance: &Hindrance,

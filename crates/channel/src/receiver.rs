@@ -1,14 +1,14 @@
 //! The handle that receives.
 
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use weyr_managed::Taken as Block;
-use weyr_shared::{MessageKind, SlotState};
+use weyr_shared::{MessageAttributes, MessageKind, SlotState};
 
 use crate::channel::Shared;
+use crate::defaults::{Defaults, Limit};
 use crate::receive::{ReceiveSide, Taken};
-use crate::sender::Limit;
 use crate::wait::{Attempt, Tried};
 use crate::{Content, Error, Lease, Message, Statistics, WaitMode};
 
@@ -21,24 +21,33 @@ use crate::{Content, Error, Lease, Message, Statistics, WaitMode};
 pub struct Receiver {
     shared: Arc<Shared>,
     side: Arc<ReceiveSide>,
-    mode: WaitMode,
+    defaults: Defaults,
 }
 
 impl Clone for Receiver {
     fn clone(&self) -> Self {
-        Self::new(Arc::clone(&self.shared)).with_wait_mode(self.mode)
+        Self { defaults: self.defaults, ..Self::new(Arc::clone(&self.shared)) }
     }
 }
 
 impl Receiver {
     pub(crate) fn new(shared: Arc<Shared>) -> Self {
-        Self { shared, side: Arc::default(), mode: WaitMode::default() }
+        Self { shared, side: Arc::default(), defaults: Defaults::default() }
     }
 
     /// The same receiver, waiting in another way; [`WaitMode::Adaptive`] unless said otherwise.
     #[must_use]
     pub fn with_wait_mode(mut self, mode: WaitMode) -> Self {
-        self.mode = mode;
+        self.defaults.mode = mode;
+        self
+    }
+
+    /// The same receiver, whose calls that do not say how long they wait do so for at most `timeout`; without limit
+    /// unless said otherwise. Such calls fail with [`Error::Timeout`] then; with a timeout of zero they do not wait
+    /// and fail with [`Error::Empty`].
+    #[must_use]
+    pub fn with_timeout(mut self, timeout: Duration) -> Self {
+        self.defaults.timeout = Some(timeout);
         self
     }
 
@@ -53,12 +62,13 @@ impl Receiver {
         self.receive_within(Limit::Now)
     }
 
-    /// Takes a message, waiting for one without limit.
+    /// Takes a message, waiting for one without limit, or as long as its
+    /// [timeout](Self::with_timeout) allows.
     ///
     /// # Errors
-    /// As [`try_receive`](Self::try_receive), but for `Empty`.
+    /// As [`try_receive`](Self::try_receive), but [`Error::Timeout`] for `Empty`.
     pub fn receive(&self) -> Result<Message, Error> {
-        self.receive_within(Limit::Until(None))
+        self.receive_within(Limit::Default)
     }
 
     /// Takes a message, waiting for one until `deadline`.
@@ -80,13 +90,14 @@ impl Receiver {
         self.receive_into_within(buffer, Limit::Now)
     }
 
-    /// Takes a message into the start of `buffer`, waiting for one without limit, and returns its length.
+    /// Takes a message into the start of `buffer`, waiting for one without limit, or as long as its
+    /// [timeout](Self::with_timeout) allows, and returns its length.
     ///
     /// # Errors
-    /// As [`try_receive_into`](Self::try_receive_into), but for `Empty`.
+    /// As [`try_receive_into`](Self::try_receive_into), but [`Error::Timeout`] for `Empty`.
     #[inline]
     pub fn receive_into(&self, buffer: &mut [u8]) -> Result<usize, Error> {
-        self.receive_into_within(buffer, Limit::Until(None))
+        self.receive_into_within(buffer, Limit::Default)
     }
 
     /// Takes a message into the start of `buffer`, waiting for one until `deadline`, and returns its length.
@@ -107,12 +118,13 @@ impl Receiver {
         self.lease_within(Limit::Now)
     }
 
-    /// Leases a message, waiting for one without limit.
+    /// Leases a message, waiting for one without limit, or as long as its
+    /// [timeout](Self::with_timeout) allows.
     ///
     /// # Errors
-    /// As [`try_receive`](Self::try_receive), but for `Empty`.
+    /// As [`try_receive`](Self::try_receive), but [`Error::Timeout`] for `Empty`.
     pub fn lease(&self) -> Result<Lease, Error> {
-        self.lease_within(Limit::Until(None))
+        self.lease_within(Limit::Default)
     }
 
     /// Leases a message, waiting for one until `deadline`.
@@ -134,14 +146,22 @@ impl Receiver {
         }
     }
 
+    pub(crate) fn shared(&self) -> &Shared {
+        &self.shared
+    }
+
+    pub(crate) fn side(&self) -> &ReceiveSide {
+        &self.side
+    }
+
     #[inline]
-    fn take(&self, state: SlotState, limit: Limit) -> Result<Taken, Error> {
+    pub(crate) fn take(&self, state: SlotState, limit: Limit) -> Result<Taken, Error> {
         let attached = &self.shared.attached;
         match attached.try_take(&self.side, state, Attempt::AT_ONCE)? {
             Tried::Done(taken) => Ok(taken),
-            Tried::Blocked { .. } => match limit {
-                Limit::Now => Err(Error::Empty),
-                Limit::Until(deadline) => attached.take_until(&self.side, state, self.mode, deadline),
+            Tried::Blocked { .. } => match self.defaults.deadline(limit) {
+                None => Err(Error::Empty),
+                Some(deadline) => attached.take_until(&self.side, state, self.defaults.mode, deadline),
             },
         }
     }
@@ -159,6 +179,7 @@ impl Receiver {
 
     fn lease_within(&self, limit: Limit) -> Result<Lease, Error> {
         let taken = self.take(SlotState::Leased, limit)?;
+        self.shared.attached.tell_pollers_of_lease();
         Ok(Lease::new(Arc::clone(&self.shared), Arc::clone(&self.side), taken))
     }
 }
@@ -177,18 +198,30 @@ impl Shared {
     pub(crate) fn finish_whole(&self, side: &ReceiveSide, taken: Taken) -> Result<Message, Error> {
         let content = match self.kind_and_len(&taken) {
             Ok((MessageKind::Inline, len)) => self.copy_out(side, &taken, len).map(Content::Bytes),
-            Ok(_) => self.take_allocation(&taken),
+            Ok((MessageKind::Reference | MessageKind::SideLoaded, _)) => self.take_allocation(&taken),
+            Ok((MessageKind::Frozen, _)) => self.open_frozen(&taken),
             Err(error) => Err(error),
         };
+        let content = content.and_then(|content| Ok((content, self.attributes(&taken)?)));
         // Whatever was there, the slot is free again: a message that cannot be read is not one.
         self.attached.release(taken)?;
-        let content = content?;
+        let (content, attributes) = content?;
         side.messages.add(1);
-        Ok(Message::new(content, taken.is_redelivered()))
+        Ok(Message::new(content, taken.is_redelivered(), attributes))
     }
 
-    /// Ends a message in the channel itself without a look at it.
-    pub(crate) fn finish_unread(&self, side: &ReceiveSide, taken: Taken) -> Result<(), Error> {
+    /// Ends a message whose payload nobody keeps: that of a reference is freed, or the pool's again.
+    pub(crate) fn finish_unkept(
+        &self,
+        side: &ReceiveSide,
+        kind: MessageKind,
+        taken: Taken,
+    ) -> Result<(), Error> {
+        match kind {
+            MessageKind::Reference => return self.finish(side, taken).map(drop),
+            MessageKind::SideLoaded => return self.finish_large_unread(side, taken),
+            MessageKind::Inline | MessageKind::Frozen => {}
+        }
         self.attached.release(taken)?;
         side.messages.add(1);
         Ok(())
@@ -213,8 +246,8 @@ impl Shared {
         let bytes = &mut buffer[..len as usize];
         match kind {
             MessageKind::Inline => {}
-            MessageKind::Reference => return self.copy_allocation(side, taken, bytes),
             MessageKind::SideLoaded => return self.finish_large_into(side, taken, bytes),
+            _ => return self.copy_reference(side, taken, bytes),
         }
         self.attached.read_bytes(&taken, bytes)?;
         self.attached.release(taken)?;
@@ -224,10 +257,11 @@ impl Shared {
     }
 
     #[cold]
-    fn copy_allocation(&self, side: &ReceiveSide, taken: Taken, bytes: &mut [u8]) -> Result<usize, Error> {
+    fn copy_reference(&self, side: &ReceiveSide, taken: Taken, bytes: &mut [u8]) -> Result<usize, Error> {
         match self.finish(side, taken)?.into_content() {
             Content::Allocation { allocation, view } => allocation.read(view.start, bytes)?,
             Content::Published { published, view } => published.read(view.start, bytes)?,
+            Content::Frozen(frozen) => frozen.read(0, bytes)?,
             Content::Bytes(copied) => bytes.copy_from_slice(&copied),
         }
         side.bytes_copied.add(bytes.len() as u64);
@@ -236,7 +270,7 @@ impl Shared {
 
     /// Frees a slot whose message makes no sense.
     #[cold]
-    fn discard(&self, taken: Taken, error: Error) -> Error {
+    pub(crate) fn discard(&self, taken: Taken, error: Error) -> Error {
         self.attached.release(taken).err().unwrap_or(error)
     }
 
@@ -250,11 +284,23 @@ impl Shared {
         }
     }
 
+    /// What a message says of itself.
+    pub(crate) fn attributes(&self, taken: &Taken) -> Result<Option<MessageAttributes>, Error> {
+        let ring = self.attached.ring();
+        if ring.has_attributes() { Ok(ring.attributes(taken.index)?) } else { Ok(None) }
+    }
+
     pub(crate) fn copy_out(&self, side: &ReceiveSide, taken: &Taken, len: u64) -> Result<Vec<u8>, Error> {
         let mut bytes = vec![0; len as usize];
         self.attached.read_bytes(taken, &mut bytes)?;
         side.bytes_copied.add(len);
         Ok(bytes)
+    }
+
+    fn open_frozen(&self, taken: &Taken) -> Result<Content, Error> {
+        let (message, original) =
+            (self.attached.reference(taken)?, self.attached.ring().is_original(taken.index)?);
+        self.attached.host().open_frozen(&message, original).map(Content::Frozen)
     }
 
     fn take_allocation(&self, taken: &Taken) -> Result<Content, Error> {

@@ -12,63 +12,15 @@
 
 use std::time::Instant;
 
-use weyr_atomic::{AtomicU64, Ordering};
 use weyr_shared::{Corrupt, Holder, Level, Position, SlotState, SlotWord};
 
 use crate::attached::Attached;
-use crate::hindrance::Hindrance;
 use crate::host::Host;
 pub use crate::payload::{Bytes, Outgoing, Transfer};
-use crate::tally::Tally;
+pub use crate::send_side::SendSide;
 use crate::wait::{Attempt, Tried, Waiter};
 use crate::walk::{End, Walk};
 use crate::{Error, WaitMode};
-
-/// What one sending handle remembers, in private memory.
-#[derive(Debug)]
-pub struct SendSide {
-    /// Priority level to which it sends.
-    pub(crate) level: u32,
-    position: AtomicU64,
-    hindrance: Hindrance,
-    /// How long the levels together have been too full.
-    pub(crate) shortage: Hindrance,
-    pub(crate) messages: Tally,
-    pub(crate) bytes_copied: Tally,
-    pub(crate) revoked: Tally,
-}
-
-impl SendSide {
-    /// Where the handle will look next, for models.
-    #[doc(hidden)]
-    pub fn position(&self) -> u64 {
-        self.position.load(Ordering::Relaxed)
-    }
-
-    /// Of a handle that sends to priority level `level`.
-    pub fn at_level(level: u32) -> Self {
-        Self { level, ..Self::default() }
-    }
-
-    /// The slot of its level at which the handle will look next.
-    pub(crate) fn index(&self) -> u32 {
-        Position::from_bits(self.position()).index()
-    }
-}
-
-impl Default for SendSide {
-    fn default() -> Self {
-        Self {
-            level: 0,
-            position: AtomicU64::new(0),
-            hindrance: Hindrance::new(),
-            shortage: Hindrance::new(),
-            messages: Tally::new(),
-            bytes_copied: Tally::new(),
-            revoked: Tally::new(),
-        }
-    }
-}
 
 /// A slot in FILLING by this process.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -93,7 +45,7 @@ impl Claim {
 
 /// What a sender sees in the slot at its place.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum View {
+pub(crate) enum View {
     /// Free for this place.
     Free,
     /// The place is over, or another sender's.
@@ -106,7 +58,21 @@ enum View {
     Impossible,
 }
 
-fn view(word: SlotWord, place: Position) -> View {
+/// What is to be thought of somebody in the way of a sender.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Obstacle {
+    /// It was dead: the slot is to be looked at again.
+    Gone,
+    /// There is room behind it.
+    Passable,
+    /// It is to be waited for. `hindered`: until patience has run out.
+    Stays {
+        /// Whether to come back then.
+        hindered: bool,
+    },
+}
+
+pub(crate) fn view(word: SlotWord, place: Position) -> View {
     use SlotState::{Empty, Filling, Full, Reserved};
     match (word.lap.after(place.lap()), word.state) {
         (0, Empty) => View::Free,
@@ -118,7 +84,7 @@ fn view(word: SlotWord, place: Position) -> View {
 }
 
 /// Whether a slot behind those that are held is free for senders, or was already used by one.
-fn is_room_behind(level: Level<'_>, place: Position) -> Result<bool, Corrupt> {
+pub(crate) fn is_room_behind(level: Level<'_>, place: Position) -> Result<bool, Corrupt> {
     let mut place = place.next(level.capacity());
     for _ in 1..level.capacity() {
         match view(level.load(place)?, place) {
@@ -205,23 +171,42 @@ impl<H: Host> Attached<H> {
         attempt: Attempt,
         rounds: &mut u32,
     ) -> Result<Tried<()>, Error> {
+        match self.judge_obstacle(level, side, place, word, attempt)? {
+            Obstacle::Gone => Ok(Tried::Done(())),
+            Obstacle::Passable if *rounds < level.capacity() => {
+                *rounds += 1;
+                // Failed or not, the word is another one now.
+                self.ring.claim(level.slot_at(place), word, word.laps_later(1))?;
+                Ok(Tried::Done(()))
+            }
+            Obstacle::Passable => Ok(Tried::Blocked { hindered: true }),
+            Obstacle::Stays { hindered } => Ok(Tried::Blocked { hindered }),
+        }
+    }
+
+    /// What is to be thought of who has the slot at the tail. The dead are buried.
+    pub(crate) fn judge_obstacle(
+        &self,
+        level: Level<'_>,
+        side: &SendSide,
+        place: Position,
+        word: SlotWord,
+        attempt: Attempt,
+    ) -> Result<Obstacle, Error> {
         if word.state == SlotState::Full {
-            return Ok(Tried::EMPTY);
+            return Ok(Obstacle::Stays { hindered: false });
         }
         let outlasted = self.host.is_patience_over(&side.hindrance, word, attempt.patience);
         if outlasted && self.bury(level.slot_at(place), word)? {
-            return Ok(Tried::Done(()));
+            return Ok(Obstacle::Gone);
         }
         // Nobody expects a lease or a message given back to be over soon.
         let at_once = word.state == SlotState::Leased || word.state.is_returned();
-        let may_pass = word.state.may_be_passed() && (outlasted || at_once) && *rounds < level.capacity();
+        let may_pass = word.state.may_be_passed() && (outlasted || at_once);
         if may_pass && is_room_behind(level, place)? {
-            *rounds += 1;
-            // Failed or not, the word is another one now.
-            self.ring.claim(level.slot_at(place), word, word.laps_later(1))?;
-            return Ok(Tried::Done(()));
+            return Ok(Obstacle::Passable);
         }
-        Ok(Tried::Blocked { hindered: !outlasted })
+        Ok(Obstacle::Stays { hindered: !outlasted })
     }
 
     /// Step 2.
@@ -361,6 +346,8 @@ impl<H: Host> Attached<H> {
 #[cfg(all(test, not(any(weyr_face = "loom", weyr_face = "explore"))))]
 mod tests {
     use std::time::Duration;
+
+    use weyr_atomic::Ordering;
 
     use super::*;
     use crate::fake_pool::{FakeHost, FakePool, Owner};

@@ -1,51 +1,58 @@
 //! The handle that sends.
 
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
-use weyr_managed::Allocation;
-use weyr_shared::MessageReference;
+use weyr_managed::{Allocation, Published};
 
 use crate::channel::Shared;
-use crate::send::{Bytes, Outgoing, SendSide, Transfer};
+use crate::defaults::{Defaults, Limit};
+use crate::host::Host as _;
+use crate::numbering::{Labelled, Numbering};
+use crate::outgoing::OutgoingMessage;
+use crate::pool_host::PoolHost;
+use crate::send::{Bytes, Outgoing, SendSide};
 use crate::wait::{Attempt, Tried};
 use crate::{Error, SendError, Statistics, WaitMode};
 
-/// How long a call may take.
-#[derive(Debug, Clone, Copy)]
-pub(crate) enum Limit {
-    /// It does not wait.
-    Now,
-    /// It waits until then, or without limit.
-    Until(Option<Instant>),
-}
+/// Client id and hints of a message.
+pub(crate) type Label = (u64, u64);
 
 /// Sends messages to a channel. A clone remembers its own place in the ring: give each thread one.
 ///
-/// Threads may share a sender; its messages then have no order of their own.
+/// Threads may share a sender; its messages then have no order of their own, and in a channel with message attributes
+/// the order of their numbers may differ from that in which they arrive.
 #[derive(Debug)]
 pub struct Sender {
-    pub(crate) shared: Arc<Shared>,
+    shared: Arc<Shared>,
     side: SendSide,
-    mode: WaitMode,
+    pub(crate) defaults: Defaults,
+    client_id: u64,
+    /// Whether it has more to see to than the payload: attributes, or their refusal.
+    labelled: bool,
+    numbering: Numbering,
 }
 
 impl Clone for Sender {
     fn clone(&self) -> Self {
         let side = SendSide::at_level(self.side.level);
-        Self { shared: Arc::clone(&self.shared), side, mode: self.mode }
+        Self { side, defaults: self.defaults, ..Self::new(Arc::clone(&self.shared)) }
+            .with_client_id(self.client_id)
     }
 }
 
 impl Sender {
     pub(crate) fn new(shared: Arc<Shared>) -> Self {
-        Self { shared, side: SendSide::default(), mode: WaitMode::default() }
+        let labelled = shared.attached.ring().has_attributes();
+        let (side, defaults, numbering) =
+            (SendSide::default(), Defaults::default(), Numbering::new(labelled));
+        Self { shared, side, defaults, client_id: 0, labelled, numbering }
     }
 
     /// The same sender, waiting in another way; [`WaitMode::Adaptive`] unless said otherwise.
     #[must_use]
     pub fn with_wait_mode(mut self, mode: WaitMode) -> Self {
-        self.mode = mode;
+        self.defaults.mode = mode;
         self
     }
 
@@ -84,6 +91,52 @@ impl Sender {
         self.side.level
     }
 
+    /// The same sender, whose calls that do not say how long they wait do so for at most `timeout`; without limit
+    /// unless said otherwise. Such calls fail with [`Error::Timeout`] then; with a timeout of zero they do not wait
+    /// and fail with [`Error::Full`].
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use weyr_channel::{Channel, ChannelAttributes, Error};
+    /// use weyr_managed::{Pool, PoolAttributes};
+    /// # let name = format!("doc-timeout-{}", std::process::id());
+    /// let pool = Pool::create(&PoolAttributes::new(&name, 1 << 20))?;
+    /// let channel = Channel::create(&pool, &ChannelAttributes::new().capacity(1))?;
+    /// let sender = channel.sender().with_timeout(Duration::from_millis(1));
+    ///
+    /// sender.send(b"first")?;
+    /// assert_eq!(sender.send(b"second"), Err(Error::Timeout));
+    /// # drop(sender);
+    /// channel.destroy()?;
+    /// pool.destroy()?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    #[must_use]
+    pub fn with_timeout(mut self, timeout: Duration) -> Self {
+        self.defaults.timeout = Some(timeout);
+        self
+    }
+
+    /// The same sender, on behalf of a client: its messages carry that number. Zero: of none.
+    #[must_use]
+    pub fn with_client_id(mut self, client_id: u64) -> Self {
+        self.client_id = client_id;
+        self.labelled = client_id != 0 || self.shared.attached.ring().has_attributes();
+        self
+    }
+
+    /// Its id in the messages that it sends; none in a channel without
+    /// [message attributes](crate::ChannelAttributes::message_attributes). A clone has another one.
+    pub fn id(&self) -> Option<u128> {
+        let attached = &self.shared.attached;
+        attached.ring().has_attributes().then(|| self.numbering.id(attached.host().nonce()))
+    }
+
+    /// A message with more to it than its payload: attributes, a limit of its own to waiting, a destination.
+    pub fn message(&self) -> OutgoingMessage<'_> {
+        OutgoingMessage::new(self, self.client_id)
+    }
+
     /// Sends a copy of `bytes`, if there is room at once. Does not wait.
     ///
     /// When it returns `Ok` the message is the channel's, whoever dies; until then nothing was sent.
@@ -99,13 +152,13 @@ impl Sender {
         self.send_bytes(bytes, Limit::Now)
     }
 
-    /// Sends a copy of `bytes`, waiting for room without limit.
+    /// Sends a copy of `bytes`, waiting for room without limit, or as long as its [timeout](Self::with_timeout) allows.
     ///
     /// # Errors
-    /// As [`try_send`](Self::try_send), but for `Full` and `BufferPoolFull`.
+    /// As [`try_send`](Self::try_send), but [`Error::Timeout`] for `Full` and `BufferPoolFull`.
     #[inline]
     pub fn send(&self, bytes: &[u8]) -> Result<(), Error> {
-        self.send_bytes(bytes, Limit::Until(None))
+        self.send_bytes(bytes, Limit::Default)
     }
 
     /// Sends a copy of `bytes`, waiting for room until `deadline`.
@@ -124,15 +177,15 @@ impl Sender {
     /// # Errors
     /// As [`try_send`](Self::try_send), and [`Error::OtherPool`]; each gives the allocation back.
     pub fn try_send_allocation(&self, allocation: Allocation) -> Result<(), SendError<Allocation>> {
-        self.transfer(allocation, Limit::Now)
+        self.message().at_once().send_allocation(allocation)
     }
 
-    /// Sends `allocation`, waiting for room without limit.
+    /// Sends `allocation`, waiting for room without limit, or as long as its [timeout](Self::with_timeout) allows.
     ///
     /// # Errors
-    /// As [`try_send_allocation`](Self::try_send_allocation), but for `Full`.
+    /// As [`try_send_allocation`](Self::try_send_allocation), but [`Error::Timeout`] for `Full`.
     pub fn send_allocation(&self, allocation: Allocation) -> Result<(), SendError<Allocation>> {
-        self.transfer(allocation, Limit::Until(None))
+        self.message().send_allocation(allocation)
     }
 
     /// Sends `allocation`, waiting for room until `deadline`.
@@ -144,7 +197,51 @@ impl Sender {
         allocation: Allocation,
         deadline: Instant,
     ) -> Result<(), SendError<Allocation>> {
-        self.transfer(allocation, Limit::Until(Some(deadline)))
+        self.message().until(deadline).send_allocation(allocation)
+    }
+
+    /// Sends `published`, of this channel's pool, without copying, waiting as [`send`](Self::send) does. It is the
+    /// channel's until it is received, and the pool's again then. Other ways to wait:
+    /// [`message`](Self::message).
+    ///
+    /// # Errors
+    /// As [`OutgoingMessage::send_published`]; each gives it back.
+    pub fn send_published(&self, published: Published) -> Result<(), SendError<Published>> {
+        self.message().send_published(published)
+    }
+
+    /// Sends a reference to `frozen`, of this channel's pool, waiting as [`send`](Self::send) does: any number of times,
+    /// for it stays as it is. Other ways to wait: [`message`](Self::message).
+    ///
+    /// ```
+    /// use weyr_channel::{Channel, ChannelAttributes, Content};
+    /// use weyr_managed::{Pool, PoolAttributes};
+    /// # let name = format!("doc-frozen-{}", std::process::id());
+    /// let pool = Pool::create(&PoolAttributes::new(&name, 1 << 20))?;
+    /// let channel = Channel::create(&pool, &ChannelAttributes::new())?;
+    ///
+    /// let mut table = pool.alloc(8)?;
+    /// table.write(0, b"constant")?;
+    /// let table = table.freeze()?;
+    /// for _ in 0..2 {
+    ///     channel.sender().send_frozen(&table)?;
+    /// }
+    /// for _ in 0..2 {
+    ///     let Content::Frozen(table) = channel.receive()?.into_content() else { return Err("no view".into()) };
+    ///     let mut bytes = [0; 8];
+    ///     table.read(0, &mut bytes)?;
+    ///     assert_eq!(&bytes, b"constant");
+    /// }
+    /// table.free()?; // nobody else does
+    /// channel.destroy()?;
+    /// pool.destroy()?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Errors
+    /// As [`OutgoingMessage::send_frozen`].
+    pub fn send_frozen(&self, frozen: &Published) -> Result<(), Error> {
+        self.message().send_frozen(frozen)
     }
 
     /// What went through this handle.
@@ -157,41 +254,69 @@ impl Sender {
         }
     }
 
+    pub(crate) fn shared(&self) -> &Shared {
+        &self.shared
+    }
+
     #[inline]
     fn send_bytes(&self, bytes: &[u8], limit: Limit) -> Result<(), Error> {
-        let largest = u64::from(self.shared.attached.ring().block_size());
-        if bytes.len() as u64 > largest {
-            return self.send_large(bytes, limit);
+        if !self.is_inline(bytes) {
+            return self.send_large(bytes, limit, (self.client_id, 0));
         }
-        self.dispatch(&Bytes(bytes), limit)
+        if self.labelled {
+            return self.post_labelled(&Bytes(bytes), limit, (self.client_id, 0));
+        }
+        self.post(&Bytes(bytes), limit)
     }
 
-    fn transfer(&self, allocation: Allocation, limit: Limit) -> Result<(), SendError<Allocation>> {
-        let host = self.shared.attached.host();
-        let sent = host.check_own(&allocation).and_then(|()| {
-            let (block, view_len) = (allocation.reference(), allocation.len());
-            self.dispatch(&Transfer(MessageReference { block, view_offset: 0, view_len }), limit)
-        });
-        match sent {
-            Ok(()) => {
-                host.forget(allocation);
-                Ok(())
-            }
-            Err(error) => Err(SendError { error, payload: allocation }),
+    /// Whether `bytes` fit a slot.
+    #[inline]
+    pub(crate) fn is_inline(&self, bytes: &[u8]) -> bool {
+        bytes.len() as u64 <= u64::from(self.shared.attached.ring().block_size())
+    }
+
+    /// Sends what has a label of its own.
+    pub(crate) fn dispatch<M>(&self, message: &M, limit: Limit, label: Label) -> Result<(), Error>
+    where
+        M: Outgoing<PoolHost>,
+    {
+        if self.labelled || label != (0, 0) {
+            return self.post_labelled(message, limit, label);
         }
+        self.post(message, limit)
+    }
+
+    #[cold]
+    fn post_labelled<M>(&self, message: &M, limit: Limit, (client_id, hints): Label) -> Result<(), Error>
+    where
+        M: Outgoing<PoolHost>,
+    {
+        if !self.shared.attached.ring().has_attributes() {
+            return if (client_id, hints) == (0, 0) {
+                self.post(message, limit)
+            } else {
+                Err(Error::NoAttributes)
+            };
+        }
+        let labelled = Labelled::new(message, &self.numbering, client_id, hints);
+        let sent = self.post(&labelled, limit);
+        if sent.is_err() {
+            labelled.forget();
+        }
+        sent
     }
 
     #[inline]
-    pub(crate) fn dispatch<M>(&self, message: &M, limit: Limit) -> Result<(), Error>
+    fn post<M>(&self, message: &M, limit: Limit) -> Result<(), Error>
     where
-        M: Outgoing<crate::pool_host::PoolHost>,
+        M: Outgoing<PoolHost>,
     {
         let attached = &self.shared.attached;
         match attached.try_send(&self.side, message, Attempt::AT_ONCE)? {
             Tried::Done(()) => Ok(()),
-            Tried::Blocked { .. } => match limit {
-                Limit::Now => Err(Error::Full),
-                Limit::Until(deadline) => attached.send_until(&self.side, message, self.mode, deadline),
+            Tried::Blocked { .. } => match self.defaults.deadline(limit) {
+                None => Err(Error::Full),
+                Some(deadline) => attached.send_until(&self.side, message, self.defaults.mode, deadline),
             },
         }
     }

@@ -15,11 +15,12 @@ use weyr_managed::{Allocation, Taken as Block};
 use weyr_shared::{MessageReference, Ring};
 
 use crate::channel::Shared;
+use crate::defaults::Limit;
 use crate::host::Host;
 use crate::pool_host::PoolHost;
 use crate::receive::{ReceiveSide, Taken};
 use crate::send::Outgoing;
-use crate::sender::{Limit, Sender};
+use crate::sender::{Label, Sender};
 use crate::wait::LONGEST_SLICE;
 use crate::{Content, Error, Message};
 
@@ -43,28 +44,29 @@ impl<H: Host> Outgoing<H> for SideLoaded {
 }
 
 impl PoolHost {
-    /// Memory of this process for `bytes` bytes. The pool wakes who waits for memory; each slice ends all the same, for
-    /// the channel may be destroyed meanwhile.
+    /// Memory of this process for `bytes` bytes; no deadline at all: it does not wait. The pool wakes who waits for
+    /// memory; each slice ends all the same, for the channel may be destroyed meanwhile.
     fn buffer(
         &self,
         bytes: u64,
-        limit: Limit,
+        deadline: Option<Option<Instant>>,
         is_usable: impl Fn() -> Result<(), Error>,
     ) -> Result<Allocation, Error> {
         use weyr_managed::Error as Pool;
         loop {
             is_usable()?;
-            let outcome = match limit {
-                Limit::Now => self.pool().alloc(bytes),
-                Limit::Until(deadline) => {
+            let outcome = deadline.map_or_else(
+                || self.pool().alloc(bytes),
+                |deadline| {
                     let slice = Instant::now() + LONGEST_SLICE;
                     self.pool().alloc_until(bytes, deadline.map_or(slice, |deadline| slice.min(deadline)))
-                }
-            };
+                },
+            );
+            let is_over = || deadline.flatten().is_some_and(|deadline| Instant::now() >= deadline);
             return match outcome {
                 Ok(memory) => Ok(memory),
                 Err(Pool::NoMemory { bytes }) => Err(Error::BufferPoolFull { bytes }),
-                Err(Pool::Timeout { .. }) if !limit.is_over() => continue,
+                Err(Pool::Timeout { .. }) if !is_over() => continue,
                 Err(Pool::Timeout { .. }) => Err(Error::Timeout),
                 Err(Pool::TooLarge { bytes, limit }) => {
                     Err(Error::TooLarge { needed: bytes, largest: limit })
@@ -75,29 +77,27 @@ impl PoolHost {
     }
 }
 
-impl Limit {
-    fn is_over(self) -> bool {
-        matches!(self, Self::Until(Some(deadline)) if Instant::now() >= deadline)
-    }
-}
-
 impl Sender {
     /// Sends bytes that do not fit a block.
     #[cold]
-    pub(crate) fn send_large(&self, bytes: &[u8], limit: Limit) -> Result<(), Error> {
-        let attached = &self.shared.attached;
+    pub(crate) fn send_large(&self, bytes: &[u8], limit: Limit, label: Label) -> Result<(), Error> {
+        let attached = &self.shared().attached;
         if !attached.ring().side_loads() {
             let largest = attached.ring().block_size().into();
             return Err(Error::TooLarge { needed: bytes.len() as u64, largest });
         }
         attached.me()?;
+        // One deadline for memory and slot.
+        let deadline = self.defaults.deadline(limit);
+        let limit = deadline.map_or(Limit::Now, Limit::Until);
         let is_usable = || attached.check_usable();
-        let mut memory = attached.host().buffer(bytes.len() as u64, limit, is_usable)?;
+        let mut memory = attached.host().buffer(bytes.len() as u64, deadline, is_usable)?;
         memory.write(0, bytes)?;
         let (block, view_len) = (memory.reference(), bytes.len() as u64);
         // A send that fails drops the memory, which frees it.
-        self.dispatch(&SideLoaded(MessageReference { block, view_offset: 0, view_len }), limit)?;
-        attached.host().forget(memory);
+        self.dispatch(&SideLoaded(MessageReference { block, view_offset: 0, view_len }), limit, label)?;
+        // Refused only in a forked child, where it is the parent's to forget.
+        let _ = attached.host().pool().end_transfer(memory);
         Ok(())
     }
 }
@@ -112,8 +112,9 @@ impl Shared {
             bytes.resize(len as usize, 0);
             self.copy_large(side, &taken, &mut bytes)
         });
-        self.finish_buffer(side, taken, copied)?;
-        Ok(Message::new(Content::Bytes(bytes), taken.is_redelivered()))
+        let attributes = copied.and_then(|()| self.attributes(&taken));
+        let attributes = self.finish_buffer(side, taken, attributes)?;
+        Ok(Message::new(Content::Bytes(bytes), taken.is_redelivered(), attributes))
     }
 
     /// The same into a buffer of the right size.
@@ -150,16 +151,17 @@ impl Shared {
 
     /// Frees the buffer and then the slot, so that a sender that the slot's release wakes finds both. Whatever was
     /// there, the slot is free again.
-    fn finish_buffer(
+    fn finish_buffer<T>(
         &self,
         side: &ReceiveSide,
         taken: Taken,
-        copied: Result<(), Error>,
-    ) -> Result<(), Error> {
+        copied: Result<T, Error>,
+    ) -> Result<T, Error> {
         let freed = self.attached.take_block(&taken).map(|(block, _)| drop::<Block>(block));
         self.attached.release(taken)?;
-        copied.and(freed)?;
+        let copied = copied?;
+        freed?;
         side.messages.add(1);
-        Ok(())
+        Ok(copied)
     }
 }

@@ -11,6 +11,30 @@ use weyr_shared::{Armed, Awake, Event, Futex};
 
 use crate::Error;
 
+/// What a waiter sleeps on.
+pub(crate) trait Sleep {
+    /// Announces a sleep; what is waited for is looked at once more behind it.
+    fn arm(&self) -> Armed;
+    /// Sleeps until what was armed has changed, for at most `time`.
+    fn sleep(&self, armed: Armed, time: Duration) -> Awake;
+    /// Gives a wake that was not used to another sleeper.
+    fn pass_on(&self);
+}
+
+impl<F: Futex> Sleep for Event<'_, F> {
+    fn arm(&self) -> Armed {
+        Event::arm(self)
+    }
+
+    fn sleep(&self, armed: Armed, time: Duration) -> Awake {
+        Event::sleep(self, armed, time)
+    }
+
+    fn pass_on(&self) {
+        self.signal();
+    }
+}
+
 /// How a handle waits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum WaitMode {
@@ -62,6 +86,13 @@ pub enum Tried<T> {
 
 impl<T> Tried<T> {
     pub(crate) const EMPTY: Self = Self::Blocked { hindered: false };
+
+    pub(crate) fn map<U>(self, made: impl FnOnce(T) -> U) -> Tried<U> {
+        match self {
+            Self::Done(done) => Tried::Done(made(done)),
+            Self::Blocked { hindered } => Tried::Blocked { hindered },
+        }
+    }
 }
 
 /// One wait, from the first try that failed to the deadline.
@@ -101,7 +132,7 @@ impl Waiter {
     ///
     /// # Errors
     /// [`Error::Timeout`], with a wake that was not used passed on.
-    pub(crate) fn pause<F: Futex>(&mut self, event: &Event<'_, F>, hindered: bool) -> Result<(), Error> {
+    pub(crate) fn pause<S: Sleep>(&mut self, event: &S, hindered: bool) -> Result<(), Error> {
         let outcome = if self.polls_now() { self.poll() } else { self.arm_or_sleep(event, hindered) };
         if outcome.is_err() {
             self.pass_on(event, || true);
@@ -112,9 +143,9 @@ impl Waiter {
     /// At the end of a wait that a wake ended: wakes the next sleeper if there is something for it. A sleeper whose
     /// wake led it to a place where it had to sleep again may have used up the wake of another.
     #[inline]
-    pub(crate) fn pass_on<F: Futex>(&self, event: &Event<'_, F>, is_more: impl FnOnce() -> bool) {
+    pub(crate) fn pass_on<S: Sleep>(&self, event: &S, is_more: impl FnOnce() -> bool) {
         if self.woken && !fault::is(Fault::NothingPassedOn) && is_more() {
-            event.signal();
+            event.pass_on();
         }
     }
 
@@ -138,7 +169,7 @@ impl Waiter {
         self.time_left().map(|_| ())
     }
 
-    fn arm_or_sleep<F: Futex>(&mut self, event: &Event<'_, F>, hindered: bool) -> Result<(), Error> {
+    fn arm_or_sleep<S: Sleep>(&mut self, event: &S, hindered: bool) -> Result<(), Error> {
         let left = self.time_left()?;
         match self.armed.take() {
             None if fault::is(Fault::SleepWithoutSecondLook) => {

@@ -6,7 +6,7 @@ mod pools;
 use std::time::{Duration, Instant};
 
 use pools::TestPool;
-use weyr_channel::{Channel, ChannelAttributes, Error, Sender, WaitMode};
+use weyr_channel::{Channel, ChannelAttributes, Error, PollEvents, Sender, WaitMode};
 
 fn soon() -> Instant {
     Instant::now() + Duration::from_secs(60)
@@ -133,6 +133,25 @@ fn allocations_of_every_level_are_freed_with_the_channel() {
     channel.destroy().unwrap();
     assert_eq!(pool.blocks(), 0);
     pool.assert_verified();
+}
+
+#[test]
+fn who_looks_sees_the_most_urgent_message_and_the_room_of_all_levels() {
+    let pool = TestPool::new("look-levels");
+    let channel = channel(&pool, 2, 2);
+    let (poller, receiver) = (channel.poller(), channel.receiver());
+    let all = PollEvents::IN | PollEvents::OUT | PollEvents::EMPTY | PollEvents::FULL;
+    assert_eq!(poller.try_poll(all), Ok(PollEvents::OUT | PollEvents::EMPTY));
+    channel.try_send(b"ordinary").unwrap();
+    assert_eq!(poller.try_poll(all), Ok(PollEvents::IN | PollEvents::OUT));
+    at(&channel, 1).try_send(b"urgent").unwrap();
+    assert_eq!(poller.try_poll(all), Ok(PollEvents::IN | PollEvents::FULL));
+    assert_eq!(receiver.try_peek().unwrap().bytes(), Some(&b"urgent"[..]));
+    drop(receiver.try_lease().unwrap());
+    assert_eq!(receiver.try_peek().unwrap().bytes(), Some(&b"urgent"[..]));
+    assert_eq!(channel.receive().unwrap().into_bytes().unwrap(), b"urgent");
+    assert_eq!(receiver.try_peek().unwrap().bytes(), Some(&b"ordinary"[..]));
+    assert_eq!(poller.try_poll(all), Ok(PollEvents::IN | PollEvents::OUT));
 }
 
 /// Threads at all levels through little room: none may get stuck, and none may overtake its own messages.

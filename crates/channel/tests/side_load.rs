@@ -80,6 +80,34 @@ fn a_lease_sees_the_bytes_in_their_allocation_and_may_take_it() {
 }
 
 #[test]
+fn large_bytes_carry_attributes_and_land_where_the_receiver_says() {
+    let pool = TestPool::new("large-landing");
+    let channel = Channel::create(&pool.0, &attributes(3).message_attributes(true)).unwrap();
+    let receiver = channel.receiver();
+    let sent = bytes(3, 300);
+    let sender = channel.sender().with_client_id(9);
+    for _ in 0..3 {
+        sender.message().hints(5).send(&sent).unwrap();
+    }
+    assert_eq!(receiver.try_peek().unwrap().reference().unwrap().1, 0..300);
+    let message = receiver.try_receive().unwrap();
+    let attributes = message.attributes().unwrap();
+    assert_eq!((attributes.client_id, attributes.hints, attributes.sequence), (9, 5, 1));
+    assert_eq!(message.into_bytes().unwrap(), sent);
+    let mut pad = vec![0; 299];
+    let refused = receiver.try_receive_to(&mut pad[..]);
+    assert_eq!(refused, Err(Error::TooLarge { needed: 300, largest: 299 }));
+    let mut pad = pool.0.alloc(300).unwrap();
+    assert_eq!(receiver.try_receive_to(&mut pad).unwrap().len, 300);
+    let mut landed = vec![0; 300];
+    pad.read(0, &mut landed).unwrap();
+    assert_eq!(landed, sent);
+    assert_eq!(receiver.try_receive_into(&mut landed), Ok(300));
+    drop(pad);
+    assert_eq!(pool.blocks(), 1);
+}
+
+#[test]
 fn attached_channels_load_as_their_creator_asked() {
     let pool = TestPool::new("attached-large");
     let channel = channel(&pool, 2);

@@ -15,7 +15,7 @@ use ledger::{Fate, Ledger, assert_sound, attributes, book, letter, parcel, state
 use rustix::process::{Signal, getpid, kill_process};
 use weyr_channel::{Channel, ChannelAttributes, ChannelDescriptor, Lease, Sender, WaitMode};
 use weyr_kill::{Choice, FileSegment, Mode, Moment, Point, Points, Sweep, child};
-use weyr_managed::{Allocation, Mode as Verified, Pool, PoolAttributes};
+use weyr_managed::{Allocation, AllocationDescriptor, Mode as Verified, Pool, PoolAttributes, Published};
 use weyr_shared::SlotState;
 
 /// What becomes of a message when the process dies ever later. Those below 100 are there from the start.
@@ -26,25 +26,42 @@ struct Ground {
     _directory: tempfile::TempDir,
     path: PathBuf,
     channel: ChannelDescriptor,
+    /// Published or frozen memory that stays, whatever becomes of its messages.
+    memory: Option<AllocationDescriptor>,
 }
 
 impl Ground {
     fn new(name: &str, furnish: impl FnOnce(&Pool, &Channel)) -> Self {
-        Self::of(name, &attributes(3), furnish)
+        Self::of(name, &attributes(3), |pool, channel| {
+            furnish(pool, channel);
+            None
+        })
     }
 
     /// Of two levels, and with books.
     fn wide(name: &str, furnish: impl FnOnce(&Pool, &Channel)) -> Self {
-        Self::of(name, &wide_attributes(3), furnish)
+        Self::of(name, &wide_attributes(3), |pool, channel| {
+            furnish(pool, channel);
+            None
+        })
     }
 
-    fn of(name: &str, attributes: &ChannelAttributes, furnish: impl FnOnce(&Pool, &Channel)) -> Self {
+    fn with_memory(name: &str, furnish: impl FnOnce(&Pool, &Channel) -> Option<Published>) -> Self {
+        Self::of(name, &attributes(3), furnish)
+    }
+
+    fn of(
+        name: &str,
+        attributes: &ChannelAttributes,
+        furnish: impl FnOnce(&Pool, &Channel) -> Option<Published>,
+    ) -> Self {
         let directory = tempfile::tempdir_in("/dev/shm").unwrap();
         let pool = PoolAttributes::new(name, 128 << 10).directory(directory.path()).page_size(4096);
         let pool = Pool::create(&pool.processes(4).lanes(8).channels(2)).unwrap();
         let channel = Channel::create(&pool, attributes).unwrap();
-        furnish(&pool, &channel);
-        Self { _directory: directory, path: pool.path().to_owned(), channel: channel.descriptor() }
+        let memory = furnish(&pool, &channel).map(|memory| memory.descriptor());
+        let (path, channel) = (pool.path().to_owned(), channel.descriptor());
+        Self { _directory: directory, path, channel, memory }
     }
 
     fn with_letter(name: &str) -> Self {
@@ -61,6 +78,13 @@ impl Ground {
 
     fn attach(&self) -> Channel {
         Channel::attach_in(&self.pool(), &self.channel).unwrap()
+    }
+
+    /// Attached, with a lane, and with a handle on the memory that stays.
+    fn warm_with_memory(&self) -> Shared {
+        let channel = self.warm();
+        let memory = channel.pool().open(self.memory.as_ref().unwrap()).unwrap();
+        (channel, Some(memory))
     }
 
     /// Attached, and with a lane that has memory at hand.
@@ -98,7 +122,7 @@ impl Onlooker<'_> {
         self.pass(&channel, point);
         self.ledger.drain(&channel);
         assert!(states(&channel).iter().all(|state| *state == SlotState::Empty));
-        assert_sound(channel.pool(), 1);
+        assert_sound(channel.pool(), 1 + u64::from(self.ground.memory.is_some()));
         self.account(point.moment);
     }
 
@@ -255,6 +279,68 @@ fn side_load() {
     };
     sweep("receive into, side-loaded", &ground, 5, RECEIVED, Ground::warm, into_buffer);
     sweep("lease done, side-loaded", &ground, 4, DONE, leased, done);
+}
+
+type Shared = (Channel, Option<Published>);
+
+fn frozen(pool: &Pool, number: u64) -> Published {
+    parcel(pool, number).freeze().unwrap()
+}
+
+fn published(pool: &Pool, number: u64) -> Published {
+    parcel(pool, number).publish().unwrap()
+}
+
+#[test]
+fn send_what_stays() {
+    let ground = Ground::with_memory("send-frozen", |pool, _| Some(frozen(pool, 100)));
+    let send = |(channel, memory): &mut Shared| {
+        channel.sender().send_frozen(memory.as_ref().unwrap()).unwrap();
+    };
+    sweep("send, frozen", &ground, 8, SENT, Ground::warm_with_memory, send);
+    let ground = Ground::with_memory("send-published", |pool, _| Some(published(pool, 100)));
+    let send = |(channel, memory): &mut Shared| {
+        channel.sender().send_published(memory.take().unwrap()).unwrap();
+    };
+    sweep("send, published", &ground, 8, SENT, Ground::warm_with_memory, send);
+}
+
+#[test]
+fn receive_what_stays() {
+    let ground = Ground::with_memory("receive-frozen", |pool, channel| {
+        let memory = frozen(pool, 1);
+        channel.sender().send_frozen(&memory).unwrap();
+        Some(memory)
+    });
+    let points = Points::AfterWrites;
+    sweep_stopping(points, "receive, frozen", &ground, 3, RECEIVED, Ground::warm, receive);
+    let ground = Ground::with_memory("receive-published", |pool, channel| {
+        let memory = published(pool, 1);
+        let other = pool.open(&memory.descriptor()).unwrap();
+        channel.sender().send_published(memory).unwrap();
+        Some(other)
+    });
+    sweep_stopping(points, "receive, published", &ground, 4, RECEIVED, Ground::warm, receive);
+}
+
+#[test]
+fn receive_to_a_landing_pad() {
+    let land = |(channel, pad): &mut (Channel, Allocation)| {
+        if channel.receiver().try_receive_to(pad).is_ok() {
+            let mut bytes = [0; 40];
+            pad.read(0, &mut bytes).unwrap();
+            assert_eq!(ledger::number_of(&bytes), 1);
+        }
+    };
+    let with_pad = |ground: &Ground| {
+        let channel = ground.warm();
+        let pad = channel.pool().alloc(200).unwrap();
+        (channel, pad)
+    };
+    let ground = Ground::with_letter("landing");
+    sweep("receive to, inline", &ground, 3, RECEIVED, with_pad, land);
+    let ground = Ground::with_parcel("landing-allocation");
+    sweep_stopping(Points::AfterWrites, "receive to, allocation", &ground, 5, RECEIVED, with_pad, land);
 }
 
 type Leasing = (Channel, Option<Lease>);

@@ -38,11 +38,35 @@ impl Output {
     ) -> Result<(), Failure> {
         let written =
             if self.json { write_json(report) } else { text(&mut anstream::stdout().lock(), report) };
-        match written {
-            // The reader of a pipe has seen enough.
-            Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
-            written => written.map_err(Failure::system("writing the result")),
-        }
+        finish(written)
+    }
+
+    /// Writes something long as it comes: `write` gets where to, and says in JSON or text what there is. A [`Failure`]
+    /// inside its error comes back as it was.
+    pub(crate) fn stream(&self, write: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> Result<(), Failure> {
+        let written = if self.json {
+            buffered(io::stdout().lock(), write)
+        } else {
+            buffered(anstream::stdout().lock(), write)
+        };
+        finish(written)
+    }
+}
+
+fn buffered(to: impl Write, write: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> io::Result<()> {
+    let mut to = io::BufWriter::new(to);
+    write(&mut to)?;
+    to.flush()
+}
+
+fn finish(written: io::Result<()>) -> Result<(), Failure> {
+    match written {
+        // The reader of a pipe has seen enough.
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+        Err(error) => Err(error
+            .downcast::<Failure>()
+            .unwrap_or_else(|error| Failure::System(format!("writing the result: {error}")))),
+        Ok(()) => Ok(()),
     }
 }
 
@@ -56,6 +80,14 @@ fn write_json<R: Serialize>(report: &R) -> io::Result<()> {
 pub(crate) fn note(text: impl Display) {
     // Where standard error is closed nobody is left to tell.
     let _ = writeln!(anstream::stderr(), "{WARNING}note:{WARNING:#} {text}");
+}
+
+/// Says what was done on standard error, where standard output is for something else.
+pub(crate) fn note_json<R: Serialize>(report: &R) {
+    if let Ok(text) = serde_json::to_string_pretty(report) {
+        // Where standard error is closed nobody is left to tell.
+        let _ = writeln!(io::stderr(), "{text}");
+    }
 }
 
 /// A table without lines, with these headings; `>` before one aligns its column to the right.

@@ -256,7 +256,15 @@ fn names_that_are_no_pools_are_refused() {
 #[test]
 fn help_documents_the_exit_codes() {
     let pools = Pools::new();
-    for words in [&["--help"][..], &["pool", "--help"], &["demo", "--help"]] {
+    for words in [
+        &["--help"][..],
+        &["pool", "--help"],
+        &["pool", "dump", "--help"],
+        &["send", "--help"],
+        &["recv", "--help"],
+        &["run", "--help"],
+        &["demo", "--help"],
+    ] {
         let help = text(&pools.run(words));
         assert!(help.contains("Exit codes:") && help.contains("3  the system refused"), "{help}");
     }

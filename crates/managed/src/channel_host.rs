@@ -4,7 +4,7 @@ use weyr_shared::BlockReference;
 use weyr_shared::Payload;
 
 use crate::allocation::explain;
-use crate::heap::word::SlotState;
+use crate::heap::word::{BlockState, SlotState};
 use crate::heap::{ChangeError, Liveness as _};
 use crate::{Allocation, Error, Pool, Recovered};
 
@@ -17,7 +17,7 @@ impl Pool {
         Ok(allocation.attachment()?.uuid == self.uuid())
     }
 
-    /// Copies from `offset` of a block that a message has into the whole of `bytes`. Its holder alone may ask.
+    /// Copies from `offset` of a block that a message has, or of a frozen one, into the whole of `bytes`. Its holder alone may ask.
     ///
     /// # Errors
     /// [`Error::WrongState`], [`Error::Stale`], [`Error::NotABlock`] when no message has it; [`Error::OutOfRange`].
@@ -31,7 +31,7 @@ impl Pool {
         Ok(())
     }
 
-    /// The bytes in place of a block that a message has. Its holder alone may ask, and only as long as it holds it:
+    /// The bytes in place of a block that a message has, or of a frozen one. Its holder alone may ask, and only as long as it holds it:
     /// that is part of what [`Cooperative`](weyr_shared::Cooperative) vouches for.
     ///
     /// # Errors
@@ -50,7 +50,8 @@ impl Pool {
         let refused = |error| explain(error, reference, "reading a message");
         let located = attachment.heap.locate(reference);
         let block = located.map_err(|missing| refused(ChangeError::Missing(missing)))?;
-        if !block.seen.state().is_in_flight() {
+        let state = block.seen.state();
+        if !state.is_in_flight() && state != BlockState::Frozen {
             return Err(refused(ChangeError::Refused(block.seen.state())));
         }
         if offset.checked_add(bytes).is_none_or(|end| end > block.bytes) {

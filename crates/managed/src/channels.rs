@@ -24,7 +24,7 @@ impl Attachment {
         PoolChannels(self)
     }
 
-    fn ring(&self, block: ChannelBlock) -> Result<Ring, RingOpenError> {
+    pub(crate) fn ring(&self, block: ChannelBlock) -> Result<Ring, RingOpenError> {
         let region = self.data.part(block.reference.offset, block.bytes)?;
         Ring::open(&region, block.reference)
     }

@@ -53,6 +53,9 @@ pub enum Error {
         /// Where it was looked for.
         directory: String,
     },
+    /// The environment names no pool.
+    #[error("WEYR_POOL is not set; start the program with `weyr run`, or set it to the name of a pool")]
+    NoDefaultPool,
     /// The pool is another user's, or its mode forbids it.
     #[error("no permission for pool {name:?}; ask its owner to change its mode")]
     PermissionDenied {

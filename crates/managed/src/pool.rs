@@ -93,16 +93,23 @@ impl Pool {
 
     /// Attaches the pool whose object is `path`: another user's, say. Errors as [`attach`](Self::attach).
     pub fn attach_path(path: &Path) -> Result<Pool, Error> {
+        let (pool, is_new) = Pool::join_path(path)?;
+        if is_new {
+            pool.reap_unlocked();
+        }
+        Ok(pool)
+    }
+
+    /// Attaches without a look at the other members. Whether this process had not attached it before.
+    pub(crate) fn join_path(path: &Path) -> Result<(Pool, bool), Error> {
         let object = creation::open(path, Access::ReadWrite)?;
         let identity = object.identity().map_err(Error::os("looking at the pool's object"))?;
         if let Some(pool) = Pool::registered(identity) {
-            return Ok(pool);
+            return Ok((pool, false));
         }
         let attachment = creation::attach(object, path, Access::ReadWrite)?;
         attachment.membership()?;
-        let pool = Pool::register(attachment);
-        pool.reap_unlocked();
-        Ok(pool)
+        Ok((Pool::register(attachment), true))
     }
 
     /// Attaches the pool that `descriptor` names.
@@ -365,7 +372,7 @@ impl Pool {
 /// A pool looked at from outside.
 #[derive(Debug)]
 pub struct Inspection {
-    attachment: Arc<Lender<Attachment>>,
+    pub(crate) attachment: Arc<Lender<Attachment>>,
 }
 
 impl Inspection {

@@ -52,6 +52,16 @@ impl Published {
         self.view_bytes == 0
     }
 
+    /// First byte of the allocation that belongs to the view.
+    pub fn view_offset(&self) -> u64 {
+        self.view_offset
+    }
+
+    /// Whether it lies in `pool`.
+    pub fn is_in(&self, pool: &Pool) -> bool {
+        self.attachment.uuid == pool.uuid()
+    }
+
     /// Its name in the pool.
     pub fn reference(&self) -> BlockReference {
         self.reference
@@ -71,6 +81,15 @@ impl Published {
     pub fn exists(&self) -> bool {
         let located = self.attachment.heap.locate(self.reference);
         located.is_ok_and(|block| is_public(block.seen.state()))
+    }
+
+    /// Whether it is there and frozen, by what the pool says now. By loads only.
+    ///
+    /// # Errors
+    /// [`Error::WrongState`] when it is not frozen; [`Error::Stale`], [`Error::NotABlock`], [`Error::DoubleFree`] when
+    /// it was freed.
+    pub fn check_frozen(&self) -> Result<(), Error> {
+        self.attachment.frozen_bytes(self.reference, "sharing it").map(|_| ())
     }
 
     /// Names it to other processes of this host.
@@ -186,7 +205,47 @@ fn is_public(state: BlockState) -> bool {
     matches!(state, BlockState::Pool | BlockState::Typed | BlockState::Frozen)
 }
 
+impl Attachment {
+    /// Bytes of the block that `reference` means, if it is frozen.
+    fn frozen_bytes(&self, reference: BlockReference, action: &'static str) -> Result<u64, Error> {
+        let located = self.heap.locate(reference);
+        let block = located.map_err(|missing| explain(ChangeError::Missing(missing), reference, action))?;
+        match block.seen.state() {
+            BlockState::Frozen => Ok(block.bytes),
+            state => Err(explain(ChangeError::Refused(state), reference, action)),
+        }
+    }
+}
+
 impl Pool {
+    /// A handle on bytes of frozen memory that a message refers to; `original`: it may free the memory. By loads only.
+    ///
+    /// # Errors
+    /// [`Error::Stale`], [`Error::NotABlock`], [`Error::DoubleFree`] when it was freed; [`Error::WrongState`] when it
+    /// is something else by now; [`Error::OutOfRange`].
+    pub fn open_frozen_view(
+        &self,
+        reference: BlockReference,
+        offset: u64,
+        bytes: u64,
+        original: bool,
+    ) -> Result<Published, Error> {
+        let attachment = self.attachment();
+        let limit = attachment.frozen_bytes(reference, "receiving it")?;
+        if offset.checked_add(bytes).is_none_or(|end| end > limit) {
+            return Err(Error::OutOfRange { offset, bytes, limit });
+        }
+        Ok(Published {
+            attachment: Arc::clone(attachment),
+            reference,
+            view_offset: offset,
+            view_bytes: bytes,
+            original,
+            frozen: true,
+            cooperative: self.cooperation(),
+        })
+    }
+
     /// Opens the allocation that `descriptor` names, by loads only: nothing is changed, whatever it says.
     ///
     /// # Errors

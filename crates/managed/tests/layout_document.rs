@@ -5,9 +5,10 @@
 use std::fmt::Write;
 use std::path::Path;
 
+use weyr_managed::Section;
 use weyr_managed::geometry::{Geometry, METADATA_CHUNK, Shape};
 use weyr_managed::layout::{LAYOUT_VERSION, Lane, PageDescriptor, PoolHeader, ProcessSlot};
-use weyr_shared::{Layout, LevelHeader, RING_VERSION, RingHeader, Slot};
+use weyr_shared::{Layout, LevelHeader, RING_VERSION, RingHeader, Slot, SlotExtension};
 
 const HEAD: &str = "\
 # What lies where
@@ -35,38 +36,15 @@ fn tables(document: &mut String) {
         lane_limit: 4096,
         channel_limit: 16_384,
     };
-    let at = Geometry::new(shape).offsets;
+    let sections = Geometry::new(shape).sections(16_384);
     let _ = write!(
         document,
         "\n## A pool of 1 GiB\n\nThe tables of all pages that the pool may have come first, then the data. Metadata is \
          promised by the filesystem {} KiB at a time, as it is used.\n\n| offset | table | holds |\n| ---: | --- | --- |\n",
         METADATA_CHUNK >> 10
     );
-    let rows = [
-        (0, "header", "PoolHeader"),
-        (at.metadata_backed, "backed metadata", "a bit a chunk of metadata"),
-        (at.data_backed, "backed data", "a bit a chunk of data"),
-        (at.processes, "process slots", "ProcessSlot"),
-        (at.lanes, "lanes", "Lane"),
-        (at.channels, "channel table", "`offset/64:40 | generation:24`"),
-        (at.page_words, "page words", "`state:4 | class:8, lane:16 or distance:24 | epoch:36`"),
-        (at.used, "used hints", "a bit a page: probably in use"),
-        (at.orphan, "orphan hints", "a bit a page: probably a slab without owner"),
-        (at.pending, "pending hints", "a bit a page: blocks were freed by others"),
-        (at.descriptors, "page descriptors", "PageDescriptor"),
-        (at.tiers[0], "block words, tier 0", "`state:4 | actor:16 | generation:44` per 4096 bytes"),
-        (at.tiers[1], "block words, tier 1", "the same per 1024 bytes"),
-        (at.tiers[2], "block words, tier 2", "the same per 256 bytes"),
-        (at.tiers[3], "block words, tier 3", "the same per 64 bytes"),
-        (
-            at.long,
-            "long bitmaps",
-            "free bits of slabs of more than 64 blocks: the owner's word, the others' word",
-        ),
-        (at.data, "data", "payload, nothing else"),
-    ];
-    for (offset, table, holds) in rows {
-        let _ = writeln!(document, "| {offset:#x} | {table} | {} |", holds.replace('|', "\\|"));
+    for Section { part, offset, .. } in sections {
+        let _ = writeln!(document, "| {offset:#x} | {} | {} |", part.name, part.holds.replace('|', "\\|"));
     }
 }
 
@@ -82,6 +60,7 @@ fn the_layout_document_is_what_the_source_says() {
     describe::<RingHeader>(&mut document, "shared/src/ring.rs");
     describe::<LevelHeader>(&mut document, "shared/src/ring/level.rs");
     describe::<Slot>(&mut document, "shared/src/slot.rs");
+    describe::<SlotExtension>(&mut document, "shared/src/ring/extension.rs");
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/layout.md");
     if std::env::var_os("WEYR_BLESS").is_some() {
         std::fs::write(&path, &document).unwrap();

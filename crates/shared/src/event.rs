@@ -10,6 +10,11 @@
 //! something **changes, then looks** at the word. A signal that woke nobody takes the bit away and then wakes
 //! everybody, for a sleeper may have come between its wake and its clearing. Source: futex(2).
 //!
+//! **Onlookers** are those who wait for what an event announces and do not use it up: who polls. They sleep on a word
+//! of their own, all of them, so that no wake that one sleeper must use is spent on them; they arm that word, then the
+//! event's, then look, then sleep. A signal that finds the event's bit looks at the onlookers' word after it has dealt
+//! with its own, disarming included, and wakes all of them. So where nobody sleeps a signal stays one load.
+//!
 //! What it does not do: it knows nothing of what is waited for, and keeps no queue: the one that is woken is the
 //! kernel's choice.
 
@@ -76,6 +81,8 @@ impl Armed {
 #[derive(Debug, Clone, Copy)]
 pub struct Event<'a, F> {
     word: &'a AtomicU32,
+    /// Word of those who look on.
+    onlookers: Option<&'a AtomicU32>,
     futex: &'a F,
     /// How many sleepers a signal wakes.
     sleepers: u32,
@@ -84,7 +91,7 @@ pub struct Event<'a, F> {
 impl<'a, F: Futex> Event<'a, F> {
     /// The event in `word`.
     pub const fn new(word: &'a AtomicU32, futex: &'a F) -> Self {
-        Self { word, futex, sleepers: 1 }
+        Self { word, onlookers: None, futex, sleepers: 1 }
     }
 
     /// The same event, of which a signal wakes up to `sleepers`: all of them where not each can use what is announced.
@@ -92,6 +99,14 @@ impl<'a, F: Futex> Event<'a, F> {
     #[must_use]
     pub const fn waking(self, sleepers: u32) -> Self {
         Self { sleepers, ..self }
+    }
+
+    /// The same event, at which those who sleep on `onlookers` look on: a signal that finds anybody armed wakes all of
+    /// them too. An onlooker arms its own word first, then this one.
+    #[inline]
+    #[must_use]
+    pub const fn watched(self, onlookers: &'a AtomicU32) -> Self {
+        Self { onlookers: Some(onlookers), ..self }
     }
 
     /// Announces a sleep. What is loaded afterwards is at least as new as what a signaller changed that did not see
@@ -119,8 +134,8 @@ impl<'a, F: Futex> Event<'a, F> {
         self.futex.wait(self.word, armed.0, time)
     }
 
-    /// Wakes one sleeper, or as many as [`waking`](Self::waking) said, if there may be one. The caller has changed what they wait for by `publish_then_look`.
-    /// One load where nobody sleeps.
+    /// Wakes one sleeper, or as many as [`waking`](Self::waking) said, if there may be one. The caller has changed what
+    /// they wait for by `publish_then_look`. One load where nobody sleeps.
     #[inline]
     pub fn signal(&self) {
         // Pairs with `arm`: either this load sees the bit, or the armer's second look sees the caller's change.
@@ -136,10 +151,29 @@ impl<'a, F: Futex> Event<'a, F> {
         while seen & ARMED != 0 {
             let next = seen.wrapping_add(STEP);
             match arm_then_look(self.word, seen, next) {
-                Ok(_) => return self.wake_or_disarm(next),
+                Ok(_) => {
+                    self.wake_or_disarm(next);
+                    break;
+                }
                 Err(now) => seen = now,
             }
         }
+        self.wake_onlookers();
+    }
+
+    /// Wakes all who look on, if there may be any, and leaves the sleepers of the event itself alone: for changes that
+    /// are of no use to those. The caller has made its change visible as for [`signal`](Self::signal).
+    pub fn wake_onlookers(&self) {
+        // Behind the disarming of the event: an onlooker that armed the event before that, and so is not announced by
+        // its bit any more, had armed its own word before.
+        if let Some(own) = self.event_of_onlookers() {
+            own.signal_all();
+        }
+    }
+
+    fn event_of_onlookers(&self) -> Option<Event<'a, F>> {
+        let word = self.onlookers.filter(|_| !fault::is(Fault::OnlookersForgotten));
+        word.map(|word| Event::new(word, self.futex))
     }
 
     /// Wakes every sleeper, if there may be one, and takes the bit away: who sleeps again arms again, so whatever
@@ -191,6 +225,10 @@ impl<'a, F: Futex> Event<'a, F> {
     pub fn raise(&self) {
         self.word.fetch_add(STEP, Ordering::SeqCst);
         self.futex.wake(self.word, u32::MAX);
+        // Zero: nobody has looked on yet.
+        if let Some(own) = self.event_of_onlookers().filter(|own| own.word.load(Ordering::SeqCst) != 0) {
+            own.raise();
+        }
     }
 }
 
@@ -249,6 +287,19 @@ mod tests {
         let _ = event.arm();
         event.signal();
         assert_eq!((word.load(Ordering::Relaxed), fake.wakes()), (4, 2));
+    }
+
+    #[test]
+    fn onlookers_are_all_woken_by_a_signal_that_was_not_for_them() {
+        let (word, onlookers, fake) = (AtomicU32::new(0), AtomicU32::new(0), Fake::new(3));
+        let event = Event::new(&word, &fake).watched(&onlookers);
+        let own = Event::new(&onlookers, &fake);
+        let armed = own.arm();
+        event.signal();
+        assert_eq!((fake.wakes(), own.sleep(armed, Duration::ZERO)), (0, Awake::TimedOut));
+        let _ = event.arm();
+        event.signal();
+        assert_eq!((fake.wakes(), own.sleep(armed, Duration::ZERO)), (2, Awake::Changed));
     }
 
     #[test]

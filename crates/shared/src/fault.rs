@@ -17,6 +17,12 @@ pub enum Fault {
     SleepWithoutSecondLook,
     /// A woken waiter that leaves does not pass on.
     NothingPassedOn,
+    /// A candidate for a name is confirmed at the first look that finds it.
+    ConfirmedAtFirstSight,
+    /// A signal does not look at the word of those who look on.
+    OnlookersForgotten,
+    /// A copy of a message that others may take is believed without a second look at its slot.
+    PeekWithoutSecondLook,
     /// No mistake, but fewer states: hints are neither written nor looked at.
     WithoutHints,
 }

@@ -188,6 +188,33 @@ impl Region {
         unsafe { std::ptr::copy_nonoverlapping(source, bytes.as_mut_ptr(), bytes.len()) };
         Ok(())
     }
+
+    /// Copies from `offset`, where others may write at the same time, into the whole of `bytes`: what comes may be torn
+    /// anywhere, so the caller finds out whether somebody wrote before it believes any of it.
+    ///
+    /// # Errors
+    /// [`Corrupt`] when the range does not lie inside; `bytes` is unchanged then.
+    pub fn copy_out_of_changing(&self, offset: u64, bytes: &mut [u8]) -> Result<(), Corrupt> {
+        let at = self.checked(offset, bytes.len() as u64, 1, "payload")?;
+        // SAFETY: `at` lies inside the region.
+        let mut source: *const u8 = unsafe { self.pointer().add(at) };
+        let mut words = bytes.chunks_exact_mut(8);
+        for word in &mut words {
+            // SAFETY: eight bytes of the checked range lie there. Volatile, so that the compiler reads each once and
+            // assumes nothing of what it finds; any bytes are a value.
+            let value = unsafe { source.cast::<[u8; 8]>().read_volatile() };
+            word.copy_from_slice(&value);
+            // SAFETY: the end of those eight bytes, inside the checked range or at its end.
+            source = unsafe { source.add(8) };
+        }
+        for byte in words.into_remainder() {
+            // SAFETY: one byte of the checked range, as above.
+            *byte = unsafe { source.read_volatile() };
+            // SAFETY: as above.
+            source = unsafe { source.add(1) };
+        }
+        Ok(())
+    }
 }
 
 #[cfg(test)]
@@ -214,6 +241,19 @@ mod tests {
         let mut bytes = [0; 4];
         payload.read(10, &mut bytes).unwrap();
         assert_eq!(&bytes, b"weyr");
+    }
+
+    #[test]
+    fn what_others_may_write_is_copied_whole_when_they_do_not() {
+        let region = region();
+        let bytes: Vec<u8> = (0..100).collect();
+        region.copy_in(5, &bytes).unwrap();
+        for len in [0, 1, 7, 8, 9, 16, 23, 100] {
+            let mut copy = vec![0xff; len];
+            region.copy_out_of_changing(5, &mut copy).unwrap();
+            assert_eq!(copy, bytes[..len]);
+        }
+        assert!(region.copy_out_of_changing(4090, &mut [0; 7]).is_err());
     }
 
     #[test]

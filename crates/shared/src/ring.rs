@@ -8,8 +8,8 @@
 //! | the next multiple of 64 | headers of the priority levels above the lowest | (levels - 1) x 128 |
 //! | behind them | slots, a multiple of 64 each, level by level | slots x stride |
 //!
-//! A slot is `word 8, description 8, payload block`, then 48 bytes of message attributes where the channel's flag says
-//! so. **Slot words are the truth**; tail and head are hints, stored plainly, which may be old but are never ahead.
+//! A slot is `word 8, description 8, payload block`, and its last 48 bytes are message attributes where the channel's
+//! flag says so. **Slot words are the truth**; tail and head are hints, stored plainly, which may be old but are never ahead.
 //!
 //! Messages move by the steps in `weyr-channel`. This file holds what every process of the pool must be able to do
 //! for a channel that it may never have used: open it, repair it for a dead process, list the blocks in it, drain it.
@@ -19,10 +19,13 @@
 //! between two of them leaves a channel that the next one repairs, and no repairer excludes another.
 
 mod attachment;
+mod extension;
+mod geometry;
 mod level;
+mod name;
 mod repair;
 
-use weyr_atomic::{AtomicU32, AtomicU64, Ordering, Zeroed, publish_then_look};
+use weyr_atomic::{AtomicU8, AtomicU32, AtomicU64, Ordering, Zeroed, publish_then_look};
 use weyr_sys::mapping::Mapping;
 
 use crate::{
@@ -31,7 +34,10 @@ use crate::{
 };
 pub use attachment::AttachError;
 use attachment::Attachment;
+pub use extension::{MessageAttributes, SlotExtension};
+pub use geometry::Geometry;
 pub use level::{Level, LevelHeader, MAX_LEVELS};
+pub use name::{RING_NAME_BYTES, RingName};
 
 crate::layout! {
     /// The header of a channel; the first line is read by every operation and hardly ever written.
@@ -53,7 +59,7 @@ crate::layout! {
         28 => levels: AtomicU32,
         /// Number of attachment words; written by the creator.
         32 => processes: AtomicU32,
-        /// Bits write-locked 1, read-locked 2, quiesced 4, destroyed 8; set and cleared by any process; zero: in use.
+        /// Bits write-locked 1, read-locked 2, quiesced 4, destroyed 8, named 16; changed by any process; zero: in use.
         36 => state: AtomicU32,
         /// How often a message was given back; raised by who gave it, and by every repair; wraps.
         40 => returned_made: AtomicU32,
@@ -73,12 +79,14 @@ crate::layout! {
         136 => reserved_head: [AtomicU64; 7],
         /// Event on which receivers sleep; changed by receivers that arm it and senders that signal it.
         192 => to_receivers: AtomicU32,
+        /// Event on which those sleep who poll; changed by them, and by signals of the other two that find those armed.
+        196 => to_pollers: AtomicU32,
         /// Reserved, zero.
-        196 => reserved_receivers: [AtomicU32; 15],
+        200 => reserved_receivers: [AtomicU32; 14],
         /// Event on which senders sleep; changed by senders that arm it and receivers that signal it.
         256 => to_senders: AtomicU32,
-        /// Reserved, zero.
-        260 => reserved_senders: [AtomicU32; 15],
+        /// The name that the channel has, or is a candidate for, zeros behind it; written by the creator; zero: none.
+        260 => name: [AtomicU8; 60],
     }
 }
 
@@ -97,89 +105,11 @@ const HEADER_BYTES: u64 = 320;
 const LISTENER_BYTES: u64 = 8 * 16;
 const ATTACHMENTS_AT: u64 = HEADER_BYTES + LISTENER_BYTES;
 const ATTRIBUTE_BYTES: u64 = 48;
-const FLAG_ATTRIBUTES: u32 = 1;
-const FLAG_SIDE_LOADING: u32 = 2;
 const STATE_DESTROYED: u32 = 8;
 /// How often a slot is read again while it changes under the reader.
 const UNSTABLE_READS: u32 = 1 << 16;
 
 const _: () = assert!(MAX_CAPACITY <= Position::MAX_CAPACITY);
-
-/// Sizes of a channel.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Geometry {
-    /// Payload bytes of a slot.
-    pub block_size: u32,
-    /// Number of slots.
-    pub capacity: u32,
-    /// Whether slots have room for message attributes.
-    pub attributes: bool,
-    /// Process slots of the pool.
-    pub processes: u32,
-    /// Priority levels.
-    pub levels: u32,
-    /// Slots of each level above the lowest, which has `capacity`; 0 where there is none above.
-    pub urgent: u32,
-    /// Whether what is larger than a block is copied into an allocation.
-    pub side_loading: bool,
-}
-
-impl Geometry {
-    /// One slot of the smallest size, and nothing else: to be changed where something else is wanted.
-    pub const PLAIN: Self = Self {
-        block_size: MIN_BLOCK_SIZE,
-        capacity: 1,
-        attributes: false,
-        processes: 16,
-        levels: 1,
-        urgent: 0,
-        side_loading: false,
-    };
-
-    const fn flags(&self) -> u32 {
-        (if self.attributes { FLAG_ATTRIBUTES } else { 0 })
-            | (if self.side_loading { FLAG_SIDE_LOADING } else { 0 })
-    }
-
-    /// Whether every size is in its range.
-    pub const fn is_valid(&self) -> bool {
-        self.block_size >= MIN_BLOCK_SIZE
-            && self.block_size <= MAX_BLOCK_SIZE
-            && self.capacity >= 1
-            && self.capacity <= MAX_CAPACITY
-            && self.processes >= 1
-            && self.processes <= 1 << 16
-            && self.has_valid_levels()
-    }
-
-    /// Bytes from slot to slot.
-    pub const fn stride(&self) -> u64 {
-        let attributes = if self.attributes { ATTRIBUTE_BYTES } else { 0 };
-        (SLOT_HEAD_BYTES + self.block_size as u64 + attributes).next_multiple_of(64)
-    }
-
-    /// Byte of the channel at which the first slot lies.
-    pub const fn slots_at(&self) -> u64 {
-        self.levels_at() + (self.levels as u64 - 1) * level::LEVEL_HEADER_BYTES
-    }
-
-    /// Bytes of the whole channel.
-    pub const fn bytes(&self) -> u64 {
-        self.slots_at() + self.slot_count() as u64 * self.stride()
-    }
-
-    fn stored_in(header: &RingHeader) -> Self {
-        Self {
-            block_size: header.block_size.load(Ordering::Relaxed),
-            capacity: header.capacity.load(Ordering::Relaxed),
-            attributes: header.flags.load(Ordering::Relaxed) & FLAG_ATTRIBUTES != 0,
-            processes: header.processes.load(Ordering::Relaxed),
-            levels: header.levels.load(Ordering::Relaxed),
-            urgent: 0,
-            side_loading: header.flags.load(Ordering::Relaxed) & FLAG_SIDE_LOADING != 0,
-        }
-    }
-}
 
 /// Why bytes could not be opened as a channel.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -225,6 +155,7 @@ pub struct Ring {
     stride: u64,
     block_size: u32,
     capacity: u32,
+    attributes: bool,
     levels: u32,
     urgent: u32,
     slot_count: u32,
@@ -297,6 +228,7 @@ impl Ring {
             stride: geometry.stride(),
             block_size: geometry.block_size,
             capacity: geometry.capacity,
+            attributes: geometry.attributes,
             levels: geometry.levels,
             urgent: geometry.urgent,
             slot_count: geometry.slot_count(),
@@ -321,6 +253,7 @@ impl Ring {
             stride: geometry.stride(),
             block_size: geometry.block_size,
             capacity: geometry.capacity,
+            attributes: geometry.attributes,
             levels: geometry.levels,
             urgent: geometry.urgent,
             slot_count: geometry.slot_count(),
@@ -349,10 +282,12 @@ impl Ring {
             word.store(0, Ordering::Relaxed);
         }
         let small = [&header.state, &header.returned_made, &header.returned_seen];
-        for word in small.into_iter().chain([&header.to_receivers, &header.to_senders]) {
+        let events = [&header.to_receivers, &header.to_senders, &header.to_pollers];
+        for word in small.into_iter().chain(events) {
             word.store(0, Ordering::Relaxed);
         }
         self.clear_levels();
+        header.name.iter().for_each(|byte| byte.store(0, Ordering::Relaxed));
         for attachment in self.attachments.iter() {
             attachment.store(Attachment::new(self.tag, 0, 0).0, Ordering::Relaxed);
         }
@@ -392,6 +327,16 @@ impl Ring {
         self.side_loading
     }
 
+    /// Byte of the channel at which the first slot lies, and bytes from slot to slot.
+    pub fn slots_at(&self) -> (u64, u64) {
+        (self.blocks_at - SLOT_HEAD_BYTES, self.stride)
+    }
+
+    /// Byte of the channel at which the attachments lie, and how many there are.
+    pub fn attachments_at(&self) -> (u64, u64) {
+        (ATTACHMENTS_AT, self.attachments.len() as u64)
+    }
+
     /// Whether the channel was destroyed: no message may be sent or received any more.
     #[inline]
     pub fn is_destroyed(&self) -> bool {
@@ -408,7 +353,7 @@ impl Ring {
     /// The event on which receivers sleep.
     #[inline]
     pub fn to_receivers<'a, F: Futex>(&'a self, futex: &'a F) -> Event<'a, F> {
-        Event::new(&self.header().to_receivers, futex)
+        Event::new(&self.header().to_receivers, futex).watched(&self.header().to_pollers)
     }
 
     /// The event on which senders sleep.
@@ -416,7 +361,14 @@ impl Ring {
     pub fn to_senders<'a, F: Futex>(&'a self, futex: &'a F) -> Event<'a, F> {
         // Senders of different levels wait for different slots: one that is woken in vain must not use up the wake.
         let sleepers = if self.levels == 1 { 1 } else { u32::MAX };
-        Event::new(&self.header().to_senders, futex).waking(sleepers)
+        let event = Event::new(&self.header().to_senders, futex).waking(sleepers);
+        event.watched(&self.header().to_pollers)
+    }
+
+    /// The event on which those sleep who poll. Whoever arms it then arms one of the other two, or both: see
+    /// [`Event::watched`].
+    pub fn to_pollers<'a, F: Futex>(&'a self, futex: &'a F) -> Event<'a, F> {
+        Event::new(&self.header().to_pollers, futex)
     }
 
     fn wake_everybody<F: Futex>(&self, futex: &F) {

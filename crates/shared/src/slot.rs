@@ -251,6 +251,8 @@ pub enum MessageKind {
     Reference = 1,
     /// Bytes in a block of the pool, which is freed when they were received.
     SideLoaded = 2,
+    /// Frozen memory of the pool, which is nobody's and stays so: any number of messages refer to it.
+    Frozen = 3,
 }
 
 impl MessageKind {
@@ -271,7 +273,12 @@ pub struct Description {
 }
 
 impl Description {
-    /// The description as it stands in memory; flags and extension are zero in this version.
+    /// Flag: the reference stands for the allocation itself, so that its receiver may free it. Kind FROZEN only.
+    pub const ORIGINAL: u64 = 1 << 40;
+    /// The extension behind the payload block is 48 bytes and holds the message attributes.
+    pub const EXTENDED: u64 = 48 << 48;
+
+    /// The description as it stands in memory, without flags and extension.
     #[inline]
     pub const fn bits(self) -> u64 {
         self.len as u64 | (self.kind as u64) << 32
@@ -283,13 +290,30 @@ impl Description {
     /// [`Corrupt`]: an unknown kind, flag or extension.
     #[inline]
     pub fn parse(bits: u64, offset: u64) -> Result<Self, Corrupt> {
-        let kind = match bits >> 32 {
+        match bits >> 32 {
+            0 => Ok(Self { len: bits as u32, kind: MessageKind::Inline }),
+            1 => Ok(Self { len: bits as u32, kind: MessageKind::Reference }),
+            _ => Self::parse_marked(bits, offset),
+        }
+    }
+
+    /// One with flags or an extension.
+    #[inline(never)]
+    fn parse_marked(bits: u64, offset: u64) -> Result<Self, Corrupt> {
+        let (flags, extension) = (bits >> 40 & 0xff, bits >> 48);
+        let kind = match bits >> 32 & 0xff {
             0 => MessageKind::Inline,
             1 => MessageKind::Reference,
             2 => MessageKind::SideLoaded,
+            3 => MessageKind::Frozen,
             _ => return Err(Corrupt::new("slot description", offset)),
         };
-        Ok(Self { len: bits as u32, kind })
+        let known = flags == 0 || flags == Self::ORIGINAL >> 40 && kind == MessageKind::Frozen;
+        if known && (extension == 0 || extension == Self::EXTENDED >> 48) {
+            Ok(Self { len: bits as u32, kind })
+        } else {
+            Err(Corrupt::new("slot description", offset))
+        }
     }
 }
 
@@ -402,8 +426,13 @@ mod tests {
     fn a_description_keeps_its_parts_and_refuses_what_it_does_not_know() {
         let description = Description { len: 32, kind: MessageKind::Reference };
         assert_eq!(Description::parse(description.bits(), 0), Ok(description));
-        assert!(Description::parse(4 << 32, 0).is_err());
-        assert!(Description::parse(1 << 40, 0).is_err());
-        assert!(Description::parse(1 << 48, 0).is_err());
+        let frozen = Description { len: 32, kind: MessageKind::Frozen };
+        for marks in [0, Description::ORIGINAL, Description::EXTENDED, Description::EXTENDED | 1 << 40] {
+            assert_eq!(Description::parse(frozen.bits() | marks, 0), Ok(frozen));
+        }
+        assert_eq!(Description::parse(description.bits() | Description::EXTENDED, 0), Ok(description));
+        for unknown in [9 << 32, 1 << 40, 1 << 48, 1 << 32 | 1 << 40, 3 << 32 | 2 << 40, 47 << 48, 49 << 48] {
+            assert!(Description::parse(unknown, 0).is_err(), "{unknown:#x}");
+        }
     }
 }

@@ -3,15 +3,17 @@
 //! An object has a length and holes: bytes that exist but have no memory behind them yet. [`Object::back`] gives a
 //! range memory before anybody touches it, so that a full file system is an error here and not SIGBUS there.
 //!
-//! What it does not do: it neither maps (see [`mapping`](crate::mapping)) nor reads nor writes.
+//! What it does not do: it neither maps (see [`mapping`](crate::mapping)) nor writes.
 
 mod backing;
+mod stored;
 mod unpublished;
 
 pub use unpublished::{TEMPORARY_PREFIX, Unpublished};
 
 use rustix::fs::{FileType, MemfdFlags, Mode, OFlags, SealFlags};
 use rustix::io::{Errno, retry_on_intr};
+use std::ops::Range;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::path::Path;
 
@@ -176,6 +178,24 @@ impl Object {
     /// `BADF`: opened read-only. `PERM`: sealed against writing.
     pub fn punch(&self, offset: u64, len: u64) -> Result<(), Errno> {
         backing::punch(self, offset, len)
+    }
+
+    /// Copies from `offset` into the start of `bytes`, up to the object's end, and returns how many bytes there were.
+    /// Holes read as zero and stay holes.
+    ///
+    /// # Errors
+    /// What pread(2) answers.
+    pub fn read_at(&self, offset: u64, bytes: &mut [u8]) -> Result<usize, Errno> {
+        stored::read_at(self, offset, bytes)
+    }
+
+    /// The first bytes at or behind `offset` that have memory or disk behind them, as far as the file system tells;
+    /// none when there is a hole up to the end.
+    ///
+    /// # Errors
+    /// What lseek(2) answers.
+    pub fn next_stored(&self, offset: u64) -> Result<Option<Range<u64>>, Errno> {
+        stored::next_stored(self, offset)
     }
 
     /// Which object this is: two descriptors of one object give the same answer.

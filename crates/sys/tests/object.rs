@@ -159,6 +159,24 @@ fn a_punched_hole_gives_its_memory_back_and_reads_as_zero() {
 }
 
 #[test]
+fn what_is_stored_is_found_and_read_and_holes_stay_holes() {
+    let object = Object::memory("stored").expect("a memfd");
+    let page = page_size() as u64;
+    object.set_len(5 * page + 3).expect("a length");
+    file_of(&object).write_all_at(&[7; 8], 2 * page).expect("written");
+    assert_eq!(object.next_stored(0), Ok(Some(2 * page..3 * page)));
+    assert_eq!(object.next_stored(2 * page + 5), Ok(Some(2 * page + 5..3 * page)));
+    assert_eq!(object.next_stored(3 * page), Ok(None));
+    assert_eq!(object.next_stored(9 * page), Ok(None));
+    let mut bytes = vec![1; 6 * page as usize];
+    assert_eq!(object.read_at(0, &mut bytes), Ok(5 * page as usize + 3));
+    let stored = 2 * page as usize..2 * page as usize + 8;
+    assert_eq!(bytes[stored.clone()], [7; 8]);
+    assert!(bytes[..stored.start].iter().chain(&bytes[stored.end..5 * page as usize]).all(|byte| *byte == 0));
+    assert_eq!(object.metadata().expect("known").allocated_bytes, page);
+}
+
+#[test]
 fn ranges_beyond_the_object_are_refused() {
     let object = Object::memory("ranges").expect("a memfd");
     object.set_len(4096).expect("a length");

@@ -38,6 +38,9 @@ pub enum Error {
     /// The message carries bytes or published memory, not an allocation.
     #[error("the message carries no allocation; read its bytes instead")]
     NoAllocation,
+    /// The message carries something else than published memory.
+    #[error("the message carries no shared memory; look at what it carries with `content`")]
+    NotPublished,
     /// The pool refused.
     #[error(transparent)]
     Pool(#[from] weyr_managed::Error),

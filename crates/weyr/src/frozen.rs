@@ -3,6 +3,7 @@
 use std::fmt;
 use std::marker::PhantomData;
 
+use weyr_channel::Sender;
 use weyr_managed::{AllocationDescriptor, Published};
 
 use crate::Error;
@@ -47,6 +48,30 @@ impl<T: Fit + ?Sized> Frozen<T> {
     /// Names it to other processes of this host.
     pub fn descriptor(&self) -> AllocationDescriptor {
         self.published.descriptor()
+    }
+
+    /// Sends a reference to it, without a copy, waiting for room as the sender does. It stays as it is: it can be sent
+    /// any number of times, and each receiver can read it.
+    ///
+    /// ```
+    /// use weyr::prelude::*;
+    /// # let name = format!("doc-frozen-send-{}", std::process::id());
+    /// # let pool = Pool::create(&PoolAttributes::new(&name, 1 << 20))?;
+    /// # let channel = Channel::create(&pool, &ChannelAttributes::new())?;
+    /// let table = pool.owned(&[1_u32, 2, 3])?.freeze()?;
+    /// table.send(&channel.sender())?;
+    /// let received: Frozen<[u32; 3]> = channel.receive()?.into_frozen()?;
+    /// assert_eq!(received.get()?, table.get()?);
+    /// table.free()?; // for everybody
+    /// # channel.destroy()?;
+    /// # pool.destroy()?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Errors
+    /// As [`Sender::send_frozen`].
+    pub fn send(&self, to: &Sender) -> Result<(), weyr_channel::Error> {
+        to.send_frozen(&self.published)
     }
 
     /// Frees the memory; other handles find it gone.

@@ -2,7 +2,7 @@
 //!
 //! A [`Pool`] is memory that every process of the host can attach, allocate from and free in, by name, without a
 //! daemon. A [`Channel`] lies in a pool and hands over messages: bytes by copy, or an [`Allocation`] by ownership,
-//! without a copy. Whoever dies, at any instruction, the others go on, and nothing is lost.
+//! without a copy, or [frozen](Frozen) memory by reference. Whoever dies, at any instruction, the others go on, and nothing is lost.
 //!
 //! ```
 //! use weyr::prelude::*;
@@ -49,8 +49,9 @@ pub use shared::Shared;
 pub use typed::{TypedMessage, TypedPool};
 pub use weyr_channel as channel;
 pub use weyr_channel::{
-    Channel, ChannelAttributes, ChannelDescriptor, Content, Lease, Message, Receiver, SendError, Sender,
-    Statistics, WaitMode,
+    Channel, ChannelAttributes, ChannelDescriptor, Content, Landed, LandingPad, Lease, Message,
+    MessageAttributes, OutgoingMessage, Peeked, PollEvents, Poller, Receiver, SendError, Sender, Statistics,
+    WaitMode,
 };
 pub use weyr_managed as managed;
 pub use weyr_managed::{

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::marker::PhantomData;
 
+use weyr_channel::{SendError, Sender};
 use weyr_managed::{AllocationDescriptor, Published};
 
 use crate::plain::{self, Fit, Plain};
@@ -54,6 +55,18 @@ impl<T: Fit + ?Sized> Shared<T> {
     /// [`Error::Pool`] when it is gone, or when this is a view.
     pub fn freeze(self) -> Result<Frozen<T>, Error> {
         Frozen::from_published(self.published.freeze()?)
+    }
+
+    /// Sends it, without a copy, waiting for room as the sender does. On its way nobody else can free, freeze or send
+    /// it; then its receiver has it as it was.
+    ///
+    /// # Errors
+    /// As [`Sender::send_published`]; each gives it back.
+    pub fn send(self, to: &Sender) -> Result<(), SendError<Self>> {
+        to.send_published(self.published).map_err(|failed| SendError {
+            error: failed.error,
+            payload: Self { published: failed.payload, plain: PhantomData },
+        })
     }
 
     /// Frees the memory; other handles find it gone.

@@ -1,6 +1,6 @@
 //! Where typed memory comes from: pools and messages.
 
-use weyr_channel::Message;
+use weyr_channel::{Content, Message};
 use weyr_managed::{AllocationDescriptor, Pool};
 
 use crate::plain::{Fit, Plain};
@@ -79,10 +79,35 @@ pub trait TypedMessage {
     /// # Errors
     /// [`Error::NoAllocation`], [`Error::WrongSize`], [`Error::Misaligned`]; what the message carried is dropped.
     fn into_owned<T: Fit + ?Sized>(self) -> Result<Owned<T>, Error>;
+
+    /// The data to which the message refers, frozen: for everybody to read.
+    ///
+    /// # Errors
+    /// [`Error::NotFrozen`], [`Error::WrongSize`], [`Error::Misaligned`]; what the message carried is dropped.
+    fn into_frozen<T: Fit + ?Sized>(self) -> Result<Frozen<T>, Error>;
+
+    /// The data that the message carries, which is the pool's again: for everybody to read and write.
+    ///
+    /// # Errors
+    /// [`Error::NotPublished`], [`Error::WrongSize`], [`Error::Misaligned`]; what the message carried is dropped.
+    fn into_shared<T: Fit + ?Sized>(self) -> Result<Shared<T>, Error>;
 }
 
 impl TypedMessage for Message {
     fn into_owned<T: Fit + ?Sized>(self) -> Result<Owned<T>, Error> {
         Owned::from_allocation(self.into_allocation().ok_or(Error::NoAllocation)?)
+    }
+    fn into_frozen<T: Fit + ?Sized>(self) -> Result<Frozen<T>, Error> {
+        match self.into_content() {
+            Content::Frozen(frozen) => Frozen::from_published(frozen),
+            _ => Err(Error::NotFrozen),
+        }
+    }
+
+    fn into_shared<T: Fit + ?Sized>(self) -> Result<Shared<T>, Error> {
+        match self.into_content() {
+            Content::Published { published, .. } => Shared::from_published(published),
+            _ => Err(Error::NotPublished),
+        }
     }
 }

@@ -157,3 +157,30 @@ fn what_is_sent_is_the_receivers_and_a_failed_send_gives_it_back() {
     drop((back, sender));
     assert_eq!(pool.usage().total.blocks, 0);
 }
+
+#[test]
+fn frozen_and_shared_data_arrive_as_what_they_were() {
+    let pool = Scratch::new("arrive");
+    let channel = Channel::create(&pool, &ChannelAttributes::new()).unwrap();
+    let sender = channel.sender();
+    let frozen = pool.owned(&[1_u64, 2]).unwrap().freeze().unwrap();
+    frozen.send(&sender).unwrap();
+    frozen.send(&sender).unwrap();
+    let received = channel.receive().unwrap().into_frozen::<[u64; 2]>().unwrap();
+    assert_eq!(received.get(), Ok([1, 2]));
+    assert_eq!(channel.receive().unwrap().into_owned::<[u64; 2]>().err(), Some(Error::NoAllocation));
+    received.free().unwrap();
+
+    pool.owned(&5_u32).unwrap().share().unwrap().send(&sender).unwrap();
+    let shared = channel.receive().unwrap().into_shared::<u32>().unwrap();
+    shared.set(&6).unwrap();
+    assert_eq!(shared.get(), Ok(6));
+    shared.send(&sender).unwrap();
+    assert_eq!(channel.receive().unwrap().into_frozen::<u32>().err(), Some(Error::NotFrozen));
+    channel.send(b"four").unwrap();
+    assert_eq!(channel.receive().unwrap().into_shared::<u32>().err(), Some(Error::NotPublished));
+    drop(sender);
+    channel.destroy().unwrap();
+    // What was shared is still the pool's.
+    assert_eq!(pool.usage().total.blocks, 1);
+}

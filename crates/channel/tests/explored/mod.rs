@@ -4,6 +4,8 @@
 //! oracle remembers which messages were sent, read and done with, in the same step as the access that made them so.
 #![allow(dead_code, reason = "each test binary uses its part")]
 
+mod look;
+
 use std::cell::Cell;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::time::Duration;
@@ -13,7 +15,7 @@ use weyr_atomic::explore::{
     self, Context, Fate, Ghost, Model, Outcome, Report, Woken, checkpoint, futex_wait, futex_wake, wait_until,
 };
 use weyr_channel::protocol::{Attached, Hindrance, Host, Outgoing, ReceiveSide, SendSide, Taken};
-use weyr_channel::{Error, WaitMode};
+use weyr_channel::{Error, PollEvents, WaitMode};
 use weyr_shared::fault::{self, Fault};
 use weyr_shared::{
     Actor, Awake, BlockReference, Futex, Geometry, Holder, MessageReference, Ring, SlotState, SlotWord,
@@ -33,6 +35,10 @@ pub(crate) struct Case {
     pub(crate) receivers: usize,
     pub(crate) recoverers: usize,
     pub(crate) messages: usize,
+    /// What each of those waits for who poll, once, and then leave.
+    pub(crate) pollers: &'static [PollEvents],
+    /// Those who look at the message at the head, once.
+    pub(crate) peekers: usize,
     /// How often in all the patience with somebody alive may run out.
     pub(crate) patience: u8,
     pub(crate) deaths: usize,
@@ -66,6 +72,8 @@ impl Case {
         receivers: 1,
         recoverers: 0,
         messages: 2,
+        pollers: &[],
+        peekers: 0,
         patience: 0,
         deaths: 0,
         stops: 0,
@@ -99,6 +107,11 @@ impl Case {
     fn level_of(&self, sender: usize, index: usize) -> u32 {
         let below = (if self.senders == 1 { index } else { sender }) as u32 % self.levels;
         self.levels - 1 - below
+    }
+
+    fn poller_numbers(&self) -> std::ops::Range<usize> {
+        let first = self.recoverer_numbers().end;
+        first..first + self.pollers.len()
     }
 
     fn faults(&self) -> &'static [Fault] {
@@ -138,6 +151,9 @@ fn with_fault(fault: Fault, hints: bool) -> &'static [Fault] {
         RepairCountsNothing,
         SleepWithoutSecondLook,
         NothingPassedOn,
+        OneWakeForAll,
+        OnlookersForgotten,
+        PeekWithoutSecondLook,
         WithoutHints
     )
 }
@@ -516,6 +532,9 @@ fn name_words(world: &World, regions: &mut explore::Regions) {
         regions.add(&header.tail, "tail").add(&header.head, "head");
     }
     regions.add(&header.to_receivers, "to_receivers").add(&header.to_senders, "to_senders");
+    if !world.case.pollers.is_empty() {
+        regions.add(&header.to_pollers, "to_pollers");
+    }
     for index in 0..world.ring.slot_count() {
         let slot = world.ring.slot(index).unwrap();
         regions.add(&slot.word, format!("slot{index}")).add(&slot.offset, format!("payload{index}"));
@@ -528,6 +547,7 @@ fn name_words(world: &World, regions: &mut explore::Regions) {
 /// Whether everything is as it should be when nobody can go on.
 fn judge(world: &World, outcome: &Outcome) -> Result<(), String> {
     let (case, oracle, words) = (&world.case, world.oracle.get(), world.words());
+    look::judge_pollers(world, outcome, &words)?;
     let is = |process: usize, fate: &Fate| outcome.fates[process] == *fate;
     let alive = |process: usize| !is(process, &Fate::Dead) && !is(process, &Fate::Stopped);
     let receiving = |process: usize| alive(process) && !is(process, &Fate::Finished);
@@ -566,6 +586,12 @@ pub(crate) fn explore(case: Case) -> Report {
     }
     for _ in case.recoverer_numbers() {
         model = model.process(recover_all);
+    }
+    for _ in case.poller_numbers() {
+        model = model.process(look::poll_once);
+    }
+    for _ in 0..case.peekers {
+        model = model.process(look::peek_once);
     }
     let deadly = if case.deaths > 0 { case.falling() } else { Vec::new() };
     let stopping = if case.stops > 0 { case.falling() } else { Vec::new() };

@@ -1,14 +1,20 @@
 //! `weyr pool`: this user's pools, looked at from outside.
 //!
-//! Looking is read-only and invisible to the pool's users. Only `destroy` and `prune` attach, to be members while they
-//! decide.
+//! Looking is read-only and invisible to the pool's users. `create` makes one; `repair`, `destroy` and `prune` attach, to be
+//! members while they decide.
 
+mod create;
 mod destroy;
+mod dump;
 mod list;
 mod prune;
+mod repair;
 mod show;
 mod users;
 mod verify;
+
+pub(crate) use create::explain as explain_creation;
+pub(crate) use users::Users;
 
 use std::path::{Path, PathBuf};
 
@@ -21,9 +27,12 @@ use crate::output::Output;
 pub(crate) fn run(arguments: &PoolArguments, output: &Output) -> Result<(), Failure> {
     let directory = arguments.directory.clone().unwrap_or_else(name::default_directory);
     match &arguments.command {
+        PoolCommand::Create(create) => create::run(create, &directory, output),
         PoolCommand::List => list::run(&directory, output),
         PoolCommand::Show { name } => show::run(&path(&directory, name)?, output),
         PoolCommand::Verify { name, quiesced } => verify::run(&path(&directory, name)?, *quiesced, output),
+        PoolCommand::Dump(dump) => dump::run(dump, &path(&directory, &dump.name)?, output),
+        PoolCommand::Repair { name } => repair::run(name, &path(&directory, name)?, output),
         PoolCommand::Destroy { name, force } => destroy::run(name, &path(&directory, name)?, *force, output),
         PoolCommand::Prune { unused, dry_run } => prune::run(&directory, *unused, *dry_run, output),
     }

@@ -6,7 +6,7 @@ use std::path::Path;
 
 use comfy_table::{Cell, Color, Table};
 use serde::Serialize;
-use weyr::managed::{Amount, Inspection, Member};
+use weyr::managed::{Amount, ChannelFacts, Inspection, Member};
 use weyr::{Pool, Usage};
 
 use crate::failure::Failure;
@@ -32,6 +32,17 @@ struct Report {
     processes: Vec<Process>,
     by_class: Vec<Class>,
     by_state: Vec<State>,
+    channels: Vec<Channel>,
+}
+
+#[derive(Debug, Serialize)]
+struct Channel {
+    name: Option<String>,
+    offset: u64,
+    bytes: u64,
+    capacity: u32,
+    block_bytes: u32,
+    waiting: u32,
 }
 
 #[derive(Debug, Serialize)]
@@ -84,6 +95,7 @@ impl Report {
             processes: pool.members().iter().map(|member| Process::of(member, &usage)).collect(),
             by_class: usage.by_size.iter().map(|(&size, amount)| Class::of(size, amount)).collect(),
             by_state: by_state(&usage),
+            channels: pool.channels().into_iter().map(Channel::of).collect(),
         }
     }
 }
@@ -114,6 +126,13 @@ impl Class {
     }
 }
 
+impl Channel {
+    fn of(channel: ChannelFacts) -> Self {
+        let ChannelFacts { name, reference, bytes, capacity, block_bytes, waiting } = channel;
+        Self { name, offset: reference.offset, bytes, capacity, block_bytes, waiting }
+    }
+}
+
 /// Several states that mean the same to people become one.
 fn by_state(usage: &Usage) -> Vec<State> {
     let mut named: BTreeMap<&'static str, State> = BTreeMap::new();
@@ -133,6 +152,7 @@ fn write(to: &mut dyn Write, report: &Report) -> io::Result<()> {
     writeln!(to, "{HEADING}{}{HEADING:#} {DIM}{}{DIM:#}", report.name, report.path)?;
     output::write_table(to, facts(report), "  ")?;
     section(to, "Processes", processes(&report.processes), report.processes.is_empty())?;
+    section(to, "Channels", channels(&report.channels), report.channels.is_empty())?;
     section(to, "Blocks by size", classes(&report.by_class), report.by_class.is_empty())?;
     section(to, "Blocks by state", states(&report.by_state), report.by_state.is_empty())
 }
@@ -182,6 +202,21 @@ fn processes(processes: &[Process]) -> Table {
             Cell::new(process.lanes),
             Cell::new(output::count(process.blocks)),
             Cell::new(output::bytes(process.bytes)),
+        ]);
+    }
+    table
+}
+
+fn channels(channels: &[Channel]) -> Table {
+    let mut table = output::table(&["NAME", ">OFFSET", ">MESSAGES", ">CAPACITY", ">BYTES EACH", ">MEMORY"]);
+    for channel in channels {
+        table.add_row([
+            Cell::new(channel.name.as_deref().unwrap_or("-")),
+            Cell::new(format!("{:#x}", channel.offset)),
+            Cell::new(channel.waiting),
+            Cell::new(channel.capacity),
+            Cell::new(output::bytes(channel.block_bytes.into())),
+            Cell::new(output::bytes(channel.bytes)),
         ]);
     }
     table

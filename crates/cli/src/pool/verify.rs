@@ -24,10 +24,17 @@ struct Report {
 }
 
 #[derive(Debug, Serialize)]
-struct Finding {
-    invariant: &'static str,
-    place: u64,
-    detail: String,
+pub(super) struct Finding {
+    pub(super) invariant: &'static str,
+    pub(super) place: u64,
+    pub(super) detail: String,
+}
+
+impl From<weyr::managed::Finding> for Finding {
+    fn from(found: weyr::managed::Finding) -> Self {
+        let weyr::managed::Finding { invariant, place, detail } = found;
+        Self { invariant, place, detail }
+    }
 }
 
 pub(crate) fn run(path: &Path, quiesced: bool, output: &Output) -> Result<(), Failure> {
@@ -52,13 +59,7 @@ impl Report {
             blocks,
             hidden_pages,
             duration_ns: duration.as_nanos() as u64,
-            findings: findings
-                .map(|finding| Finding {
-                    invariant: finding.invariant,
-                    place: finding.place,
-                    detail: finding.detail,
-                })
-                .collect(),
+            findings: findings.map(Finding::from).collect(),
         }
     }
 }

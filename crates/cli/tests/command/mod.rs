@@ -1,4 +1,5 @@
 //! The built command, run by tests in a directory of their own.
+#![allow(dead_code, reason = "each test binary uses its part")]
 
 use std::ffi::OsStr;
 use std::path::Path;

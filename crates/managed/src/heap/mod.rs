@@ -11,7 +11,8 @@
 //! keeps, `aligned` those at round addresses, `fresh` what is zero without being filled, `resize` what becomes longer or
 //! shorter, [`slab`] smaller ones,
 //! [`lane`] one thread's side, [`pressure`] what is tried before an allocation fails, [`recovery`] after deaths,
-//! `waiting` and `reservation` for those who wait for memory, [`verify`] the invariants, [`usage`] who has how much. No mapping, clock or system call but backing is made here:
+//! `repair` hints made right on request, `waiting` and `reservation` for those who wait for memory, [`verify`] the
+//! invariants, [`usage`] who has how much. No mapping, clock or system call but backing is made here:
 //! liveness is asked through [`Liveness`], so the same code runs under models.
 
 pub(crate) mod aligned;
@@ -26,6 +27,7 @@ pub mod model;
 pub mod page;
 pub mod pressure;
 pub mod recovery;
+mod repair;
 pub(crate) mod reservation;
 pub(crate) mod resize;
 pub mod search;
@@ -310,6 +312,14 @@ impl Heap {
         let word = self.span_word(head);
         let seen = BlockWord(word.load(Ordering::Acquire));
         Some(Located { word, seen, head, page, bytes: self.page_offset(pages) })
+    }
+
+    /// Byte of the object at which the word of the block at data offset `offset` lies.
+    pub(crate) fn word_at(&self, block: &Located<'_>, offset: u64) -> u64 {
+        let in_slab = matches!(block.page.state(), PageState::Slab | PageState::Orphan);
+        let class = self.class(block.page).filter(|_| in_slab);
+        let tier = usize::from(class.map_or(0, |class| class.tier));
+        self.geometry.offsets.tiers[tier] + (offset >> TIER_SHIFTS[tier]) * 8
     }
 
     /// The block that `reference` means. By loads only.

@@ -104,6 +104,12 @@ impl Ring {
         Ok(Level { ring: self, number, first })
     }
 
+    /// Byte of the channel at which the headers of the levels above the lowest lie, and how many there are.
+    pub fn levels_at(&self) -> (u64, u64) {
+        let attachments = ATTACHMENTS_AT + 8 * self.attachments.len() as u64;
+        (attachments.next_multiple_of(64), (self.levels - 1).into())
+    }
+
     pub(super) fn clear_levels(&self) {
         for level in self.upper.iter().flat_map(|upper| upper.iter()) {
             level.tail.store(0, Ordering::Relaxed);

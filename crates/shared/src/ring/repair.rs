@@ -75,10 +75,10 @@ impl Ring {
     }
 
     /// Whether the message of a dead receiver is still the channel's: taking a block is the change of its word in
-    /// the pool, taking bytes is the end of the receive. What makes no sense was not a message.
+    /// the pool, taking bytes or frozen memory is the end of the receive. What makes no sense was not a message.
     fn is_untaken(&self, index: u32, in_flight: &impl Fn(BlockReference) -> bool) -> bool {
         match (self.description(index).map(|description| description.kind), self.reference(index)) {
-            (Ok(MessageKind::Inline), _) => true,
+            (Ok(MessageKind::Inline | MessageKind::Frozen), _) => true,
             (Ok(kind), Ok(message)) if kind.has_block() => in_flight(message.block),
             _ => false,
         }
@@ -172,5 +172,14 @@ impl Ring {
             let state = self.load(index)?.state;
             Ok(count + u32::from(state == SlotState::Full || state.is_returned()))
         })
+    }
+
+    /// Whether a message waits that was given back, by one look at each slot.
+    ///
+    /// # Errors
+    /// [`Corrupt`]: a word that cannot be.
+    pub fn waiting_again(&self) -> Result<bool, Corrupt> {
+        (0..self.slot_count)
+            .try_fold(false, |found, index| Ok(found || self.load(index)?.state.is_returned()))
     }
 }

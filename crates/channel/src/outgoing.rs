@@ -1,0 +1,227 @@
+//! One message on its way out: what goes with it, how long sending may take, and what it carries.
+
+use std::time::Instant;
+
+use weyr_managed::{Allocation, Pool, Published};
+use weyr_shared::MessageReference;
+
+use crate::defaults::Limit;
+use crate::landing::{self, Source};
+use crate::pool_host::PoolHost;
+use crate::send::{Bytes, Outgoing, Transfer};
+use crate::share::Share;
+use crate::{Error, SendError, Sender};
+
+/// One message to be sent: made by [`Sender::message`], sent by one of its `send` calls.
+///
+/// ```
+/// use weyr_channel::{Channel, ChannelAttributes};
+/// use weyr_managed::{Pool, PoolAttributes};
+/// # let name = format!("doc-outgoing-{}", std::process::id());
+/// let pool = Pool::create(&PoolAttributes::new(&name, 1 << 20))?;
+/// let channel = Channel::create(&pool, &ChannelAttributes::new().message_attributes(true))?;
+/// let sender = channel.sender();
+///
+/// sender.message().hints(0b10).client_id(7).send(b"hello")?;
+/// let message = channel.receive()?;
+/// let attributes = message.attributes().ok_or("no attributes")?;
+/// assert_eq!((attributes.hints, attributes.client_id, attributes.sequence), (0b10, 7, 1));
+/// # drop(sender);
+/// channel.destroy()?;
+/// pool.destroy()?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Debug, Clone, Copy)]
+#[must_use = "it is sent by one of its `send` calls"]
+pub struct OutgoingMessage<'s> {
+    sender: &'s Sender,
+    client_id: u64,
+    hints: u64,
+    limit: Limit,
+}
+
+/// What goes with it.
+impl<'s> OutgoingMessage<'s> {
+    pub(crate) fn new(sender: &'s Sender, client_id: u64) -> Self {
+        Self { sender, client_id, hints: 0, limit: Limit::Default }
+    }
+
+    /// Bits that mean something to sender and receiver only; none unless said. In a channel without
+    /// [message attributes](crate::ChannelAttributes::message_attributes) sending them is
+    /// [`Error::NoAttributes`].
+    pub fn hints(self, hints: u64) -> Self {
+        Self { hints, ..self }
+    }
+
+    /// The client on whose behalf it is sent; the sender's own unless said. As for [`hints`](Self::hints).
+    pub fn client_id(self, client_id: u64) -> Self {
+        Self { client_id, ..self }
+    }
+
+    /// Sending it does not wait.
+    pub fn at_once(self) -> Self {
+        Self { limit: Limit::Now, ..self }
+    }
+
+    /// Sending it waits for room until `deadline`.
+    pub fn until(self, deadline: Instant) -> Self {
+        Self { limit: Limit::Until(Some(deadline)), ..self }
+    }
+
+    /// Sending it waits for room without limit, whatever the sender's own timeout is.
+    pub fn without_limit(self) -> Self {
+        Self { limit: Limit::Until(None), ..self }
+    }
+}
+
+/// What it carries.
+impl OutgoingMessage<'_> {
+    /// Sends a copy of `bytes`.
+    ///
+    /// # Errors
+    /// As [`Sender::try_send`]; [`Error::Timeout`] for `Full` and `BufferPoolFull` where it waits; [`Error::NoAttributes`].
+    pub fn send(self, bytes: &[u8]) -> Result<(), Error> {
+        if !self.sender.is_inline(bytes) {
+            return self.sender.send_large(bytes, self.limit, (self.client_id, self.hints));
+        }
+        self.dispatch(&Bytes(bytes))
+    }
+
+    /// Sends `allocation`, of the channel's pool, without copying; it is the receiver's then.
+    ///
+    /// # Errors
+    /// As [`send`](Self::send), and [`Error::OtherPool`]; each gives the allocation back.
+    pub fn send_allocation(self, allocation: Allocation) -> Result<(), SendError<Allocation>> {
+        let len = allocation.len();
+        self.transfer(allocation, len)
+    }
+
+    /// Sends `published`, of the channel's pool, without copying. While it is on its way nobody else can free, freeze
+    /// or send it; then it is the pool's again, and its receiver has a handle on it. When the sender dies before the
+    /// message was sent it stays the pool's.
+    ///
+    /// # Errors
+    /// As [`send_allocation`](Self::send_allocation); [`Error::Pool`] when this is a view, when it is frozen, or when
+    /// another message has it; [`Error::Stale`] when it was freed. Each gives it back.
+    pub fn send_published(self, published: Published) -> Result<(), SendError<Published>> {
+        let len = published.len();
+        self.transfer(published, len)
+    }
+
+    /// Sends `frozen`, of the channel's pool, without copying or giving it away: as often as one likes, to as many as
+    /// one likes. It stays frozen, and somebody frees it in the end; a message that is received after that is
+    /// [`Error::Stale`]. A view is sent as a view, whose receiver cannot free the memory.
+    ///
+    /// # Errors
+    /// As [`send`](Self::send); [`Error::OtherPool`]; [`Error::Pool`] when it is not frozen; [`Error::Stale`] when it
+    /// was freed.
+    pub fn send_frozen(self, frozen: &Published) -> Result<(), Error> {
+        if !frozen.is_in(self.pool()) {
+            return Err(Error::OtherPool);
+        }
+        frozen.check_frozen()?;
+        let (block, view_offset, view_len) = (frozen.reference(), frozen.view_offset(), frozen.len());
+        let message = MessageReference { block, view_offset, view_len };
+        self.dispatch(&Share { message, original: frozen.is_original() })
+    }
+
+    /// Copies `payload` to the start of `destination`, of the channel's pool, and sends that: its receiver finds the
+    /// payload there. Memory that a receiver has published is so filled by whoever it has told of it.
+    ///
+    /// # Errors
+    /// As [`send_allocation`](Self::send_allocation) or [`send_published`](Self::send_published), and
+    /// [`Error::TooLarge`], with what would be needed, when the destination is too small: nothing was copied then.
+    /// Each gives the destination back.
+    pub fn send_into<D: Destination>(
+        self,
+        mut destination: D,
+        payload: &(impl Source + ?Sized),
+    ) -> Result<(), SendError<D>> {
+        let ready = destination.check(self.pool()).and_then(|()| landing::copy(payload, &mut destination));
+        match ready {
+            Ok(len) => self.transfer(destination, len),
+            Err(error) => Err(SendError { error, payload: destination }),
+        }
+    }
+
+    fn pool(&self) -> &Pool {
+        self.sender.shared().attached.host().pool()
+    }
+
+    fn transfer<D: Destination>(self, memory: D, view_len: u64) -> Result<(), SendError<D>> {
+        let sent = memory.check(self.pool()).and_then(|()| {
+            let message = MessageReference { block: memory.block(), view_offset: 0, view_len };
+            self.dispatch(&Transfer(message))
+        });
+        match sent {
+            Ok(()) => {
+                memory.leave(self.pool());
+                Ok(())
+            }
+            Err(error) => Err(SendError { error, payload: memory }),
+        }
+    }
+
+    fn dispatch<M: Outgoing<PoolHost>>(&self, message: &M) -> Result<(), Error> {
+        self.sender.dispatch(message, self.limit, (self.client_id, self.hints))
+    }
+}
+
+/// Memory of a pool that goes away with a message: an [`Allocation`], or an original [`Published`].
+pub trait Destination: landing::LandingPad + memory::Memory {}
+
+impl Destination for Allocation {}
+impl Destination for Published {}
+
+/// What is asked of such memory, by this crate alone.
+mod memory {
+    use weyr_managed::{Allocation, Pool, Published};
+    use weyr_shared::BlockReference;
+
+    use crate::Error;
+
+    /// Sealed.
+    pub trait Memory {
+        /// Whether it can be sent through a channel of that pool.
+        ///
+        /// # Errors
+        /// Why not.
+        fn check(&self, pool: &Pool) -> Result<(), Error>;
+        /// Its block.
+        fn block(&self) -> BlockReference;
+        /// Its message was sent.
+        fn leave(self, pool: &Pool);
+    }
+
+    impl Memory for Allocation {
+        fn check(&self, pool: &Pool) -> Result<(), Error> {
+            if pool.has(self)? { Ok(()) } else { Err(Error::OtherPool) }
+        }
+
+        fn block(&self) -> BlockReference {
+            self.reference()
+        }
+
+        fn leave(self, pool: &Pool) {
+            // Refused only in a forked child, where it is the parent's to forget.
+            let _ = pool.end_transfer(self);
+        }
+    }
+
+    impl Memory for Published {
+        fn check(&self, pool: &Pool) -> Result<(), Error> {
+            match (self.is_in(pool), self.is_original()) {
+                (false, _) => Err(Error::OtherPool),
+                (true, false) => Err(weyr_managed::Error::NotOriginal.into()),
+                (true, true) => Ok(()),
+            }
+        }
+
+        fn block(&self) -> BlockReference {
+            self.reference()
+        }
+
+        /// A handle on published memory frees nothing.
+        fn leave(self, _pool: &Pool) {}
+    }
+}

@@ -1,0 +1,102 @@
+//! Polling and peeking, in every interleaving with those who send, take, revoke, die and recover.
+#![cfg(weyr_face = "explore")]
+
+mod explored;
+
+use explored::{Case, explore};
+use weyr_channel::PollEvents;
+use weyr_shared::fault::Fault;
+
+const IN: PollEvents = PollEvents::IN;
+const OUT: PollEvents = PollEvents::OUT;
+const EMPTY: PollEvents = PollEvents::EMPTY;
+const FULL: PollEvents = PollEvents::FULL;
+
+/// Messages come, and nobody takes them.
+const ARRIVING: Case = Case { receivers: 0, messages: 1, ..Case::PLAIN };
+/// One receiver takes each, and another who looks is there.
+const LOOKED_AT: Case = Case { torn: true, peekers: 1, ..Case::PLAIN };
+
+#[test]
+fn pollers_find_what_comes_and_nobody_loses_a_wake_to_them() {
+    explore(Case { name: "one for a message", pollers: &[IN], ..ARRIVING }).assert_holds();
+    explore(Case { name: "two for a message", pollers: &[IN, IN], ..ARRIVING }).assert_holds();
+    explore(Case { name: "one for a full channel", pollers: &[FULL], ..ARRIVING }).assert_holds();
+    let two = Case { capacity: 2, messages: 2, ..ARRIVING };
+    explore(Case { name: "one for a full channel of two", pollers: &[FULL], ..two }).assert_holds();
+    let with_receiver = Case { messages: 1, ..Case::PLAIN };
+    for pollers in [&[IN][..], &[FULL], &[OUT], &[EMPTY]] {
+        explore(Case { name: "one beside a receiver", pollers, ..with_receiver }).assert_holds();
+    }
+    let full = Case { messages: 2, each_receives: 1, ..Case::PLAIN };
+    explore(Case { name: "one for room in a full channel", pollers: &[OUT], ..full }).assert_holds();
+    let several: &[PollEvents] = const { &[IN.or(FULL)] };
+    explore(Case { name: "one for several things", pollers: several, ..with_receiver }).assert_holds();
+}
+
+#[test]
+#[ignore = "tens of minutes, and 10 GiB of memory"]
+fn larger_channels_hold_as_far_as_they_were_explored() {
+    let two = Case { messages: 2, bound: 100_000_000, ..Case::PLAIN };
+    for pollers in [&[IN][..], &[FULL], &[OUT], &[EMPTY]] {
+        let report = explore(Case { name: "one beside a receiver of two", pollers, ..two });
+        assert!(report.violation.is_none() && report.error.is_none(), "{report}");
+    }
+    let hinted = Case { messages: 3, hints: true, bound: 100_000_000, ..LOOKED_AT };
+    let report = explore(Case { name: "a look beside a receiver, three messages", ..hinted });
+    assert!(report.violation.is_none() && report.error.is_none(), "{report}");
+}
+
+#[test]
+fn pollers_outlive_the_death_of_a_sender() {
+    let case = Case { recoverers: 1, deaths: 1, senders_fall: true, ..ARRIVING };
+    explore(Case { name: "one for a message, sender killed", pollers: &[IN], ..case }).assert_holds();
+    let two = Case { senders: 2, capacity: 2, slices: true, recoverers: 0, ..case };
+    explore(Case { name: "one for a message, nobody recovers", pollers: &[IN], ..two }).assert_holds();
+}
+
+#[test]
+fn polls_hold_with_stores_in_buffers() {
+    explore(Case { name: "one for a message, buffered", pollers: &[IN], tso: true, ..ARRIVING })
+        .assert_holds();
+}
+
+#[test]
+fn what_is_peeked_at_was_sent_and_is_whole() {
+    for capacity in [1, 2] {
+        let base = Case { capacity, ..LOOKED_AT };
+        explore(Case { name: "a look beside a receiver", ..base }).assert_holds();
+    }
+    explore(Case { name: "a look, with hints", hints: true, ..LOOKED_AT }).assert_holds();
+    let one = Case { messages: 1, ..LOOKED_AT };
+    explore(Case { name: "a look beside a revocation", patience: 1, ..one }).assert_holds();
+    explore(Case { name: "a look beside a lease", lease: true, ..one }).assert_holds();
+    explore(Case { name: "two looks", peekers: 2, ..one }).assert_holds();
+    let dying = Case { deaths: 1, recoverers: 1, receivers_fall: true, ..one };
+    explore(Case { name: "a look beside a dying receiver", ..dying }).assert_holds();
+    explore(Case { name: "a look, buffered", tso: true, ..one }).assert_holds();
+}
+
+fn found(case: Case, fault: Fault, message: &str) {
+    explore(Case { name: "with a fault", fault: Some(fault), ..case }).assert_violated(message);
+}
+
+#[test]
+fn a_signal_that_forgets_who_looks_on_is_found() {
+    found(Case { pollers: &[IN], ..ARRIVING }, Fault::OnlookersForgotten, "a poller");
+}
+
+#[test]
+fn a_signal_that_wakes_one_of_two_who_look_on_is_found() {
+    found(Case { pollers: &[IN, IN], ..ARRIVING }, Fault::OneWakeForAll, "a poller");
+}
+
+#[test]
+fn a_poll_that_sleeps_without_a_second_look_is_found() {
+    found(Case { pollers: &[IN], ..ARRIVING }, Fault::SleepWithoutSecondLook, "a poller");
+}
+
+#[test]
+fn a_look_that_is_not_confirmed_is_found() {
+    found(LOOKED_AT, Fault::PeekWithoutSecondLook, "never sent");
+}

@@ -1,0 +1,181 @@
+//! `weyr pool`.
+
+use std::path::PathBuf;
+
+use clap::{Args, Subcommand};
+use weyr::{Growth, PoolAttributes};
+
+use super::size::{parse_bytes, parse_offset};
+
+/// `weyr pool`.
+#[derive(Debug, Args)]
+pub(crate) struct PoolArguments {
+    /// Directory of the pools [default: $WEYR_DIR, else /dev/shm]
+    #[arg(long, global = true, value_name = "DIR")]
+    pub(crate) directory: Option<PathBuf>,
+    #[command(subcommand)]
+    pub(crate) command: PoolCommand,
+}
+
+/// What to do with pools.
+#[derive(Debug, Subcommand)]
+pub(crate) enum PoolCommand {
+    /// Create a pool, which stays until it is destroyed
+    #[command(after_help = super::EXIT_CODES)]
+    Create(CreateArguments),
+    /// List your pools
+    List,
+    /// Show what a pool holds and who has it
+    Show {
+        /// Name of the pool
+        name: String,
+    },
+    /// Check the invariants of a pool, without changing or stopping anything; exits with 1 when one is broken
+    Verify {
+        /// Name of the pool
+        name: String,
+        /// Nobody uses the pool: also report what is only right in the middle of an operation
+        #[arg(long)]
+        quiesced: bool,
+    },
+    /// Show the bytes of a pool, with the names of its parts and fields; runs of zeros are folded
+    #[command(after_help = super::EXIT_CODES)]
+    Dump(DumpArguments),
+    /// Recover the dead, make hints right from the words, and say what was repaired; exits with 1 when a finding is left
+    #[command(after_help = super::EXIT_CODES)]
+    Repair {
+        /// Name of the pool
+        name: String,
+    },
+    /// Destroy a pool that nobody uses
+    Destroy {
+        /// Name of the pool
+        name: String,
+        /// Also when processes use it, and when it is damaged
+        #[arg(long)]
+        force: bool,
+    },
+    /// Remove the pools whose users are all dead
+    Prune {
+        /// Also those from which everybody has detached
+        #[arg(long)]
+        unused: bool,
+        /// Only say what would be removed
+        #[arg(long)]
+        dry_run: bool,
+    },
+}
+
+/// `weyr pool create`: every attribute that a pool has.
+#[derive(Debug, Args)]
+pub(crate) struct CreateArguments {
+    /// Name of the pool: 1 to 200 of letters, digits, '.', '-' and '_'
+    pub(crate) name: String,
+    /// Bytes that it holds, metadata not counted, with an optional suffix K, M or G
+    #[arg(long, value_parser = parse_bytes)]
+    pub(crate) size: u64,
+    #[command(flatten)]
+    pub(crate) shape: ShapeArguments,
+}
+
+/// `weyr pool dump`: which bytes.
+#[derive(Debug, Args)]
+pub(crate) struct DumpArguments {
+    /// Name of the pool
+    pub(crate) name: String,
+    /// Only this part: header, lanes, page-words, data, ...; a wrong name lists them all; can be repeated
+    #[arg(long, value_name = "PART")]
+    pub(crate) part: Vec<String>,
+    /// Only the block that starts at this byte of the data, and its word; channels with their fields
+    #[arg(long, value_name = "OFFSET", value_parser = parse_offset, conflicts_with_all = ["part", "from"])]
+    pub(crate) block: Option<u64>,
+    /// From this byte of the pool's file on; hexadecimal after 0x
+    #[arg(long, value_name = "OFFSET", value_parser = parse_offset)]
+    pub(crate) from: Option<u64>,
+    /// Not more than so many bytes
+    #[arg(long, value_name = "SIZE", value_parser = parse_offset)]
+    pub(crate) bytes: Option<u64>,
+}
+
+/// All attributes of a pool but name, size and directory.
+#[derive(Debug, Args)]
+pub(crate) struct ShapeArguments {
+    /// Let it grow on demand to so many bytes, or `unlimited`
+    #[arg(long, value_name = "SIZE", value_parser = parse_growth)]
+    pub(crate) grow: Option<Growth>,
+    /// Bytes by which it grows at a time [default: 128M, less in small pools]
+    #[arg(long, value_name = "SIZE", value_parser = parse_bytes)]
+    pub(crate) segment_size: Option<u64>,
+    /// Bytes of a page: 4K, 8K, 16K, 32K or 64K [default: by the size of the pool]
+    #[arg(long, value_name = "SIZE", value_parser = parse_bytes)]
+    pub(crate) page_size: Option<u64>,
+    /// Rights of its file, in octal, as for chmod(1)
+    #[arg(long, value_name = "OCTAL", default_value = "600", value_parser = parse_mode)]
+    pub(crate) mode: u32,
+    /// Processes that can be attached at once [default: by the size of the pool]
+    #[arg(long, value_name = "NUMBER")]
+    pub(crate) processes: Option<u32>,
+    /// Threads that can have a lane of their own [default: by the size of the pool]
+    #[arg(long, value_name = "NUMBER")]
+    pub(crate) lanes: Option<u32>,
+    /// Channels that can exist in it at once [default: by the size of the pool]
+    #[arg(long, value_name = "NUMBER")]
+    pub(crate) channels: Option<u32>,
+    /// Have the filesystem promise all of its memory now
+    #[arg(long)]
+    pub(crate) commit: bool,
+    /// Have the kernel provide all of its memory now; implies --commit
+    #[arg(long)]
+    pub(crate) prefault: bool,
+    /// Ask the kernel for huge pages, in pools of 16 MiB and more
+    #[arg(long)]
+    pub(crate) huge_pages: bool,
+    /// Set the bytes of each new allocation to zero
+    #[arg(long)]
+    pub(crate) zeroing: bool,
+}
+
+impl ShapeArguments {
+    /// The attributes of a pool of that name, size and directory.
+    pub(crate) fn attributes(&self, name: &str, size: u64, directory: &std::path::Path) -> PoolAttributes {
+        let attributes = PoolAttributes::new(name, size)
+            .directory(directory)
+            .mode(self.mode)
+            .growth(self.grow.unwrap_or_default())
+            .commit(self.commit)
+            .prefault(self.prefault)
+            .huge_pages(self.huge_pages)
+            .zeroing(self.zeroing);
+        let attributes = with(attributes, self.segment_size, PoolAttributes::segment_size);
+        let attributes = with(attributes, self.page_size, PoolAttributes::page_size);
+        let attributes = with(attributes, self.processes, PoolAttributes::processes);
+        let attributes = with(attributes, self.lanes, PoolAttributes::lanes);
+        with(attributes, self.channels, PoolAttributes::channels)
+    }
+}
+
+/// The attributes with a choice that was made.
+fn with<T>(
+    attributes: PoolAttributes,
+    choice: Option<T>,
+    set: impl FnOnce(PoolAttributes, T) -> PoolAttributes,
+) -> PoolAttributes {
+    match choice {
+        Some(choice) => set(attributes, choice),
+        None => attributes,
+    }
+}
+
+fn parse_growth(text: &str) -> Result<Growth, String> {
+    match text {
+        "unlimited" => Ok(Growth::Unlimited),
+        _ => parse_bytes(text).map(Growth::UpTo),
+    }
+}
+
+fn parse_mode(text: &str) -> Result<u32, String> {
+    match u32::from_str_radix(text, 8) {
+        Ok(mode) if mode <= 0o777 => Ok(mode),
+        _ => Err("write rights in octal, from 0 to 777".into()),
+    }
+}

@@ -1,0 +1,87 @@
+//! What can be put right in a pool, in one list.
+//!
+//! Whoever needs something repairs it in passing; this is for who asks for all of it. Others go on meanwhile, and the
+//! one that repairs may die: each step is made of steps that are killable (`docs/recovery.md`).
+//!
+//! A further kind of damage is a further line of [`STEPS`].
+
+use std::path::Path;
+
+use crate::attachment::Attachment;
+use crate::heap::verify::{Mode, Verification};
+use crate::{Error, Pool};
+
+/// One thing that was looked for, and how much of it was put right.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Repair {
+    /// What was wrong, in the plural.
+    pub what: &'static str,
+    /// How many of it were put right.
+    pub count: u64,
+}
+
+/// What a repair did.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Repaired {
+    /// What was wrong before.
+    pub before: Verification,
+    /// All that was looked for.
+    pub repairs: Vec<Repair>,
+    /// What is wrong still.
+    pub after: Verification,
+}
+
+type Step = fn(&Attachment) -> Result<Vec<Repair>, Error>;
+
+/// In this order: what the dead held comes back first, for it makes pages free and slabs ownerless.
+const STEPS: [Step; 2] = [recover_the_dead, rebuild_hints];
+
+fn recover_the_dead(attachment: &Attachment) -> Result<Vec<Repair>, Error> {
+    let dead = attachment.with_lane(|own, _| {
+        attachment.heap.recover_dead(own, &attachment.liveness(), &attachment.channels())
+    })?;
+    attachment.free_destroyed_channels();
+    Ok(vec![
+        Repair { what: "dead processes", count: dead.processes },
+        Repair { what: "lanes of the dead", count: dead.lanes },
+        Repair { what: "blocks of the dead", count: dead.blocks },
+        Repair { what: "bytes of the dead", count: dead.bytes },
+    ])
+}
+
+fn rebuild_hints(attachment: &Attachment) -> Result<Vec<Repair>, Error> {
+    let heap = &attachment.heap;
+    let empty = attachment.with_lane(|own, _| heap.give_back_empty_orphans(own))?;
+    Ok(vec![
+        Repair { what: "empty slabs without owner", count: empty },
+        Repair { what: "slabs without owner that no hint showed", count: heap.mark_orphans() },
+        Repair { what: "free pages that a hint hid", count: heap.unhide_free_pages() },
+    ])
+}
+
+impl Pool {
+    /// Attaches the pool whose object is `path`, puts right whatever can be, and says what that was. Others go on
+    /// meanwhile; takes time with the size of the pool.
+    ///
+    /// ```
+    /// use weyr_managed::{Pool, PoolAttributes};
+    /// # let name = format!("doc-repair-{}", std::process::id());
+    /// let pool = Pool::create(&PoolAttributes::new(&name, 1 << 20))?;
+    /// let repaired = Pool::repair(pool.path())?;
+    /// assert!(repaired.after.holds() && repaired.repairs.iter().all(|repair| repair.count == 0));
+    /// # pool.destroy()?;
+    /// # Ok::<(), weyr_managed::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// As [`attach_path`](Self::attach_path). What was put right before an error stays so.
+    pub fn repair(path: &Path) -> Result<Repaired, Error> {
+        let before = Pool::inspect(path)?.verify(Mode::Online);
+        let (pool, _) = Pool::join_path(path)?;
+        let mut repairs = Vec::new();
+        for step in STEPS {
+            repairs.extend(step(pool.attachment())?);
+        }
+        Ok(Repaired { before, repairs, after: pool.verify(Mode::Online) })
+    }
+}

@@ -1,0 +1,135 @@
+//! The bytes of a pool as its object has them, looked at from outside without a load: holes stay holes.
+
+use std::ops::Range;
+
+use weyr_shared::{BlockReference, Layout, LevelHeader, Ring, RingHeader, Slot};
+
+use crate::Error;
+use crate::channel_table::ChannelBlock;
+use crate::heap::word::BlockState;
+use crate::pool::Inspection;
+use crate::section::Section;
+
+/// A block of a pool, as one look found it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Block {
+    /// Byte of the data area at which it starts, and which use of it.
+    pub reference: BlockReference,
+    /// Bytes it has room for.
+    pub bytes: u64,
+    /// What it is.
+    pub state: &'static str,
+    /// Byte of the object at which its word lies.
+    pub word_at: u64,
+    /// Process slot or lane that its word names; means something in some states only.
+    pub actor: u16,
+    /// What lies where in it: one section of payload, or those of a channel.
+    pub sections: Vec<Section>,
+}
+
+/// A channel of a pool, as one look found it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ChannelFacts {
+    /// What it is called, if it has a name.
+    pub name: Option<String>,
+    /// The block in which it lies.
+    pub reference: BlockReference,
+    /// Bytes of that block.
+    pub bytes: u64,
+    /// Messages that can wait at once.
+    pub capacity: u32,
+    /// Bytes that a message can carry by copy.
+    pub block_bytes: u32,
+    /// Messages that wait.
+    pub waiting: u32,
+}
+
+/// What lies in the object.
+impl Inspection {
+    /// Every part of the pool, by offset.
+    pub fn sections(&self) -> Vec<Section> {
+        let heap = &self.attachment.heap;
+        heap.geometry.sections(heap.current_pages())
+    }
+
+    /// Copies from byte `offset` of the object into the start of `bytes`, up to its end; returns how many there were.
+    ///
+    /// # Errors
+    /// [`Error::Os`].
+    pub fn read(&self, offset: u64, bytes: &mut [u8]) -> Result<usize, Error> {
+        self.attachment.object.read_at(offset, bytes).map_err(Error::os("reading the pool's object"))
+    }
+
+    /// The first bytes of the object at or behind `offset` that have memory behind them; what lies between is zero.
+    ///
+    /// # Errors
+    /// [`Error::Os`].
+    pub fn next_stored(&self, offset: u64) -> Result<Option<Range<u64>>, Error> {
+        let object = &self.attachment.object;
+        object.next_stored(offset).map_err(Error::os("looking for the holes of the pool's object"))
+    }
+
+    /// The block that starts at byte `offset` of the data area, whatever its state.
+    ///
+    /// # Errors
+    /// [`Error::NotABlock`].
+    pub fn block(&self, offset: u64) -> Result<Block, Error> {
+        let heap = &self.attachment.heap;
+        let found = heap.locate_offset(offset).ok_or(Error::NotABlock { offset })?;
+        let reference = BlockReference { offset, generation: found.seen.generation() };
+        Ok(Block {
+            reference,
+            bytes: found.bytes,
+            state: found.seen.state().name(),
+            word_at: heap.word_at(&found, offset),
+            actor: found.seen.actor(),
+            sections: self.sections_of(reference, found.bytes, found.seen.state()),
+        })
+    }
+
+    /// Every channel of the pool that can be opened and was not destroyed.
+    pub fn channels(&self) -> Vec<ChannelFacts> {
+        let facts = |block: ChannelBlock| facts_of(&self.attachment.ring(block).ok()?, block);
+        self.attachment.channel_blocks().filter_map(facts).collect()
+    }
+
+    fn sections_of(&self, reference: BlockReference, bytes: u64, state: BlockState) -> Vec<Section> {
+        let start = self.attachment.heap.geometry.offsets.data + reference.offset;
+        let ring = (state == BlockState::Channel)
+            .then(|| self.attachment.ring(ChannelBlock { reference, bytes }).ok())
+            .flatten();
+        // A channel too damaged to be opened is bytes.
+        ring.map_or_else(|| vec![Section::payload(start, bytes)], |ring| of_channel(&ring, start))
+    }
+}
+
+/// None for a channel that is destroyed or damaged.
+fn facts_of(ring: &Ring, block: ChannelBlock) -> Option<ChannelFacts> {
+    let name = ring.name().filter(|_| ring.is_named());
+    let waiting = ring.waiting().ok().filter(|_| !ring.is_destroyed())?;
+    Some(ChannelFacts {
+        name: name.map(|name| String::from_utf8_lossy(name.as_bytes()).into_owned()),
+        reference: block.reference,
+        bytes: block.bytes,
+        capacity: ring.capacity(),
+        block_bytes: ring.block_size(),
+        waiting,
+    })
+}
+
+fn of_channel(ring: &Ring, start: u64) -> Vec<Section> {
+    let ((attachments, count), (slots, stride)) = (ring.attachments_at(), ring.slots_at());
+    let listeners = RingHeader::SIZE as u64;
+    let word = Section::of_words;
+    let levels = (ring.levels() > 1).then(|| {
+        let (at, count) = ring.levels_at();
+        Section::of::<LevelHeader>("channel levels", start + at, LevelHeader::SIZE as u64, count)
+    });
+    let all = [
+        Section::of::<RingHeader>("channel header", start, listeners, 1),
+        word("channel listeners", "reserved, zero", start + listeners, (attachments - listeners) / 8),
+        word("channel attachments", "one word a process slot", start + attachments, count),
+        Section::of::<Slot>("channel slots", start + slots, stride, ring.slot_count().into()),
+    ];
+    all.into_iter().chain(levels).collect()
+}
