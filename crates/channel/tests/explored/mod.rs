@@ -146,6 +146,7 @@ fn with_fault(fault: Fault, hints: bool) -> &'static [Fault] {
     }
     table!(
         NoSecondWake,
+        ConfirmedAtFirstSight,
         DisarmKeepsSequence,
         RepairWakesNobody,
         RepairCountsNothing,
