@@ -6,11 +6,25 @@ use weyr_atomic::{
     AtomicU32, AtomicU64, Ordering, Zeroed, arm_then_look, heavy_barrier, light_barrier, publish_then_look,
 };
 
+/// Runs the test's case under every execution, and notes how many there were.
+fn explore(case: impl Fn() + Send + Sync + 'static) {
+    let executions = std::sync::Arc::new(std::sync::Mutex::new(0_u64));
+    let counted = executions.clone();
+    loom::model(move || {
+        *counted.lock().expect("no poison") += 1;
+        case();
+    });
+    let executions = *executions.lock().expect("no poison");
+    let test = std::thread::current().name().unwrap_or("a test").to_owned();
+    weyr_kill::note(format_args!("loom {test}: {executions} executions, complete"));
+    assert!(executions > 2, "nothing was explored");
+}
+
 /// Whether a reader that saw the flag, published with `publish`, can miss the payload.
 fn reader_can_miss_the_payload(publish: Ordering) -> bool {
     let missed = std::sync::Arc::new(std::sync::Mutex::new(false));
     let seen = missed.clone();
-    loom::model(move || {
+    explore(move || {
         let words: Arc<[AtomicU64; 2]> = Arc::new(Zeroed::zeroed());
         let writer = words.clone();
         let thread = loom::thread::spawn(move || {
@@ -39,7 +53,7 @@ fn a_relaxed_flag_does_not_carry_the_payload() {
 fn both_can_miss<T: Zeroed + Send + Sync + 'static>(publish: [fn(&T); 2], look: fn(&T) -> bool) -> bool {
     let missed = std::sync::Arc::new(std::sync::Mutex::new(false));
     let found = missed.clone();
-    loom::model(move || {
+    explore(move || {
         let words: Arc<[T; 2]> = Arc::new(Zeroed::zeroed());
         let peer = words.clone();
         let thread = loom::thread::spawn(move || {

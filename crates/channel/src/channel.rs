@@ -62,11 +62,15 @@ impl Channel {
     /// Creates a channel in an allocation of its own, and attaches this process. One allocation, no system call.
     ///
     /// # Errors
-    /// [`Error::InvalidBlockSize`], [`Error::InvalidCapacity`], [`Error::InvalidLevels`]; [`Error::Pool`] when the pool
-    /// has no room or its table of channels is full.
+    /// [`Error::InvalidBlockSize`], [`Error::InvalidCapacity`], [`Error::InvalidLevels`]; [`Error::TooLarge`] when the
+    /// pool can never hold it; [`Error::Pool`] when it has no room now or its table of channels is full.
     /// Source: *Dragon channels*, `dragon_channel_create`.
     pub fn create(pool: &Pool, attributes: &ChannelAttributes) -> Result<Self, Error> {
-        let allocation = pool.alloc(attributes.bytes(pool.process_limit())?)?;
+        let needed = attributes.bytes(pool.process_limit())?;
+        let allocation = pool.alloc(needed).map_err(|error| match error {
+            weyr_managed::Error::TooLarge { limit: largest, .. } => Error::TooLarge { needed, largest },
+            error => error.into(),
+        })?;
         Self::create_in(pool, allocation, attributes)
     }
 

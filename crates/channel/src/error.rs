@@ -26,12 +26,13 @@ pub enum Error {
     /// The channel was destroyed; no message moves any more.
     #[error("the channel was destroyed")]
     Destroyed,
-    /// The message is larger than a slot, or than the buffer to receive it. In the latter case it stays.
+    /// The message is larger than a slot, or than the buffer to receive it (it stays then); or a channel is larger than
+    /// the pool or the allocation that it is to lie in.
     #[error(
-        "the message needs {needed} bytes and there are {largest}; send an allocation, or pass a larger buffer"
+        "{needed} bytes are needed and there are {largest}; send an allocation, pass a larger buffer, or ask for less"
     )]
     TooLarge {
-        /// Bytes of the message.
+        /// Bytes of the message, or of the channel.
         needed: u64,
         /// Bytes that there are.
         largest: u64,

@@ -3,12 +3,15 @@
 
 mod plain;
 
+use std::cell::Cell;
 use std::time::{Duration, Instant};
 
 use proptest::prelude::*;
+use proptest::test_runner::TestRunner;
 use weyr_atomic::{AtomicU32, AtomicU64, Ordering};
 use weyr_channel::protocol::{Attempt, Bytes, ReceiveSide, SendSide, Tried};
 use weyr_channel::{Error, WaitMode};
+use weyr_kill::note;
 use weyr_shared::{
     Actor, BlockReference, Geometry, Holder, KernelFutex, Lap, Region, Ring, RingHeader, RingOpenError,
     SlotState, SlotWord,
@@ -133,21 +136,31 @@ fn assert_named(error: &Error) {
     assert!(matches!(error, Error::Corrupt(_) | Error::Timeout | Error::Destroyed), "{error:?}");
 }
 
-proptest! {
-    #![proptest_config(ProptestConfig { cases: 3_000, ..ProptestConfig::default() })]
+/// Runs `case` on so many values of `strategy`, and notes how many.
+fn check<S: Strategy>(name: &str, strategy: S, case: impl Fn(S::Value)) {
+    let cases = Cell::new(0_u64);
+    let config = ProptestConfig { cases: 3_000, ..ProptestConfig::default() };
+    let ran = TestRunner::new(config).run(&strategy, |value| {
+        cases.set(cases.get() + 1);
+        case(value);
+        Ok(())
+    });
+    note(format_args!("corruption of a channel, {name}: {} cases", cases.get()));
+    ran.unwrap_or_else(|failure| panic!("{name}: {failure}"));
+}
 
-    #[test]
-    fn calls_end_whatever_the_words_are(
-        before in 0..9_u8,
-        overwriting in overwriting(),
-        steps in prop::collection::vec(0..4_u8, 1..12),
-    ) {
+#[test]
+fn calls_end_whatever_the_words_are() {
+    let calls = (0..9_u8, overwriting(), prop::collection::vec(0..4_u8, 1..12));
+    check("calls", calls, |(before, overwriting, steps)| {
         let ring = plain::ring(4);
         let channel = plain::attached(&ring, 1);
         let (from, to) = (SendSide::default(), ReceiveSide::default());
         for _ in 0..before {
             let _ = channel.try_send(&from, &Bytes(b"before"), IMPATIENT).unwrap();
-            if before % 2 == 0 && let Tried::Done(taken) = channel.try_take(&to, SlotState::Taking, IMPATIENT).unwrap() {
+            if before % 2 == 0
+                && let Tried::Done(taken) = channel.try_take(&to, SlotState::Taking, IMPATIENT).unwrap()
+            {
                 channel.release(taken).unwrap();
             }
         }
@@ -159,17 +172,18 @@ proptest! {
                 2 => receive(&channel, &to),
                 _ => receive(&channel, &ReceiveSide::default()),
             };
-            outcome.iter().for_each(|()| {});
             outcome.err().iter().for_each(assert_named);
         }
         let _ = ring.waiting();
         let _ = ring.references().count();
         let _ = ring.repair(Actor { process: 17, epoch: 1 }, || true, |_| false, &KernelFutex);
         let _ = ring.drain(Holder { process: 1, epoch: 1 }, |_| {});
-    }
+    });
+}
 
-    #[test]
-    fn waits_end_at_their_deadline_whatever_the_words_are(overwriting in overwriting()) {
+#[test]
+fn waits_end_at_their_deadline_whatever_the_words_are() {
+    check("waits", overwriting(), |overwriting| {
         let ring = plain::ring(4);
         let channel = plain::attached(&ring, 1);
         overwriting.apply(&ring);
@@ -182,7 +196,7 @@ proptest! {
                 Err(error) => assert_named(&error),
             }
         }
-    }
+    });
 }
 
 fn receive(channel: &plain::Plain, side: &ReceiveSide) -> Result<(), Error> {

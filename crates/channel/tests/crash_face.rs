@@ -6,7 +6,6 @@
 //! allows; and the more of an operation was done, the further its messages are on their way.
 #![cfg(weyr_face = "crash")]
 #![forbid(unsafe_code)]
-#![allow(clippy::print_stderr, reason = "the numbers of points are part of the result")]
 
 mod ledger;
 mod pools;
@@ -22,7 +21,7 @@ use pools::TestPool;
 use rustix::process::{Signal, getpid, kill_process};
 use weyr_atomic::{Ordering, crash};
 use weyr_channel::{Channel, ChannelAttributes, Error, Lease, Message, WaitMode};
-use weyr_kill::{Child, Outcome, Rendezvous, child};
+use weyr_kill::{Child, Outcome, Rendezvous, child, note};
 use weyr_managed::{Allocation, Mode, PoolAttributes};
 use weyr_shared::{Ring, SlotState};
 
@@ -216,7 +215,7 @@ fn sweep<G, S>(
     fates.extend(all.map(|all| all.fates));
     assert_stories(plan, &fates);
     let ends = format!("killed, killed unnoticed, stopped and killed{continued}");
-    eprintln!("crash channel, {}, capacity {}: {points} points, {ends}", plan.name, plan.capacity);
+    note(format_args!("crash channel, {}, capacity {}: {points} points, {ends}", plan.name, plan.capacity));
 }
 
 /// The later the death, the further the story of each message, from its first to its last word.
@@ -874,5 +873,5 @@ fn a_receiver_asleep_while_its_only_sender_dies_gets_what_was_sent() {
     assert!(points >= 6 && fates.is_sorted(), "{fates:?}");
     fates.dedup();
     assert_eq!(fates, [1, 100]);
-    eprintln!("crash channel, send to a sleeper: {points} points, killed unnoticed");
+    note(format_args!("crash channel, send to a sleeper: {points} points, killed unnoticed"));
 }

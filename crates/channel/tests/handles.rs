@@ -105,6 +105,39 @@ fn a_send_that_fails_gives_the_allocation_back() {
 }
 
 #[test]
+fn a_process_can_have_65535_handles_on_a_channel_and_is_told_when_it_has() {
+    let pool = TestPool::new("many");
+    let channel = pool.channel(2);
+    let descriptor = channel.descriptor();
+    let mut handles = vec![channel];
+    while handles.len() < 65_535 {
+        handles.push(Channel::attach_in(&pool.0, &descriptor).unwrap());
+    }
+    let attach = || Channel::attach_in(&pool.0, &descriptor).map(drop);
+    assert_eq!(attach(), Err(Error::TooManyHandles));
+    handles.pop();
+    assert_eq!(attach(), Ok(()));
+    handles[1].send(b"one of them").unwrap();
+    assert_eq!(handles[65_000].receive().unwrap().into_bytes().unwrap(), b"one of them");
+    handles.pop().unwrap().destroy().unwrap();
+    drop(handles);
+    assert_eq!(pool.blocks(), 0);
+    pool.assert_verified();
+}
+
+#[test]
+fn a_leased_message_in_the_channel_itself_has_no_allocation_to_look_at() {
+    let pool = TestPool::new("no-allocation");
+    let channel = pool.channel(2);
+    channel.send(b"inline").unwrap();
+    let lease = channel.lease().unwrap();
+    assert_eq!(lease.as_slice().err(), Some(Error::NoAllocation));
+    assert_eq!(lease.read(0, &mut [0]).err(), Some(Error::NoAllocation));
+    assert_eq!(lease.bytes().unwrap(), b"inline");
+    lease.done().unwrap();
+}
+
+#[test]
 fn a_lease_ends_in_one_of_four_ways() {
     let pool = TestPool::new("lease");
     let channel = pool.channel(4);

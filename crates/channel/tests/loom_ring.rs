@@ -2,6 +2,7 @@
 //! found. Two to three threads, on the product's own code.
 #![cfg(weyr_face = "loom")]
 
+use std::sync::Mutex;
 use std::time::Duration;
 
 use weyr_atomic::loom::sync::Arc;
@@ -117,15 +118,24 @@ fn number(channel: &Attached<LoomHost>, taken: &Taken) -> u64 {
     found.view_len
 }
 
-/// Explores `model` as far as loom can.
+/// Explores `model` as far as loom can, and notes how many executions there were.
 ///
 /// loom finds the places for a change of threads by the last access to each atomic. A thread's own load so hides an
 /// earlier one of the other. Hence the writers run first, on the model's own thread, and the readers are spawned: what
 /// they look at then leads back to each write.
 fn explore(model: impl Fn() + Send + Sync + 'static) {
+    let executions = std::sync::Arc::new(Mutex::new(0_u64));
+    let counted = executions.clone();
     let mut builder = Builder::new();
     builder.preemption_bound = None;
-    builder.check(model);
+    builder.check(move || {
+        *counted.lock().expect("nobody panics with it") += 1;
+        model();
+    });
+    let executions = *executions.lock().expect("nobody panics with it");
+    let test = std::thread::current().name().unwrap_or("a test").to_owned();
+    weyr_kill::note(format_args!("loom {test}: {executions} executions, complete"));
+    assert!(executions > 2, "nothing was explored");
 }
 
 /// One of two threads that must not both miss the other: sleeps beside `state`?

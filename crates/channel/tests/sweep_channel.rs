@@ -4,7 +4,6 @@
 //! A sample of the points is run; `WEYR_SWEEP=full` runs all.
 #![cfg(not(any(weyr_face = "crash", weyr_face = "loom", weyr_face = "explore")))]
 #![forbid(unsafe_code)]
-#![allow(clippy::print_stderr, reason = "what was swept is part of the result")]
 
 mod ledger;
 
@@ -187,7 +186,6 @@ fn sweep_stopping<T>(
             Ok(())
         };
         let report = sweep.run(|| prepare(ground), &operate, look).unwrap();
-        eprintln!("{report}");
         report.assert_clean();
         if mode == Mode::Kill {
             onlooker.assert_told();

@@ -56,6 +56,28 @@ fn a_file_passes_through_by_ownership_without_a_copied_byte() {
 }
 
 #[test]
+fn without_a_file_and_without_rust_the_command_passes_itself_through() {
+    let (pools, nowhere) = (Pools::new(), tempfile::tempdir().unwrap());
+    let mut command = pools.command(&["demo", "--json", "--workers", "1", "--chunk", "1M"]);
+    command.env("PATH", nowhere.path()).env("HOME", nowhere.path());
+    for variable in ["RUSTUP_HOME", "RUSTUP_TOOLCHAIN", "CARGO_HOME", "CARGO", "RUSTC"] {
+        command.env_remove(variable);
+    }
+    let output = command.output().unwrap();
+    assert!(output.status.success(), "{}", text(&output));
+    let own = std::fs::canonicalize(env!("CARGO_BIN_EXE_weyr")).unwrap();
+    let note = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(
+        note.contains("no Rust toolchain found; using ") && note.contains(own.to_str().unwrap()),
+        "{note}"
+    );
+    let report: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(report["file"], own.to_str().unwrap());
+    assert_eq!(report["bytes"], own.metadata().unwrap().len());
+    assert!(pools.is_empty());
+}
+
+#[test]
 fn the_library_counts_what_copying_copies() {
     let report = demo(&["--copy"]);
     assert_eq!(report["mode"], "copy");

@@ -85,6 +85,7 @@ fn a_pool_is_shown_by_process_class_and_state() {
     let pool = create(&pools, "shown");
     let _small = [pool.alloc(64).unwrap(), pool.alloc(64).unwrap()];
     let published = pool.alloc(64).unwrap().publish().unwrap();
+    let typed = pool.alloc_typed(200, 1, 2).unwrap();
     let channel = Channel::create(&pool, &ChannelAttributes::new().capacity(4)).unwrap();
     let mut member = member(&pools, "shown");
     let (shown, code) = pools.json(&["pool", "show", "shown"]);
@@ -110,13 +111,17 @@ fn a_pool_is_shown_by_process_class_and_state() {
     assert_eq!(blocks("by_state", "state", "owned".into()), 3);
     assert_eq!(blocks("by_state", "state", "published".into()), 1);
     assert_eq!(blocks("by_state", "state", "channel".into()), 1);
+    assert_eq!(blocks("by_state", "state", "typed".into()), 1);
+    assert_eq!((&shown["manifest_entries"], &shown["manifest_limit"]), (&1.into(), &256.into()));
 
     member.kill().unwrap();
     member.wait().unwrap();
     let table = text(&pools.run(&["pool", "show", "shown"]));
     assert!(table.contains("dead") && table.contains("alive") && table.contains("published"), "{table}");
+    assert!(table.contains("1 of 256 entries"), "{table}");
     channel.destroy().unwrap();
     published.free().unwrap();
+    typed.free().unwrap();
 }
 
 #[test]

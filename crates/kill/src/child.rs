@@ -4,19 +4,24 @@
 //! closure. The child never returns into the test harness: it ends by `_exit`, so no destructor of the parent's
 //! stack and no buffered output is run twice.
 //!
-//! Source: fork(2), waitpid(2), `PR_SET_PDEATHSIG` in prctl(2).
+//! Source: fork(2), waitpid(2), `PR_SET_PDEATHSIG` in prctl(2), pidfd_open(2).
 //!
 //! What it does *not* do: no process group of its own, no resource limits, no redirection.
 
 use std::{
     fmt, io,
+    os::fd::AsFd,
     panic::{self, AssertUnwindSafe},
     sync::Once,
+    time::Instant,
 };
 
-use rustix::process::{
-    Pid, Signal, WaitId, WaitIdOptions, WaitOptions, getpid, getppid, kill_process,
-    set_parent_process_death_signal, waitid, waitpid,
+use rustix::{
+    event::{PollFd, PollFlags, Timespec, poll},
+    process::{
+        Pid, PidfdFlags, Signal, WaitId, WaitIdOptions, WaitOptions, getpid, getppid, kill_process,
+        pidfd_open, set_parent_process_death_signal, waitid, waitpid,
+    },
 };
 
 /// The exit code of a child whose closure panicked; the message is on stderr.
@@ -137,6 +142,29 @@ impl Child {
             }
             self.wait_for(WaitOptions::empty())?;
         }
+    }
+
+    /// As [`wait`](Self::wait), but None when it has not ended by `deadline`: a guard for tests of what must not hang.
+    /// Needs Linux 5.3.
+    ///
+    /// # Errors
+    /// Somebody else reaped it.
+    pub fn wait_until(&mut self, deadline: Instant) -> io::Result<Option<Outcome>> {
+        if self.outcome.is_none() {
+            let life = pidfd_open(self.pid, PidfdFlags::empty())?;
+            let mut watched = [PollFd::from_borrowed_fd(life.as_fd(), PollFlags::IN)];
+            loop {
+                let left = deadline.saturating_duration_since(Instant::now());
+                let left = Timespec::try_from(left).map_err(io::Error::other)?;
+                match poll(&mut watched, Some(&left)) {
+                    Ok(0) => return Ok(None),
+                    Ok(_) => break,
+                    Err(rustix::io::Errno::INTR) => {}
+                    Err(errno) => return Err(errno.into()),
+                }
+            }
+        }
+        self.wait().map(Some)
     }
 
     /// Waits until it is a zombie: dead, and not yet reaped. Blocks without limit.

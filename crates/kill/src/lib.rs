@@ -6,6 +6,8 @@
 //!
 //! - [`child`]: forked children with an outcome, and [`Rendezvous`] to meet them without sleeping;
 //! - [`Sweep`], [`Segment`], [`Report`]: death and stop at each instruction;
+//! - [`note`]: the numbers of a test that passes, for whom its runner shows nothing;
+//! - [`CountingAllocator`]: what must not ask for private memory;
 //! - [`refuse`](refuse()): a kernel that lacks the named calls, for the fallbacks.
 //!
 //! A file that gets its data before its length is never seen with a length and without data:
@@ -44,9 +46,11 @@
 #![cfg(target_os = "linux")]
 
 mod affinity;
+mod allocations;
 pub mod child;
 mod choice;
 mod error;
+mod notes;
 mod path;
 mod point;
 mod refuse;
@@ -57,9 +61,11 @@ mod sweep;
 mod trace;
 mod walk;
 
+pub use allocations::{CountingAllocator, allocations_during};
 pub use child::{Child, Outcome};
 pub use choice::Choice;
 pub use error::Error;
+pub use notes::{note, note_skipped};
 pub use point::{Moment, Place, Point};
 pub use refuse::{Refusal, Syscall, refuse, refuse_with};
 pub use rendezvous::Rendezvous;

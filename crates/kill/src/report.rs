@@ -1,6 +1,6 @@
 //! What a sweep found.
 
-use std::{env, fmt, fs::OpenOptions, io, io::Write, time::Duration};
+use std::{fmt, time::Duration};
 
 use crate::Point;
 
@@ -46,14 +46,6 @@ impl Report {
     /// With the whole report, if there are failures.
     pub fn assert_clean(&self) {
         assert!(self.is_clean(), "{self}");
-    }
-
-    /// Appends the report to the file that `WEYR_SWEEP_REPORT` names, for a test runner that shows nothing of tests
-    /// that pass.
-    pub(crate) fn record(&self) -> io::Result<()> {
-        let Some(path) = env::var_os("WEYR_SWEEP_REPORT") else { return Ok(()) };
-        let mut file = OpenOptions::new().create(true).append(true).open(path)?;
-        file.write_all(format!("{self}\n").as_bytes())
     }
 }
 

@@ -159,7 +159,7 @@ impl<'a> Sweep<'a> {
             took: started.elapsed(),
             failures,
         };
-        report.record().map_err(Error::io("append to the file that WEYR_SWEEP_REPORT names"))?;
+        crate::notes::append(&report).map_err(Error::io("append to the file that WEYR_REPORT names"))?;
         Ok(report)
     }
 

@@ -1,6 +1,11 @@
 //! Children: how they end, stop, go on and meet.
 
-use std::{cell::RefCell, fs, process::Command};
+use std::{
+    cell::RefCell,
+    fs,
+    process::Command,
+    time::{Duration, Instant},
+};
 
 use weyr_kill::{Outcome, Rendezvous, child};
 
@@ -121,4 +126,15 @@ fn meet(number: u64) -> u64 {
     let answer = back.wait_from(&child).unwrap();
     assert_eq!(child.wait().unwrap(), Outcome::Exited(0));
     answer
+}
+
+#[test]
+fn a_wait_with_a_deadline_tells_those_that_have_not_ended() {
+    let never = Rendezvous::new().unwrap();
+    let mut child = child::spawn(|| drop(never.wait())).unwrap();
+    assert_eq!(child.wait_until(Instant::now()).unwrap(), None);
+    child.kill().unwrap();
+    let outcome = child.wait_until(Instant::now() + Duration::from_secs(600)).unwrap();
+    assert!(outcome.is_some_and(Outcome::was_killed), "{outcome:?}");
+    assert_eq!(child.wait_until(Instant::now()).unwrap(), outcome, "a second wait gives the same answer");
 }

@@ -503,7 +503,7 @@ fn with_variable(name: &str, value: &str, test: impl FnOnce()) {
 #[test]
 fn reports_are_appended_to_the_file_that_the_environment_names() {
     let lines = NamedTempFile::new().unwrap();
-    with_variable("WEYR_SWEEP_REPORT", lines.path().to_str().unwrap(), || {
+    with_variable("WEYR_REPORT", lines.path().to_str().unwrap(), || {
         let board = Board::new();
         let segment = board.segment();
         for name in ["first", "second"] {

@@ -267,6 +267,15 @@ impl Attachment {
         freed.map_err(|error| explain(error, reference, action))
     }
 
+    /// Refuses what this process could not map.
+    pub(crate) fn check_window(&self, reference: BlockReference) -> Result<(), Error> {
+        if !self.heap.is_outside_window(reference.offset) {
+            return Ok(());
+        }
+        let window = self.heap.window_pages * self.heap.geometry.page_bytes();
+        Err(Error::OutsideWindow { offset: reference.offset, window })
+    }
+
     /// Whether some member's lock is free: it is probably dead.
     pub(crate) fn has_unlocked_member(&self) -> bool {
         let own = self.memberships.existing().map(|membership| membership.actor.process);

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use crate::Error;
-use crate::geometry::{DATA_CHUNK, ID_LIMIT, PAGE_LIMIT, Shape};
+use crate::geometry::{DATA_CHUNK, ID_LIMIT, MANIFEST_LIMIT, PAGE_LIMIT, Shape};
 
 /// Whether a pool becomes larger than it was created.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -36,6 +36,7 @@ pub struct PoolAttributes {
     pub(crate) processes: Option<u32>,
     pub(crate) lanes: Option<u32>,
     pub(crate) channels: Option<u32>,
+    pub(crate) manifest_entries: Option<u32>,
     pub(crate) commit: bool,
     pub(crate) prefault: bool,
     pub(crate) zeroing: bool,
@@ -62,6 +63,7 @@ impl PoolAttributes {
             processes: None,
             lanes: None,
             channels: None,
+            manifest_entries: None,
             commit: false,
             prefault: false,
             zeroing: false,
@@ -131,6 +133,14 @@ impl PoolAttributes {
         self
     }
 
+    /// Allocations that can have a type and an id at once, at most 2^24; from 64 to 262,144 by default, by the largest
+    /// size of the pool. An entry takes up to 51 bytes once it is used; 0 is a pool without manifest.
+    #[must_use]
+    pub fn manifest_entries(mut self, limit: u32) -> Self {
+        self.manifest_entries = Some(limit);
+        self
+    }
+
     /// Has the filesystem promise all of the first segment at creation, so that no later allocation from it can find
     /// the filesystem full. By default memory is promised as it is first used.
     #[must_use]
@@ -182,6 +192,11 @@ impl PoolAttributes {
             return Err(invalid("segment size", "must not be zero".into()));
         }
         let (processes, lanes, channels) = default_tables(maximum_bytes);
+        let manifest_entries = self.manifest_entries.unwrap_or(default_manifest_entries(maximum_bytes));
+        if manifest_entries > MANIFEST_LIMIT {
+            let reason = format!("{manifest_entries} are more than {MANIFEST_LIMIT}");
+            return Err(invalid("manifest entries", reason));
+        }
         let shape = Shape {
             page_shift,
             initial_pages: pages(self.bytes),
@@ -190,6 +205,7 @@ impl PoolAttributes {
             process_limit: self.processes.unwrap_or(processes),
             lane_limit: self.lanes.unwrap_or(lanes),
             channel_limit: self.channels.unwrap_or(channels),
+            manifest_limit: manifest_entries,
         };
         shape
             .check()
@@ -240,6 +256,17 @@ const fn default_tables(bytes: u64) -> (u32, u32, u32) {
     }
 }
 
+/// Entries of the manifest of a pool of at most `bytes` bytes.
+const fn default_manifest_entries(bytes: u64) -> u32 {
+    match bytes {
+        _ if bytes <= 128 << 10 => 64,
+        _ if bytes <= 16 << 20 => 256,
+        _ if bytes <= 512 << 20 => 4096,
+        _ if bytes <= 16 << 30 => 16_384,
+        _ => 262_144,
+    }
+}
+
 fn invalid(attribute: &'static str, reason: String) -> Error {
     Error::InvalidAttribute { attribute, reason }
 }
@@ -273,6 +300,10 @@ mod tests {
         assert_eq!(refused(PoolAttributes::new("p", 1 << 20).page_size(5000)), "page size");
         assert_eq!(refused(PoolAttributes::new("p", 1 << 20).processes(0)), "process_limit");
         assert_eq!(refused(PoolAttributes::new("p", 1 << 20).lanes(65_535)), "lane_limit");
+        assert_eq!(
+            refused(PoolAttributes::new("p", 1 << 20).manifest_entries((1 << 24) + 1)),
+            "manifest entries"
+        );
         assert_eq!(refused(PoolAttributes::new("p", 1 << 20).segment_size(0)), "segment size");
     }
 }

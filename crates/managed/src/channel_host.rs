@@ -48,6 +48,7 @@ impl Pool {
     ) -> Result<Payload<'_>, Error> {
         let attachment = self.attachment();
         let refused = |error| explain(error, reference, "reading a message");
+        attachment.check_window(reference)?;
         let located = attachment.heap.locate(reference);
         let block = located.map_err(|missing| refused(ChangeError::Missing(missing)))?;
         let state = block.seen.state();

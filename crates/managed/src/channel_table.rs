@@ -127,8 +127,10 @@ impl Pool {
     /// The channel that `reference` means.
     ///
     /// # Errors
-    /// [`Error::NotABlock`], [`Error::Stale`] when it is gone, [`Error::WrongState`] when it is no channel.
+    /// [`Error::NotABlock`], [`Error::Stale`] when it is gone, [`Error::WrongState`] when it is no channel,
+    /// [`Error::OutsideWindow`].
     pub fn channel_block(&self, reference: BlockReference) -> Result<ChannelBlock, Error> {
+        self.attachment().check_window(reference)?;
         let located = self.attachment().heap.locate(reference);
         let refused = |error| explain(error, reference, "using it as a channel");
         let block = located.map_err(|missing| refused(crate::heap::ChangeError::Missing(missing)))?;

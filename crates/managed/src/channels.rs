@@ -5,15 +5,16 @@
 
 use std::collections::{HashMap, HashSet};
 
-use weyr_shared::{Actor, BlockReference, Corrupt, KernelFutex, Ring, RingOpenError};
+use weyr_atomic::Ordering;
+use weyr_shared::{Actor, BlockReference, Corrupt, KernelFutex, Ring, RingOpenError, SlotState};
 
-use crate::Error;
 use crate::attachment::Attachment;
 use crate::channel_table::ChannelBlock;
 use crate::heap::recovery::Channels;
 use crate::heap::verify::{Finding, Mode, Verification};
-use crate::heap::word::BlockState;
+use crate::heap::word::{BlockState, SlotState as Process};
 use crate::transfer::landed;
+use crate::{Error, creation};
 
 /// Every channel of an attached pool.
 #[derive(Debug, Clone, Copy)]
@@ -69,12 +70,20 @@ impl Attachment {
         }
     }
 
-    /// The heap's invariants, and those between channels and blocks.
+    /// The heap's invariants, the header's, and those between channels and blocks.
     pub(crate) fn verify(&self, mode: Mode) -> Verification {
         let mut result = self.heap.verify(mode);
+        if let Err(corrupt) = creation::check_identity(self.heap.header()) {
+            let finding = Finding {
+                invariant: "the header is its creator's",
+                place: corrupt.offset,
+                detail: corrupt.to_string(),
+            };
+            result.findings.push(finding);
+        }
         let mut messages: HashMap<BlockReference, u32> = HashMap::new();
         for block in self.channel_blocks() {
-            if let Err((invariant, detail)) = self.check_channel(block, &mut messages) {
+            if let Err((invariant, detail)) = self.check_channel(block, mode, &mut messages) {
                 result.findings.push(Finding { invariant, place: block.reference.offset, detail });
             }
         }
@@ -87,6 +96,7 @@ impl Attachment {
     fn check_channel(
         &self,
         block: ChannelBlock,
+        mode: Mode,
         messages: &mut HashMap<BlockReference, u32>,
     ) -> Result<(), (&'static str, String)> {
         // A channel freed while this looks is no finding.
@@ -96,6 +106,13 @@ impl Attachment {
             Ok(ring) => ring,
             Err(error) => return wrong(error.to_string()),
         };
+        let processes = ring.header().processes.load(Ordering::Relaxed);
+        if processes != self.heap.geometry.shape.process_limit {
+            return wrong(format!("it has room for {processes} processes, the pool for another number"));
+        }
+        if mode == Mode::Quiesced {
+            self.check_slots(&ring)?;
+        }
         for reference in ring.references() {
             match reference {
                 Ok((_, reference)) => *messages.entry(reference).or_default() += 1,
@@ -103,6 +120,26 @@ impl Attachment {
             }
         }
         Ok(())
+    }
+
+    /// Nobody acts: no slot is in the middle of a call, leases are somebody's, and the laps agree.
+    fn check_slots(&self, ring: &Ring) -> Result<(), (&'static str, String)> {
+        for word in (0..ring.capacity()).filter_map(|index| ring.load(index).ok()) {
+            let process = word.holder.process;
+            let nobody = self.heap.process_word(process).state() == Process::Free;
+            match word.state {
+                SlotState::Filling | SlotState::Taking | SlotState::Revoked => {
+                    return Err(("nothing is left half done", format!("slot is {:?}", word.state)));
+                }
+                SlotState::Leased if nobody => {
+                    let detail = format!("a lease of process slot {process}, which is free");
+                    return Err(("owners are processes of the pool", detail));
+                }
+                _ => {}
+            }
+        }
+        let invariant = "the tail divides a channel's slots into two laps";
+        ring.check_order().map_err(|corrupt| (invariant, corrupt.to_string()))
     }
 
     /// Nobody acts: every block in flight is in exactly one message, and every message has its block.

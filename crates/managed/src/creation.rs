@@ -4,7 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use weyr_atomic::Ordering;
-use weyr_shared::{Field, Layout, Lender, Region};
+use weyr_shared::{Corrupt, Field, Layout, Lender, Region};
 use weyr_sys::object::{Access, Object, Unpublished};
 use weyr_sys::{Errno, host};
 
@@ -12,9 +12,10 @@ use crate::attachment::Attachment;
 use crate::geometry::{Geometry, METADATA_CHUNK, Shape};
 use crate::heap::Heap;
 use crate::heap::backing::Store;
+use crate::heap::manifest::HASH_MULTIPLIERS;
 use crate::layout::{
-    LAYOUT_VERSION, Lane, OPTION_HUGE_PAGES, OPTION_ZEROING, POOL_MAGIC, PageDescriptor, PoolHeader,
-    ProcessSlot, STATE_MAKING, STATE_READY,
+    LAYOUT_VERSION, Lane, ManifestBucket, ManifestRecord, OPTION_HUGE_PAGES, OPTION_ZEROING, POOL_MAGIC,
+    PageDescriptor, PoolHeader, ProcessSlot, STATE_MAKING, STATE_READY,
 };
 use crate::pool::{map, path_error};
 use crate::{Error, PoolAttributes, name};
@@ -22,7 +23,14 @@ use crate::{Error, PoolAttributes, name};
 /// Hash over everything that the bytes of a pool depend on (FNV-1a).
 pub(crate) const fn layout_hash() -> u64 {
     const HASH: u64 = {
-        let tables = [PoolHeader::FIELDS, ProcessSlot::FIELDS, Lane::FIELDS, PageDescriptor::FIELDS];
+        let tables = [
+            PoolHeader::FIELDS,
+            ProcessSlot::FIELDS,
+            Lane::FIELDS,
+            PageDescriptor::FIELDS,
+            ManifestBucket::FIELDS,
+            ManifestRecord::FIELDS,
+        ];
         let (mut hash, mut table) = (0xcbf2_9ce4_8422_2325, 0);
         while table < tables.len() {
             let mut field = 0;
@@ -34,7 +42,9 @@ pub(crate) const fn layout_hash() -> u64 {
             }
             table += 1;
         }
-        add(hash, &METADATA_CHUNK.to_le_bytes())
+        let hash = add(hash, &METADATA_CHUNK.to_le_bytes());
+        let hash = add(hash, &HASH_MULTIPLIERS[0].to_le_bytes());
+        add(hash, &HASH_MULTIPLIERS[1].to_le_bytes())
     };
     HASH
 }
@@ -116,6 +126,7 @@ fn write_header(header: &PoolHeader, shape: &Shape, attributes: &PoolAttributes)
         (&header.process_limit, shape.process_limit),
         (&header.lane_limit, shape.lane_limit),
         (&header.channel_limit, shape.channel_limit),
+        (&header.manifest_limit, shape.manifest_limit),
         (&header.options, options(attributes)),
         (&header.user, host::user_id()),
         (&header.name_bytes, attributes.name.len() as u32),
@@ -124,6 +135,7 @@ fn write_header(header: &PoolHeader, shape: &Shape, attributes: &PoolAttributes)
     for (byte, value) in header.name.iter().zip(attributes.name.bytes()) {
         byte.store(value, Ordering::Relaxed);
     }
+    header.identity_check.store(identity_check(header), Ordering::Relaxed);
     // Release: whoever sees READY sees all of the above.
     header.state.store(STATE_READY, Ordering::Release);
 }
@@ -217,6 +229,7 @@ fn read_shape(header: &PoolHeader, name: &str) -> Result<Shape, Error> {
             expected: format!("{LAYOUT_VERSION}.{:016x}", layout_hash()),
         });
     }
+    check_identity(header)?;
     let shape = Shape {
         page_shift: header.page_shift.load(Ordering::Relaxed),
         initial_pages: header.initial_pages.load(Ordering::Relaxed),
@@ -225,14 +238,55 @@ fn read_shape(header: &PoolHeader, name: &str) -> Result<Shape, Error> {
         process_limit: header.process_limit.load(Ordering::Relaxed),
         lane_limit: header.lane_limit.load(Ordering::Relaxed),
         channel_limit: header.channel_limit.load(Ordering::Relaxed),
+        manifest_limit: header.manifest_limit.load(Ordering::Relaxed),
     };
-    shape.check().map_err(|what| weyr_shared::Corrupt::new(what, 0))?;
+    shape.check().map_err(|what| Corrupt::new(what, 0))?;
     // Acquire: pairs with the creator's Release, or with whoever destroyed it.
     match header.state.load(Ordering::Acquire) {
         STATE_READY => Ok(shape),
         STATE_MAKING => Err(Error::NotAPool { name: name.to_owned() }),
         _ => Err(Error::Destroyed),
     }
+}
+
+/// CRC-32 of what the creator wrote into the header and nobody changes.
+fn identity_check(header: &PoolHeader) -> u64 {
+    let words = [
+        &header.magic,
+        &header.uuid_low,
+        &header.uuid_high,
+        &header.host,
+        &header.layout_hash,
+        &header.initial_pages,
+        &header.segment_pages,
+        &header.maximum_pages,
+    ];
+    let halves = [
+        &header.layout_version,
+        &header.header_bytes,
+        &header.page_shift,
+        &header.growth,
+        &header.process_limit,
+        &header.lane_limit,
+        &header.channel_limit,
+        &header.options,
+        &header.user,
+        &header.name_bytes,
+        &header.manifest_limit,
+    ];
+    let mut crc = crc32fast::Hasher::new();
+    words.iter().for_each(|word| crc.update(&word.load(Ordering::Relaxed).to_le_bytes()));
+    halves.iter().for_each(|half| crc.update(&half.load(Ordering::Relaxed).to_le_bytes()));
+    crc.finalize().into()
+}
+
+/// Whether the header's identity is what its creator wrote.
+///
+/// # Errors
+/// [`Corrupt`] when somebody else wrote there.
+pub(crate) fn check_identity(header: &PoolHeader) -> Result<(), Corrupt> {
+    let sound = header.identity_check.load(Ordering::Relaxed) == identity_check(header);
+    if sound { Ok(()) } else { Err(Corrupt::new("header identity", 0)) }
 }
 
 fn read_name(header: &PoolHeader) -> Option<String> {

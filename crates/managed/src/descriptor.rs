@@ -192,22 +192,71 @@ mod tests {
 
     #[test]
     fn descriptors_come_back_as_they_were() {
-        let pool = PoolDescriptor { host: 9, uuid: 1 << 127, path: "/dev/shm/weyr.0.x".into() };
-        assert_eq!(PoolDescriptor::from_bytes(&pool.to_bytes()), Ok(pool));
+        assert_eq!(PoolDescriptor::from_bytes(&pool().to_bytes()), Ok(pool()));
         assert_eq!(AllocationDescriptor::from_bytes(&allocation().to_bytes()), Ok(allocation()));
+    }
+
+    fn pool() -> PoolDescriptor {
+        PoolDescriptor { host: 9, uuid: 1 << 127, path: "/dev/shm/weyr.0.x".into() }
+    }
+
+    /// What a descriptor of `bytes` is refused for, cut short, with any byte changed, and with one byte more.
+    fn assert_every_change_is_found<D: std::fmt::Debug>(bytes: &[u8], open: fn(&[u8]) -> Result<D, Error>) {
+        let refusal = |bytes: &[u8]| match open(bytes) {
+            Err(Error::DamagedDescriptor { reason }) => reason,
+            other => panic!("{bytes:?}: {other:?}"),
+        };
+        for length in 0..bytes.len() {
+            let reason = match length {
+                0..CRC_BYTES => "it is too short",
+                CRC_BYTES..8 => "it is no descriptor of this kind",
+                _ => "its checksum does not match",
+            };
+            assert_eq!(refusal(&bytes[..length]), reason, "{length} bytes");
+        }
+        for (index, bit) in (0..bytes.len()).flat_map(|index| (0..8).map(move |bit| (index, bit))) {
+            let mut changed = bytes.to_vec();
+            changed[index] ^= 1 << bit;
+            let kind = "it is no descriptor of this kind";
+            let reason = if index < 4 { kind } else { "its checksum does not match" };
+            assert_eq!(refusal(&changed), reason, "byte {index}, bit {bit}");
+        }
+        assert_eq!(refusal(&[bytes, &[0]].concat()), "its checksum does not match");
     }
 
     #[test]
     fn every_changed_or_missing_byte_is_found() {
-        let bytes = allocation().to_bytes();
-        for length in 0..bytes.len() {
-            assert!(AllocationDescriptor::from_bytes(&bytes[..length]).is_err(), "{length} bytes");
+        assert_every_change_is_found(&allocation().to_bytes(), AllocationDescriptor::from_bytes);
+        assert_every_change_is_found(&pool().to_bytes(), PoolDescriptor::from_bytes);
+    }
+
+    #[test]
+    fn what_is_sealed_and_makes_no_sense_is_refused_with_its_reason() {
+        let sealed = |body: &[u8]| close_frame(body.to_vec());
+        let body = |bytes: Vec<u8>| bytes[..bytes.len() - CRC_BYTES].to_vec();
+        let (of_pool, of_block) = (body(pool().to_bytes()), body(allocation().to_bytes()));
+        let pool_refusal = |body: &[u8]| PoolDescriptor::from_bytes(&sealed(body)).unwrap_err();
+        let block_refusal = |body: &[u8]| AllocationDescriptor::from_bytes(&sealed(body)).unwrap_err();
+        let [kind, version] = ["it is no descriptor of this kind", "it is of another version of weyr"];
+        let [short, long] = ["it is too short", "it has bytes too many"];
+        assert_eq!(pool_refusal(&of_block), damaged(kind));
+        assert_eq!(block_refusal(&of_pool), damaged(kind));
+        let changed = |body: &[u8], index: usize| {
+            let mut body = body.to_vec();
+            body[index] ^= 2;
+            body
+        };
+        assert_eq!(pool_refusal(&changed(&of_pool, 4)), damaged(version));
+        assert_eq!(block_refusal(&changed(&of_block, 4)), damaged(version));
+        let flags = "it has flags that this version does not know";
+        assert_eq!(block_refusal(&changed(&of_block, 6)), damaged(flags));
+        for length in 4..of_pool.len() {
+            assert_eq!(pool_refusal(&of_pool[..length]), damaged(short), "{length} bytes");
         }
-        for index in 0..bytes.len() {
-            let mut changed = bytes.clone();
-            changed[index] ^= 0x10;
-            assert!(AllocationDescriptor::from_bytes(&changed).is_err(), "byte {index}");
+        for length in 4..of_block.len() {
+            assert_eq!(block_refusal(&of_block[..length]), damaged(short), "{length} bytes");
         }
-        assert!(PoolDescriptor::from_bytes(&bytes).is_err());
+        assert_eq!(pool_refusal(&[&of_pool[..], &[0]].concat()), damaged(long));
+        assert_eq!(block_refusal(&[&of_block[..], &[0]].concat()), damaged(long));
     }
 }

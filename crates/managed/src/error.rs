@@ -118,6 +118,17 @@ pub enum Error {
         /// Bytes there are.
         limit: u64,
     },
+    /// The allocation lies behind what this process could map of the pool, for its address space is limited.
+    #[error(
+        "the allocation at offset {offset:#x} lies outside the {window} bytes of the pool that this process could map; \
+         raise its limit of address space (ulimit -v) and attach anew"
+    )]
+    OutsideWindow {
+        /// Byte offset in the pool's data.
+        offset: u64,
+        /// Bytes of the pool's data that are mapped.
+        window: u64,
+    },
     /// No block starts there.
     #[error("no allocation starts at offset {offset:#x}")]
     NotABlock {
@@ -150,6 +161,35 @@ pub enum Error {
         /// What was tried.
         action: &'static str,
     },
+    /// The descriptor says another type or id than the allocation has.
+    #[error("the allocation at offset {offset:#x} does not have type {type_id} and id {id}")]
+    WrongType {
+        /// Byte offset in the pool's data.
+        offset: u64,
+        /// Type in the descriptor; 0 is none.
+        type_id: u32,
+        /// Id in the descriptor.
+        id: u64,
+    },
+    /// No allocation has this type and id.
+    #[error("no allocation has type {type_id} and id {id}")]
+    NotInManifest {
+        /// Type asked for.
+        type_id: u32,
+        /// Id asked for.
+        id: u64,
+    },
+    /// Another allocation has this type and id.
+    #[error("another allocation has type {type_id} and id {id}; find it, or choose another id")]
+    KeyTaken {
+        /// Type asked for.
+        type_id: u32,
+        /// Id asked for.
+        id: u64,
+    },
+    /// Type 0 means that an allocation has none.
+    #[error("type 0 is reserved; choose another, or publish without a type")]
+    ReservedType,
     /// The descriptor is a clone or a view; only the original frees.
     #[error("this descriptor is a clone; free the allocation through the original")]
     NotOriginal,
@@ -206,6 +246,14 @@ pub enum Error {
     TableFull {
         /// Which.
         table: &'static str,
+        /// How many it has.
+        limit: u32,
+    },
+    /// Every entry of the manifest is in use.
+    #[error(
+        "all {limit} entries of the manifest are in use; free some, or create the pool with more manifest entries"
+    )]
+    ManifestFull {
         /// How many it has.
         limit: u32,
     },

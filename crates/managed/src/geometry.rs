@@ -7,7 +7,7 @@
 use weyr_shared::Layout;
 
 use crate::heap::class::{CLASS_LIMIT, Class, TIER_SHIFTS, classes};
-use crate::layout::{Lane, PageDescriptor, PoolHeader, ProcessSlot};
+use crate::layout::{BUCKET_RECORDS, Lane, ManifestBucket, PageDescriptor, PoolHeader, ProcessSlot};
 
 /// Bytes of metadata that are backed at once.
 pub const METADATA_CHUNK: u64 = 64 << 10;
@@ -19,6 +19,12 @@ pub const LARGEST_PAGE: u64 = 64 << 10;
 pub const PAGE_LIMIT: u64 = 1 << 24;
 /// Most processes or lanes of a pool: their ids are 16 bits.
 pub const ID_LIMIT: u32 = 65_534;
+
+/// Most entries of a manifest.
+pub const MANIFEST_LIMIT: u32 = 1 << 24;
+
+/// Places of the index of the manifest where the hint for one block may be.
+pub const INDEX_GROUP: usize = 8;
 
 /// The numbers that the creator chooses; they stand in the header.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -37,6 +43,8 @@ pub struct Shape {
     pub lane_limit: u32,
     /// Entries of the channel table.
     pub channel_limit: u32,
+    /// Entries of the manifest.
+    pub manifest_limit: u32,
 }
 
 impl Shape {
@@ -50,6 +58,7 @@ impl Shape {
             ((1..=ID_LIMIT).contains(&self.process_limit), "process_limit"),
             ((1..=ID_LIMIT).contains(&self.lane_limit), "lane_limit"),
             ((1..=1 << 20).contains(&self.channel_limit), "channel_limit"),
+            (self.manifest_limit <= MANIFEST_LIMIT, "manifest_limit"),
         ];
         rules.iter().find(|(holds, _)| !holds).map_or(Ok(()), |(_, name)| Err(name))
     }
@@ -82,6 +91,10 @@ pub struct Offsets {
     pub tiers: [u64; 4],
     /// Free bits of slabs with more than 64 blocks: a word of the owner's and one of the others' per 64 blocks.
     pub long: u64,
+    /// Manifest: records by the hash of their key.
+    pub manifest: u64,
+    /// Hints: where in the manifest the record of a block is, by the hash of its offset.
+    pub manifest_index: u64,
     /// End of the metadata.
     pub metadata_end: u64,
     /// Start of the data.
@@ -144,6 +157,16 @@ impl Geometry {
         self.maximum_bytes() / 4096 * 2
     }
 
+    /// Buckets of the manifest.
+    pub fn manifest_buckets(&self) -> u64 {
+        manifest_buckets(&self.shape)
+    }
+
+    /// Places of the index of the manifest by block: two an entry.
+    pub fn manifest_places(&self) -> u64 {
+        manifest_places(&self.shape)
+    }
+
     /// Bytes of one allocation that fills the pool.
     pub fn largest_allocation(&self) -> u64 {
         self.maximum_bytes()
@@ -160,6 +183,14 @@ fn chunk_shift(shape: &Shape) -> u32 {
     boundaries.trailing_zeros().min(largest)
 }
 
+fn manifest_buckets(shape: &Shape) -> u64 {
+    u64::from(shape.manifest_limit).div_ceil(BUCKET_RECORDS as u64)
+}
+
+fn manifest_places(shape: &Shape) -> u64 {
+    (u64::from(shape.manifest_limit) * 2).next_multiple_of(INDEX_GROUP as u64)
+}
+
 fn offsets(shape: &Shape) -> Offsets {
     let mut end = 0u64;
     let mut place = |count: u64, bytes: u64| {
@@ -170,8 +201,10 @@ fn offsets(shape: &Shape) -> Offsets {
     let pages = shape.maximum_pages;
     let data_bytes = pages << shape.page_shift;
     place(1, PoolHeader::SIZE as u64);
-    // At most 16 bytes of tables per 64 bytes of data besides those above, so this many chunks are enough.
-    let chunks = (data_bytes / 4 + pages * 160 + (32 << 20)) / METADATA_CHUNK + 1;
+    // At most 16 bytes of tables per 64 bytes of data besides those above and the manifest, so this many chunks are
+    // enough.
+    let manifest_bytes = manifest_buckets(shape) * ManifestBucket::SIZE as u64 + manifest_places(shape) * 4;
+    let chunks = (data_bytes / 4 + pages * 160 + manifest_bytes + (32 << 20)) / METADATA_CHUNK + 1;
     let metadata_backed = place(chunks.div_ceil(64), 8);
     let data_backed = place((data_bytes >> chunk_shift(shape)).div_ceil(64) + 1, 8);
     let processes = place(shape.process_limit.into(), ProcessSlot::SIZE as u64);
@@ -184,6 +217,10 @@ fn offsets(shape: &Shape) -> Offsets {
     let descriptors = place(pages, PageDescriptor::SIZE as u64);
     let tiers = TIER_SHIFTS.map(|shift| place(data_bytes >> shift, 8));
     let long = place(data_bytes / 4096 * 2, 8);
+    // No bucket lies in two chunks.
+    let bucket = ManifestBucket::SIZE as u64;
+    let manifest = place(manifest_buckets(shape) * bucket + bucket - 64, 1).next_multiple_of(bucket);
+    let manifest_index = place(manifest_places(shape), 4);
     let metadata_end = end;
     // Small pools waste no more than a page; large ones start where huge pages can.
     let align = if data_bytes >= 16 << 20 { DATA_CHUNK } else { 1 << shape.page_shift };
@@ -201,6 +238,8 @@ fn offsets(shape: &Shape) -> Offsets {
         descriptors,
         tiers,
         long,
+        manifest,
+        manifest_index,
         metadata_end,
         data,
     }

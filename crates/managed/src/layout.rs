@@ -1,4 +1,4 @@
-//! The bytes of a managed pool: header, process slots, lanes and page descriptors.
+//! The bytes of a managed pool: header, process slots, lanes, page descriptors and the manifest.
 //!
 //! Where each table starts follows from a few numbers in the header (`geometry.rs`); all-zero is valid and empty
 //! everywhere, so that fresh memory needs no formatting.
@@ -62,8 +62,14 @@ layout! {
         96 => user: AtomicU32,
         /// Bytes of the name.
         100 => name_bytes: AtomicU32,
+        /// Entries of the manifest.
+        104 => manifest_limit: AtomicU32,
         /// Reserved, zero.
-        104 => reserved_identity: [AtomicU64; 3],
+        108 => reserved_limit: AtomicU32,
+        /// CRC-32 of all above, so that an overwritten header is not believed.
+        112 => identity_check: AtomicU64,
+        /// Reserved, zero.
+        120 => reserved_identity: AtomicU64,
         /// STATE_*; READY is stored last by the creator (Release), DESTROYED by whoever destroys it.
         128 => state: AtomicU64,
         /// Segments there are, at least 1; raised by compare-exchange by whoever grows the pool.
@@ -175,5 +181,38 @@ layout! {
         72 => remote_rows: AtomicU64,
         /// Reserved, zero.
         80 => reserved_remote: [AtomicU64; 6],
+    }
+}
+
+layout! {
+    /// One entry of the manifest: the type and id of a block.
+    pub struct ManifestRecord: 40, align 8 {
+        /// Truth: `state:4 | lane:16 | version:44` (RecordTag). The fields below are written while it is FILLING by the
+        /// lane that it names, and read between two looks at it.
+        0 => tag: AtomicU64,
+        /// User's id within the type.
+        8 => id: AtomicU64,
+        /// `type:32`, and from bit 32 on the high 24 bits of the block's generation.
+        16 => type_and_generation: AtomicU64,
+        /// The low 20 bits of the block's generation, and from bit 20 on its data offset divided by 64.
+        24 => block: AtomicU64,
+        /// Bytes that were asked for.
+        32 => bytes: AtomicU64,
+    }
+}
+
+/// Records of one bucket of the manifest.
+pub const BUCKET_RECORDS: usize = 6;
+
+layout! {
+    /// Records whose key has the same home, and some of those before it that were full.
+    pub struct ManifestBucket: 256, align 64 {
+        /// Records that lie in a later bucket although their home is this one or one before: a search goes on while it
+        /// is not zero. Raised before such a record is placed, lowered behind its end; a death may leave it too high.
+        0 => passed: AtomicU64,
+        /// Reserved, zero.
+        8 => reserved: AtomicU64,
+        /// The records; those beyond the manifest's limit stay zero.
+        16 => records: [ManifestRecord; 6],
     }
 }

@@ -146,7 +146,7 @@ impl Pool {
         Some(Pool { handle, cooperative: None })
     }
 
-    fn register(attachment: Arc<Lender<Attachment>>) -> Pool {
+    pub(crate) fn register(attachment: Arc<Lender<Attachment>>) -> Pool {
         let identity = attachment.object.identity();
         let handle = Arc::new(Handle { attachment });
         if let (Ok(identity), Ok(mut attached)) = (identity, ATTACHED.try_lock()) {

@@ -8,10 +8,24 @@ use weyr_sys::host;
 use crate::allocation::explain;
 use crate::attachment::Attachment;
 use crate::heap::ChangeError;
+use crate::heap::manifest::Key;
 use crate::heap::word::{BlockState, BlockWord};
 use crate::{AllocationDescriptor, Error, Pool};
 
 /// An allocation that lives until somebody frees it, or a view of a part of one.
+///
+/// Only what was published has a descriptor; an owned allocation could be freed under it:
+///
+/// ```compile_fail,E0599
+/// # fn no(owned: weyr_managed::Allocation) {
+/// owned.descriptor();
+/// # }
+/// ```
+/// ```
+/// # fn yes(owned: weyr_managed::Allocation) -> Result<(), weyr_managed::Error> {
+/// owned.publish()?.descriptor();
+/// # Ok(()) }
+/// ```
 ///
 /// Dropping it detaches and frees nothing. Others may have it too: published bytes are copied in and out, frozen ones
 /// can be read in place.
@@ -24,6 +38,7 @@ pub struct Published {
     original: bool,
     frozen: bool,
     cooperative: Option<Cooperative>,
+    key: Option<Key>,
 }
 
 impl Published {
@@ -34,7 +49,32 @@ impl Published {
         frozen: bool,
         cooperative: Option<Cooperative>,
     ) -> Self {
-        Self { attachment, reference, view_offset: 0, view_bytes: bytes, original: true, frozen, cooperative }
+        let view_bytes = bytes;
+        Self {
+            attachment,
+            reference,
+            view_offset: 0,
+            view_bytes,
+            original: true,
+            frozen,
+            cooperative,
+            key: None,
+        }
+    }
+
+    /// With the type and id that it has.
+    pub(crate) fn with_key(mut self, key: Key) -> Self {
+        self.key = Some(key);
+        self
+    }
+
+    pub(crate) fn frozen_if(mut self, frozen: bool) -> Self {
+        self.frozen = frozen;
+        self
+    }
+
+    pub(crate) fn key(&self) -> Option<Key> {
+        self.key
     }
 
     fn payload(&self) -> Result<Payload<'_>, Error> {
@@ -102,8 +142,8 @@ impl Published {
             reference: self.reference,
             view_offset: self.view_offset,
             view_bytes: self.view_bytes,
-            type_id: 0,
-            id: 0,
+            type_id: self.type_id().unwrap_or(0),
+            id: self.id().unwrap_or(0),
         }
     }
 
@@ -186,7 +226,7 @@ impl Published {
         Ok(self)
     }
 
-    /// Frees the allocation. Exactly one of several that try at once succeeds.
+    /// Frees the allocation, and its type and id in the same instant. Exactly one of several that try at once succeeds.
     ///
     /// # Errors
     /// [`Error::NotOriginal`]; [`Error::DoubleFree`], [`Error::Stale`] or [`Error::NotABlock`] when it was freed
@@ -197,11 +237,16 @@ impl Published {
             return Err(Error::NotOriginal);
         }
         let allowed = |word: BlockWord| is_public(word.state());
-        self.attachment.free_shared(self.reference, allowed, "freeing it")
+        self.attachment.free_shared(self.reference, allowed, "freeing it")?;
+        // The key was free with the block; the record is a leftover from here on.
+        if let Some(key) = self.key {
+            self.attachment.heap.remove_record(self.reference, key);
+        }
+        Ok(())
     }
 }
 
-fn is_public(state: BlockState) -> bool {
+pub(crate) fn is_public(state: BlockState) -> bool {
     matches!(state, BlockState::Pool | BlockState::Typed | BlockState::Frozen)
 }
 
@@ -243,6 +288,7 @@ impl Pool {
             original,
             frozen: true,
             cooperative: self.cooperation(),
+            key: None,
         })
     }
 
@@ -250,7 +296,8 @@ impl Pool {
     ///
     /// # Errors
     /// [`Error::OtherHost`], [`Error::WrongPool`], [`Error::NotABlock`], [`Error::Stale`], [`Error::DoubleFree`],
-    /// [`Error::OutOfRange`] for its view, [`Error::WrongState`] when it is not published.
+    /// [`Error::OutOfRange`] for its view, [`Error::WrongState`] when it is not published, [`Error::OutsideWindow`],
+    /// [`Error::WrongType`] when it has another type or id, or none.
     /// Source: Dragon managed memory, `dragon_memory_attach`.
     pub fn open(&self, descriptor: &AllocationDescriptor) -> Result<Published, Error> {
         let attachment = self.attachment();
@@ -261,24 +308,23 @@ impl Pool {
             return Err(Error::WrongPool { found: descriptor.uuid, expected: attachment.uuid });
         }
         let reference = descriptor.reference;
+        attachment.check_window(reference)?;
         let limit = attachment.heap.current_pages() * attachment.heap.geometry.page_bytes();
         if reference.offset >= limit {
             return Err(Error::OutOfRange { offset: reference.offset, bytes: descriptor.view_bytes, limit });
         }
-        let located = attachment.heap.locate(reference);
-        let block = located.map_err(|error| explain(ChangeError::Missing(error), reference, "opening it"))?;
+        let block = attachment.public(reference, "opening it")?;
         let state = block.seen.state();
-        if !is_public(state) {
-            return Err(explain(ChangeError::Refused(state), reference, "opening it"));
-        }
         let end = descriptor.view_offset.checked_add(descriptor.view_bytes);
         if end.is_none_or(|end| end > block.bytes) {
             let (offset, bytes) = (descriptor.view_offset, descriptor.view_bytes);
             return Err(Error::OutOfRange { offset, bytes, limit: block.bytes });
         }
+        let key = attachment.check_key(reference, state, descriptor.type_id, descriptor.id)?;
         Ok(Published {
             attachment: Arc::clone(attachment),
             reference,
+            key,
             view_offset: descriptor.view_offset,
             view_bytes: descriptor.view_bytes,
             original: descriptor.original,

@@ -3,7 +3,7 @@
 use weyr_shared::{Field, Layout};
 
 use crate::geometry::Geometry;
-use crate::layout::{Lane, PageDescriptor, PoolHeader, ProcessSlot};
+use crate::layout::{Lane, ManifestBucket, PageDescriptor, PoolHeader, ProcessSlot};
 
 /// A part of every pool.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -91,12 +91,20 @@ impl Geometry {
                 at.long,
                 self.long_words(),
             ),
+            Section::packed::<ManifestBucket>("manifest", at.manifest, self.manifest_buckets()),
+            Section::manifest_index(at.manifest_index, self.manifest_places()),
             Section::payload(at.data, pages << shape.page_shift),
         ]
     }
 }
 
 impl Section {
+    fn manifest_index(offset: u64, places: u64) -> Self {
+        let part =
+            Part { name: "manifest index", holds: "hints: where the record of a block is, by its offset" };
+        Self { part, offset, bytes: places * 4, stride: 4, fields: &[] }
+    }
+
     /// Bytes of users.
     pub(crate) const fn payload(offset: u64, bytes: u64) -> Self {
         let part = Part { name: "data", holds: "payload, nothing else" };

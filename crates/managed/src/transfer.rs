@@ -50,10 +50,12 @@ impl Pool {
     ///
     /// # Errors
     /// [`Error::WrongState`], [`Error::Stale`], [`Error::NotABlock`] when it is not in flight any more: somebody took
-    /// it before. [`Error::OutOfRange`] when it is shorter than `bytes`; it stays in flight then.
+    /// it before. [`Error::OutOfRange`] when it is shorter than `bytes`, [`Error::OutsideWindow`] when this process has
+    /// not mapped it; it stays in flight then.
     pub fn take_transfer(&self, reference: BlockReference, bytes: u64) -> Result<Taken, Error> {
         let process = self.actor()?.process;
         let attachment = self.attachment();
+        attachment.check_window(reference)?;
         if let Ok(block) = attachment.heap.locate(reference)
             && bytes > block.bytes
         {
@@ -66,13 +68,15 @@ impl Pool {
             BlockState::InFlightAlloc => {
                 Taken::Owned(Allocation::from_parts(Loan::single(attachment), reference, bytes, cooperative))
             }
-            _ => Taken::Published(Published::original(
-                Arc::clone(attachment),
-                reference,
-                bytes,
-                false,
-                cooperative,
-            )),
+            was => {
+                let attachment = Arc::clone(attachment);
+                let published = Published::original(attachment, reference, bytes, false, cooperative);
+                let record = self.record_of(reference, was);
+                Taken::Published(match record {
+                    Some(record) => published.with_key(record.key),
+                    None => published,
+                })
+            }
         })
     }
 
@@ -95,6 +99,7 @@ impl Pool {
         action: &'static str,
         judge: impl Fn(BlockWord) -> Option<BlockWord>,
     ) -> Result<(), Error> {
+        self.attachment().check_window(reference)?;
         let changed = self.attachment().heap.change_block(reference, judge);
         changed.map(|_| ()).map_err(|error| explain(error, reference, action))
     }

@@ -3,7 +3,6 @@
 //!
 //! A few hundred rounds with a seed each; `WEYR_SWEEP=full` runs some thousands, `WEYR_SEED` begins elsewhere.
 #![forbid(unsafe_code)]
-#![allow(clippy::print_stderr, reason = "what was run is part of the result")]
 
 mod scratch;
 
@@ -13,7 +12,7 @@ use std::path::Path;
 
 use rustix::process::{Resource, Rlimit, setrlimit};
 use scratch::Line;
-use weyr_kill::{Child, Outcome, child};
+use weyr_kill::{Child, Outcome, child, note};
 use weyr_managed::geometry::{Geometry, Shape};
 use weyr_managed::name::pool_path;
 use weyr_managed::{Allocation, AllocationDescriptor, Growth, Mode, Pool, PoolAttributes, Published};
@@ -49,6 +48,7 @@ fn shape(growing: bool) -> Shape {
         process_limit: 6,
         lane_limit: 10,
         channel_limit: 4,
+        manifest_limit: 20,
     }
 }
 
@@ -64,6 +64,7 @@ fn attributes(directory: &Path, growing: bool) -> PoolAttributes {
         .processes(shape.process_limit)
         .lanes(shape.lane_limit)
         .channels(shape.channel_limit)
+        .manifest_entries(shape.manifest_limit)
 }
 
 /// The words that are overwritten: name, first byte, number. Not the header's identity, which is read once, by who
@@ -89,6 +90,8 @@ fn tables(geometry: &Geometry) -> Vec<(&'static str, u64, u64)> {
         ("tier 2", at.tiers[2], geometry.tier_words(2)),
         ("tier 3", at.tiers[3], geometry.tier_words(3)),
         ("long", at.long, geometry.long_words()),
+        ("manifest", at.manifest, geometry.manifest_buckets() * 32),
+        ("manifest index", at.manifest_index, geometry.manifest_places() / 2),
         ("backed metadata", at.metadata_backed, 1),
         ("backed data", at.data_backed, 1),
     ]
@@ -132,7 +135,8 @@ fn everything(pool: &Pool, held: &mut Vec<Allocation>, random: &mut Random) {
         while held.len() > 12 {
             let index = random.below(held.len() as u64) as usize;
             let memory = held.swap_remove(index);
-            match random.below(6) {
+            match random.below(8) {
+                4 | 5 => typed(pool, memory, random),
                 0 => publish(pool, memory.publish().ok(), random),
                 1 => publish(pool, memory.freeze().ok(), random),
                 2 => transfer(pool, memory),
@@ -158,6 +162,15 @@ fn publish(pool: &Pool, published: Option<Published>, random: &mut Random) {
     }
     if let Ok(opened) = pool.open(&published.descriptor()) {
         let _said = (opened.free(), published.free());
+    }
+}
+
+fn typed(pool: &Pool, memory: Allocation, random: &mut Random) {
+    let (type_id, id) = (1 + random.below(2) as u32, random.below(30));
+    publish(pool, memory.publish_as(type_id, id).ok(), random);
+    let _said = (pool.exists(type_id, id), pool.manifest_of_type(type_id).count(), pool.allocations().len());
+    if let Ok(found) = pool.find(type_id, id).or_else(|_| pool.find_by_id(random.below(1 << 20))) {
+        let _said = (found.read(0, &mut [0; 8]), pool.open(&found.descriptor()).is_ok(), found.free());
     }
 }
 
@@ -261,6 +274,6 @@ fn whatever_stands_in_the_words_every_call_returns() {
             failed.push(seed);
         }
     }
-    eprintln!("corruption: {rounds} rounds from seed {first}, {} failed", failed.len());
+    note(format_args!("corruption of a pool: {rounds} rounds from seed {first}, {} failed", failed.len()));
     assert!(failed.is_empty(), "seeds {failed:?}");
 }

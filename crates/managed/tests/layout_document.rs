@@ -7,8 +7,10 @@ use std::path::Path;
 
 use weyr_managed::Section;
 use weyr_managed::geometry::{Geometry, METADATA_CHUNK, Shape};
-use weyr_managed::layout::{LAYOUT_VERSION, Lane, PageDescriptor, PoolHeader, ProcessSlot};
-use weyr_shared::{Layout, LevelHeader, RING_VERSION, RingHeader, Slot, SlotExtension};
+use weyr_managed::layout::{
+    LAYOUT_VERSION, Lane, ManifestBucket, ManifestRecord, PageDescriptor, PoolHeader, ProcessSlot,
+};
+use weyr_shared::{Layout, LevelHeader, Part, RING_VERSION, RingHeader, Slot, SlotExtension};
 
 const HEAD: &str = "\
 # What lies where
@@ -35,6 +37,7 @@ fn tables(document: &mut String) {
         process_limit: 1024,
         lane_limit: 4096,
         channel_limit: 16_384,
+        manifest_limit: 16_384,
     };
     let sections = Geometry::new(shape).sections(16_384);
     let _ = write!(
@@ -48,6 +51,36 @@ fn tables(document: &mut String) {
     }
 }
 
+fn parts(document: &mut String, title: &str, about: &str, parts: &[Part]) {
+    let _ = write!(document, "\n## {title}\n\n{about}\n\n| offset | bytes | part | holds |\n");
+    document.push_str("| ---: | ---: | --- | --- |\n");
+    for Part { offset, bytes, name, holds } in parts {
+        let _ = writeln!(document, "| {offset} | {bytes} | {name} | {} |", holds.replace('|', "\\|"));
+    }
+}
+
+fn channel(document: &mut String) {
+    let plain = weyr_shared::Geometry {
+        block_size: 1024,
+        capacity: 100,
+        processes: 1024,
+        ..weyr_shared::Geometry::PLAIN
+    };
+    let extended = weyr_shared::Geometry { attributes: true, ..plain };
+    let about = format!(
+        "The default channel, of 100 messages of 1024 bytes, in a pool for 1024 processes: {} bytes in one block of \
+         the pool.",
+        plain.bytes()
+    );
+    parts(document, "A channel", &about, &plain.parts());
+    let about = format!(
+        "One of a channel that has room for message attributes; {} bytes from slot to slot, {} where there is none.",
+        extended.stride(),
+        plain.stride()
+    );
+    parts(document, "A slot", &about, &extended.slot_parts());
+}
+
 #[test]
 fn the_layout_document_is_what_the_source_says() {
     let mut document = HEAD.to_owned();
@@ -57,6 +90,9 @@ fn the_layout_document_is_what_the_source_says() {
     describe::<ProcessSlot>(&mut document, "managed/src/layout.rs");
     describe::<Lane>(&mut document, "managed/src/layout.rs");
     describe::<PageDescriptor>(&mut document, "managed/src/layout.rs");
+    describe::<ManifestBucket>(&mut document, "managed/src/layout.rs");
+    describe::<ManifestRecord>(&mut document, "managed/src/layout.rs");
+    channel(&mut document);
     describe::<RingHeader>(&mut document, "shared/src/ring.rs");
     describe::<LevelHeader>(&mut document, "shared/src/ring/level.rs");
     describe::<Slot>(&mut document, "shared/src/slot.rs");

@@ -46,6 +46,7 @@ fn world() -> (World, LaneHeap, LaneHeap) {
         process_limit: 2,
         lane_limit: 2,
         channel_limit: 1,
+        manifest_limit: 0,
     };
     let heap = Heap::in_memory(Geometry::new(shape));
     let world = World { heap, payload: std::array::from_fn(|_| UnsafeCell::new(0)) };
@@ -77,7 +78,6 @@ fn race(swapped: bool, one: impl FnOnce() + 'static, other: impl FnOnce() + 'sta
 }
 
 /// Runs `case` both ways under every execution, and says how many there were.
-#[expect(clippy::print_stdout, reason = "the bounds reached are the result")]
 fn explore(name: &str, case: impl Fn(bool) + Send + Sync + Copy + 'static) {
     let start = std::time::Instant::now();
     let executions = std::sync::Arc::new(Mutex::new(0_u64));
@@ -91,7 +91,10 @@ fn explore(name: &str, case: impl Fn(bool) + Send + Sync + Copy + 'static) {
         });
     }
     let executions = *executions.lock().expect("nobody panics with it");
-    println!("{name}: {executions} executions, {:.1} s, complete", start.elapsed().as_secs_f64());
+    weyr_kill::note(format_args!(
+        "{name}: {executions} executions, {:.1} s, complete",
+        start.elapsed().as_secs_f64()
+    ));
     assert!(executions > 2, "nothing was explored");
 }
 

@@ -1,8 +1,13 @@
 //! Pools as their users see them, in one process.
 
+mod roomy;
+
+use std::os::unix::fs::MetadataExt;
 use std::sync::Barrier;
 
-use weyr_managed::{Error, Growth, Mode, Pool, PoolAttributes};
+use weyr_managed::layout::PoolHeader;
+use weyr_managed::{Error, Growth, Mode, Pool, PoolAttributes, PoolDescriptor};
+use weyr_shared::Layout;
 
 /// A pool that is destroyed at the end of the test, however it ends.
 struct Scratch(Pool);
@@ -54,6 +59,16 @@ fn what_is_allocated_is_written_read_and_freed() {
 }
 
 #[test]
+fn pools_and_what_they_give_go_between_threads() {
+    fn assert_send_and_sync<T: Send + Sync + 'static>() {}
+    assert_send_and_sync::<Pool>();
+    assert_send_and_sync::<weyr_managed::Allocation>();
+    assert_send_and_sync::<weyr_managed::Published>();
+    assert_send_and_sync::<weyr_managed::Inspection>();
+    assert_send_and_sync::<Error>();
+}
+
+#[test]
 fn no_two_live_allocations_overlap() {
     let pool = Scratch::new("overlap", 1 << 20);
     let mut live = Vec::new();
@@ -79,7 +94,13 @@ fn no_two_live_allocations_overlap() {
 #[test]
 fn one_allocation_can_take_a_whole_fresh_pool() {
     for bytes in [32 << 10, 1 << 20, 1 << 30] {
-        let pool = Scratch::new("whole", bytes);
+        // One allocation backs all of it, and /dev/shm of a container may hold 64 MiB.
+        let Some(directory) = roomy::directory("one_allocation_can_take_a_whole_fresh_pool", bytes * 5 / 4)
+        else {
+            return;
+        };
+        let attributes = PoolAttributes::new(Scratch::name("whole"), bytes).directory(directory.path());
+        let pool = Scratch::with(attributes);
         let memory = pool.alloc(bytes).unwrap();
         assert!(matches!(pool.alloc(1), Err(Error::NoMemory { bytes: 1 })));
         drop(memory);
@@ -302,6 +323,30 @@ fn each_wrong_descriptor_has_its_own_error() {
 }
 
 #[test]
+fn each_wrong_descriptor_of_a_pool_has_its_own_error() {
+    let pool = Scratch::new("wrong-pool", 64 << 10);
+    let other = Scratch::new("wrong-pool-other", 64 << 10);
+    let good = pool.descriptor();
+    let attach = |descriptor: &PoolDescriptor| Pool::attach_descriptor(descriptor).map(|pool| pool.uuid());
+    assert_eq!(attach(&good), Ok(pool.uuid()));
+    let elsewhere = PoolDescriptor { host: good.host ^ 1, ..good.clone() };
+    assert_eq!(attach(&elsewhere), Err(Error::OtherHost { found: good.host ^ 1, expected: good.host }));
+    let replaced = PoolDescriptor { path: other.path().to_owned(), ..good.clone() };
+    assert_eq!(attach(&replaced), Err(Error::WrongPool { found: pool.uuid(), expected: other.uuid() }));
+    let nowhere = PoolDescriptor { path: pool.path().with_extension("gone"), ..good.clone() };
+    assert!(matches!(attach(&nowhere), Err(Error::NoSuchPool { .. })));
+    let no_path = PoolDescriptor { path: "/dev/shm/not-a-pools-name".into(), ..good.clone() };
+    assert!(matches!(attach(&no_path), Err(Error::NoSuchPool { .. })));
+    // A pool of the same name that was made since.
+    let (name, path) = (pool.name().to_owned(), pool.path().to_owned());
+    pool.destroy().unwrap();
+    assert!(matches!(attach(&good), Err(Error::NoSuchPool { .. })));
+    let anew = Scratch::with(PoolAttributes::new(name, 64 << 10));
+    assert_eq!(anew.path(), path);
+    assert_eq!(attach(&good), Err(Error::WrongPool { found: good.uuid, expected: anew.uuid() }));
+}
+
+#[test]
 fn frozen_memory_is_read_in_place_and_written_by_nobody() {
     let pool = Scratch::new("frozen", 64 << 10);
     // SAFETY: only this test opens the pool.
@@ -323,6 +368,73 @@ fn references_need_the_word_of_the_user() {
     let pool = Scratch::new("word", 64 << 10);
     let memory = pool.alloc(5).unwrap();
     assert!(matches!(memory.as_slice(), Err(Error::Payload(weyr_shared::PayloadError::NotCooperative))));
+}
+
+/// Bytes that the filesystem has promised to the pool's object, and its length.
+fn backed(pool: &Pool) -> (u64, u64) {
+    let object = std::fs::metadata(pool.path()).unwrap();
+    (object.blocks() * 512, object.len())
+}
+
+/// Bytes of the pool that this process has in its page table. Its mapping is older than its name: the inode tells.
+fn resident(pool: &Pool) -> u64 {
+    let inode = std::fs::metadata(pool.path()).unwrap().ino().to_string();
+    let maps = std::fs::read_to_string("/proc/self/smaps").unwrap();
+    let (mut of_pool, mut kib) = (false, 0);
+    for words in maps.lines().map(|line| line.split_whitespace().collect::<Vec<_>>()) {
+        match words[..] {
+            ["Rss:", number, _] if of_pool => kib += number.parse::<u64>().unwrap(),
+            [range, _, _, _, number, ..] if range.contains('-') => of_pool = number == inode,
+            _ => {}
+        }
+    }
+    kib << 10
+}
+
+#[test]
+fn what_is_committed_is_backed_and_what_is_prefaulted_is_there() {
+    const BYTES: u64 = 8 << 20;
+    let with = |test: &str, shape: fn(PoolAttributes) -> PoolAttributes| {
+        Scratch::with(shape(PoolAttributes::new(Scratch::name(test), BYTES)))
+    };
+    let lazy = with("lazy", |attributes| attributes);
+    assert!(backed(&lazy).0 < BYTES && resident(&lazy) < BYTES, "{:?}", backed(&lazy));
+    let committed = with("commit", |attributes| attributes.commit(true));
+    let (promised, length) = backed(&committed);
+    assert!(promised >= BYTES && promised <= length.next_multiple_of(4096), "{promised} of {length}");
+    let prefaulted = with("prefault", |attributes| attributes.prefault(true));
+    assert!(backed(&prefaulted).0 >= BYTES);
+    assert!(resident(&prefaulted) >= BYTES, "{}", resident(&prefaulted));
+    for pool in [&lazy, &committed, &prefaulted] {
+        drop(pool.alloc(BYTES).unwrap());
+        assert_empty(pool);
+    }
+}
+
+#[test]
+fn an_unlimited_pool_grows_as_long_as_it_is_asked_to() {
+    let name = Scratch::name("unlimited");
+    let attributes = PoolAttributes::new(name, 1 << 20).growth(Growth::Unlimited).segment_size(1 << 20);
+    let pool = Scratch::with(attributes);
+    assert_eq!(pool.size(), 1 << 20);
+    assert!(pool.maximum_size() >= 1 << 30, "{}", pool.maximum_size());
+    let mut held = Vec::new();
+    for mebibytes in 1..=12 {
+        let mut memory = pool.alloc(1 << 20).unwrap();
+        memory.fill(mebibytes).unwrap();
+        held.push(memory);
+        assert_eq!(pool.size(), u64::from(mebibytes) << 20);
+    }
+    for (memory, mebibytes) in held.iter().zip(1..) {
+        let mut bytes = [0; 64];
+        memory.read((1 << 20) - 64, &mut bytes).unwrap();
+        assert_eq!(bytes, [mebibytes; 64]);
+    }
+    drop(held);
+    // One allocation over every boundary there was, and further.
+    pool.alloc(16 << 20).unwrap().fill(1).unwrap();
+    assert!(pool.size() >= 16 << 20);
+    assert_empty(&pool);
 }
 
 #[test]
@@ -370,6 +482,37 @@ fn objects_that_are_no_pools_are_refused_by_name() {
     assert!(matches!(Pool::attach_path(&path), Err(Error::NotAPool { .. })));
     std::fs::write(&path, vec![0; 8192]).unwrap();
     assert!(matches!(Pool::attach_path(&path), Err(Error::NotAPool { .. })));
+}
+
+#[test]
+fn a_header_that_no_pool_can_have_is_corrupt() {
+    let directory = tempfile::tempdir().unwrap();
+    let attributes = PoolAttributes::new("spoilt", 1 << 20).directory(directory.path());
+    let pool = Pool::create(&attributes).unwrap();
+    let good = std::fs::read(pool.path()).unwrap();
+    let path = directory.path().join("copy");
+    for (name, values) in [
+        ("page_shift", [11, 17]),
+        ("maximum_pages", [0, 1 << 25]),
+        ("initial_pages", [0, 1 << 24]),
+        ("segment_pages", [0, 1 << 25]),
+        ("process_limit", [0, 65_535]),
+        ("lane_limit", [0, 65_535]),
+        ("channel_limit", [0, (1 << 20) + 1]),
+    ] {
+        let field = PoolHeader::FIELDS.iter().find(|field| field.name == name).unwrap();
+        for value in values {
+            let mut spoilt = good.clone();
+            let bytes = if field.kind == "AtomicU32" { 4 } else { 8 };
+            spoilt[field.offset..field.offset + bytes].copy_from_slice(&u64::to_le_bytes(value)[..bytes]);
+            std::fs::write(&path, &spoilt).unwrap();
+            let expected = Error::Corrupt(weyr_shared::Corrupt::new(name, 0));
+            assert_eq!(Pool::attach_path(&path).map(drop), Err(expected.clone()), "{name} {value}");
+            assert_eq!(Pool::inspect(&path).map(drop), Err(expected), "{name} {value}");
+        }
+    }
+    std::fs::write(&path, &good).unwrap();
+    assert!(Pool::inspect(&path).is_ok());
 }
 
 #[test]

@@ -1,6 +1,5 @@
 //! Pools among processes that are killed, stopped, forked and leave.
 #![forbid(unsafe_code)]
-#![allow(clippy::print_stderr, reason = "what was run is part of the result")]
 
 mod scratch;
 
@@ -8,7 +7,7 @@ use std::cell::RefCell;
 use std::sync::Barrier;
 
 use scratch::{Line, Scratch, after, assert_sound, assert_whole, attributes, kill, open, wait_for_death};
-use weyr_kill::{Outcome, Rendezvous, child};
+use weyr_kill::{Outcome, Rendezvous, child, note};
 use weyr_managed::name::pool_path;
 use weyr_managed::{Allocation, Error, Growth, Mode, Pool, PoolAttributes};
 
@@ -125,7 +124,7 @@ fn a_recovery_whose_helper_is_killed_is_finished_by_another() {
         assert_eq!(pool.members().len(), 1);
     }
     // How many depends on the machine; the crash face kills a helper at each of its writes.
-    eprintln!("{cut_short} of 40 helpers were killed in the middle");
+    note(format_args!("recovery cut short: {cut_short} of 40 helpers were killed in the middle"));
 }
 
 #[test]

@@ -1,13 +1,12 @@
 //! What the kernel, the filesystem and the rights may refuse: named errors, never a signal, never a hang.
 #![forbid(unsafe_code)]
-#![allow(clippy::print_stderr, reason = "a test that cannot run here says so")]
 
 mod scratch;
 
 use std::ffi::CString;
 use std::fs::{self, OpenOptions, Permissions};
 use std::io::Write;
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{FileExt, PermissionsExt};
 use std::path::Path;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -15,7 +14,7 @@ use rustix::mount::{MountFlags, UnmountFlags, mount, unmount};
 use rustix::process::{Resource, Rlimit, setrlimit};
 use rustix::thread::{Gid, Uid, set_thread_gid, set_thread_groups, set_thread_uid};
 use scratch::{Line, Scratch, after, assert_sound, assert_whole, attributes, kill};
-use weyr_kill::{Outcome, Refusal, Rendezvous, Syscall, child, refuse, refuse_with};
+use weyr_kill::{Outcome, Refusal, Rendezvous, Syscall, child, note_skipped, refuse, refuse_with};
 use weyr_managed::geometry::{Geometry, METADATA_CHUNK, Shape};
 use weyr_managed::{Allocation, Error, Growth, Mode, Pool, PoolAttributes};
 
@@ -121,7 +120,7 @@ impl SmallFilesystem {
         match mount("tmpfs", directory.path(), "tmpfs", MountFlags::empty(), size.as_c_str()) {
             Ok(()) => Some(Self(directory)),
             Err(errno) => {
-                eprintln!("{test}: skipped, for no tmpfs can be mounted here ({errno})");
+                note_skipped(test, format_args!("no tmpfs can be mounted here ({errno})"));
                 None
             }
         }
@@ -274,6 +273,7 @@ fn a_newcomer_whose_lane_has_no_room_is_refused_and_leaves_no_trace() {
         process_limit: processes,
         lane_limit: 1024,
         channel_limit: 1024,
+        manifest_limit: 256,
     };
     let is_fit = |processes: &u32| {
         Geometry::new(shape(*processes)).offsets.lanes % METADATA_CHUNK == METADATA_CHUNK - 512
@@ -320,7 +320,7 @@ const NOBODY: u32 = 65_534;
 /// Runs `work` in a child of another user; not where this one may not become another.
 fn as_nobody(test: &str, work: impl FnOnce()) {
     if !rustix::process::getuid().is_root() {
-        eprintln!("{test}: skipped, for only root can become another user");
+        note_skipped(test, "only root can become another user");
         return;
     }
     in_child(|| {
@@ -454,6 +454,55 @@ fn requests_that_no_pool_can_meet_are_named_errors() {
         assert!(matches!(pool.alloc(bytes), Err(Error::TooLarge { .. })), "{bytes}");
     }
     assert_whole(&pool);
+}
+
+#[test]
+fn what_lies_behind_the_window_of_a_process_has_its_own_error() {
+    let _alone = alone();
+    let directory = tempfile::tempdir_in("/dev/shm").unwrap();
+    let pool = Pool::create(&PoolAttributes::new("window", 1 << 30).directory(directory.path())).unwrap();
+    let geometry = Geometry::new(Shape {
+        page_shift: 16,
+        initial_pages: 16_384,
+        segment_pages: 2048,
+        maximum_pages: 16_384,
+        process_limit: 1024,
+        lane_limit: 4096,
+        channel_limit: 16_384,
+        manifest_limit: 16_384,
+    });
+    let near = pool.alloc(64).unwrap().publish().unwrap();
+    // Hints say that the lower half is in use, so that the next block lies in the upper one.
+    let file = OpenOptions::new().read(true).write(true).open(pool.path()).unwrap();
+    file.write_all_at(&[0xff; 1024], geometry.offsets.used).unwrap();
+    let far = pool.alloc(1 << 20).unwrap().publish().unwrap();
+    let offset = far.reference().offset;
+    assert!(offset >= 512 << 20, "{offset:#x}");
+    let (near_by, far_off) = (near.descriptor(), far.descriptor());
+    let path = pool.path().to_owned();
+    // A child inherits what is mapped, and the pool with it.
+    drop((near, far, pool));
+    in_child(|| {
+        let (limit, quarter) = (2 << 30, 512 << 20);
+        setrlimit(Resource::As, Rlimit { current: Some(limit), maximum: Some(limit) }).unwrap();
+        let pool = Pool::attach_path(&path).unwrap();
+        let window = (quarter - geometry.offsets.data) >> 16 << 16;
+        let outside = || Some(Error::OutsideWindow { offset, window });
+        assert_eq!(pool.open(&far_off).err(), outside());
+        assert_eq!(pool.begin_transfer(far_off.reference).err(), outside());
+        assert_eq!(pool.take_transfer(far_off.reference, 1).err(), outside());
+        assert_eq!(pool.read_transfer(far_off.reference, 0, &mut [0]).err(), outside());
+        assert_eq!(pool.channel_block(far_off.reference).err(), outside());
+        let mut beyond = far_off;
+        beyond.reference.offset = 1 << 30;
+        assert!(matches!(pool.open(&beyond), Err(Error::OutOfRange { .. })));
+        pool.open(&near_by).unwrap().free().unwrap();
+        assert!(pool.verify(Mode::Online).holds());
+    });
+    let pool = Pool::attach_path(&path).unwrap();
+    pool.open(&far_off).unwrap().free().unwrap();
+    assert_sound(&pool, 0);
+    pool.destroy().unwrap();
 }
 
 #[test]

@@ -4,7 +4,6 @@
 //! A sample of the points is run; `WEYR_SWEEP=full` runs all.
 #![cfg(not(any(weyr_face = "crash", weyr_face = "loom", weyr_face = "explore")))]
 #![forbid(unsafe_code)]
-#![allow(clippy::print_stderr, reason = "what was swept is part of the result")]
 
 mod scratch;
 
@@ -103,7 +102,6 @@ fn sweep_stopping<T>(
         let report = sweep
             .run(|| prepare(ground), &operate, |point| look(&ground.path, &ground.published, point.moment))
             .unwrap();
-        eprintln!("{report}");
         report.assert_clean();
     }
 }
@@ -265,4 +263,61 @@ fn recovering_the_dead() {
     let path = ground.path.clone();
     let attach = |state: &mut Option<Pool>| *state = Some(Pool::attach_path(&path).unwrap());
     sweep_stopping(Points::AfterWrites, "recover", &ground, 40, |_| None, attach);
+}
+
+const TYPE: u32 = 7;
+
+/// What the others find: the manifest says what the blocks say.
+fn look_typed(path: &Path, moment: Moment) -> Result<(), String> {
+    let pool = Pool::attach_path(path).map_err(|error| error.to_string())?;
+    if moment != Moment::Stopped {
+        pool.recover();
+        let records = pool.manifest().count() as u64;
+        assert_sound(&pool, records);
+        assert_eq!(pool.usage().manifest_entries, records);
+        for entry in pool.manifest().collect::<Vec<_>>() {
+            pool.find(entry.type_id, entry.id).unwrap().free().unwrap();
+        }
+    }
+    drop(pool);
+    look(path, &[], moment)
+}
+
+fn sweep_typed<T>(
+    name: &str,
+    ground: &Ground,
+    floor: usize,
+    prepare: impl Fn(&Ground) -> T,
+    operate: impl Fn(&mut T),
+) {
+    let segment = FileSegment::open(&ground.path).unwrap();
+    for (mode, place) in [(Mode::Kill, Points::AfterWrites), (Mode::StopThenContinue, Points::BeforeWrites)] {
+        let sweep = Sweep::new(format!("{name}, {mode:?}"), &segment).mode(mode).points(place);
+        let sweep = sweep.choose(Choice::from_environment(16)).floor(floor);
+        let report =
+            sweep.run(|| prepare(ground), &operate, |point| look_typed(&ground.path, point.moment)).unwrap();
+        eprintln!("{report}");
+        report.assert_clean();
+    }
+}
+
+#[test]
+fn typed_alloc_and_free() {
+    let ground = Ground::new("typed", Growth::None);
+    for (bytes, name) in [(100, "block"), (3 << 12, "span")] {
+        let at_hand = |ground: &Ground| {
+            let pool = warm(ground);
+            drop(pool.alloc(bytes).unwrap());
+            pool
+        };
+        let operate = |pool: &mut Pool| drop(pool.alloc_typed(bytes, TYPE, 1).unwrap());
+        sweep_typed(&format!("alloc, typed {name}"), &ground, 12, at_hand, operate);
+        let with_one = |ground: &Ground| {
+            let pool = warm(ground);
+            let published = pool.alloc_typed(bytes, TYPE, 1).unwrap();
+            (pool, Some(published))
+        };
+        let operate = |held: &mut (Pool, Option<Published>)| held.1.take().unwrap().free().unwrap();
+        sweep_typed(&format!("free, typed {name}"), &ground, 4, with_one, operate);
+    }
 }

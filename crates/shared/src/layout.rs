@@ -65,7 +65,7 @@ pub trait Layout: Shareable {
 ///
 /// An offset that is not where the field lies does not compile:
 ///
-/// ```compile_fail
+/// ```compile_fail,E0080
 /// # use weyr_atomic::AtomicU64;
 /// weyr_shared::layout! {
 ///     /// Wrong.
@@ -80,7 +80,7 @@ pub trait Layout: Shareable {
 ///
 /// Nor does a field that is no atomic:
 ///
-/// ```compile_fail
+/// ```compile_fail,E0277
 /// weyr_shared::layout! {
 ///     /// Wrong.
 ///     pub struct Wrong: 8, align 8 {

@@ -27,7 +27,7 @@ pub struct Lender<T> {
 
 impl<T> Lender<T> {
     /// Nothing of it is lent yet.
-    pub const fn new(value: T) -> Self {
+    pub fn new(value: T) -> Self {
         Self { shares: AtomicU64::new(0), value }
     }
 }

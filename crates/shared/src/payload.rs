@@ -16,7 +16,7 @@ use crate::{Corrupt, Region};
 ///
 /// Safe code cannot make one:
 ///
-/// ```compile_fail
+/// ```compile_fail,E0133
 /// let cooperative = weyr_shared::Cooperative::assume();
 /// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -22,7 +22,9 @@ mod attachment;
 mod extension;
 mod geometry;
 mod level;
+mod map;
 mod name;
+mod order;
 mod repair;
 
 use weyr_atomic::{AtomicU8, AtomicU32, AtomicU64, Ordering, Zeroed, publish_then_look};
@@ -37,6 +39,7 @@ use attachment::Attachment;
 pub use extension::{MessageAttributes, SlotExtension};
 pub use geometry::Geometry;
 pub use level::{Level, LevelHeader, MAX_LEVELS};
+pub use map::Part;
 pub use name::{RING_NAME_BYTES, RingName};
 
 crate::layout! {

@@ -5,6 +5,7 @@ mod child;
 use child::Child;
 use std::time::{Duration, Instant};
 use weyr_atomic::{AtomicU32, Ordering};
+use weyr_kill::{Outcome, Refusal, Syscall, refuse_with};
 use weyr_sys::futex::{Wait, wait, wait_any, wake};
 use weyr_sys::mapping::{Mapping, page_size};
 use weyr_sys::object::{Access, Object};
@@ -116,6 +117,44 @@ fn more_words_than_one_call_takes_are_waited_for_too() {
     chosen.store(1, Ordering::Release);
     wake(chosen, 1);
     assert_eq!(sleeper.reap(), 0);
+}
+
+/// Says that its owner has ended, however it did.
+struct Ending<'w>(&'w AtomicU32);
+
+impl Drop for Ending<'_> {
+    fn drop(&mut self) {
+        self.0.store(1, Ordering::Release);
+    }
+}
+
+#[test]
+fn where_waiting_for_several_words_is_refused_they_are_waited_for_in_turns() {
+    for (refusal, chosen) in
+        [Refusal::Missing, Refusal::Forbidden].iter().flat_map(|r| (0..3).map(move |c| (*r, c)))
+    {
+        let page = shared_page();
+        let [words @ .., ended] = shared_words(&page);
+        let mut sleeper = weyr_kill::child::spawn(|| {
+            let _ending = Ending(ended);
+            refuse_with(&[Syscall::FutexWaitv], refusal).expect("the kernel takes a filter");
+            let own = AtomicU32::new(0);
+            assert_eq!(wait_any(&[(&own, 0), (&own, 0)], past()), Wait::TimedOut);
+            let pairs = words.each_ref().map(|word| (word, 0));
+            while words[chosen].load(Ordering::Acquire) == 0 {
+                assert!(matches!(wait_any(&pairs, None), Wait::Woken | Wait::Changed));
+            }
+            assert_eq!(wait_any(&pairs, None), Wait::Changed);
+        })
+        .expect("a child");
+        // It sleeps on the chosen word too, when that has its turn.
+        while wake(&words[chosen], 1) == 0 && ended.load(Ordering::Acquire) == 0 {
+            std::thread::yield_now();
+        }
+        words[chosen].store(1, Ordering::Release);
+        wake(&words[chosen], 1);
+        assert_eq!(sleeper.wait().expect("a child"), Outcome::Exited(0), "{refusal:?}");
+    }
 }
 
 #[test]

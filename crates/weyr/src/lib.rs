@@ -31,6 +31,10 @@
 //! References into memory that other processes map rest on a promise that no program can check, so they exist only
 //! from a pool on which it was given: `pool.cooperative(unsafe { Cooperative::assume() })`. Copies need none.
 //!
+//! No handle's end waits for another process, fails or panics. None asks for private memory, but that a thread that
+//! drops many allocations may ask for some bytes once in 16 of them; none waits for another thread, but where a pool
+//! has fewer lanes than threads and some share one, for the operation that another thread is at.
+//!
 //! This crate adds the typed states; the rest is `weyr-managed` (pools) and `weyr-channel` (channels).
 #![forbid(unsafe_code)]
 

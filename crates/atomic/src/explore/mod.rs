@@ -71,6 +71,7 @@ mod search;
 mod state;
 mod step;
 mod trace;
+mod walk;
 mod worker;
 
 pub use atomic::{AtomicU8, AtomicU32, AtomicU64};

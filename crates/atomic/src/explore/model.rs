@@ -6,6 +6,7 @@ use std::rc::Rc;
 use super::machine::{self, Mode};
 use super::report::{Outcome, Report};
 use super::search::{EndRule, InvariantRule, Rules, Search};
+use super::walk::Walks;
 
 /// States after which an exploration stops, unless the model says otherwise.
 const MAX_STATES: usize = 5_000_000;
@@ -59,6 +60,7 @@ pub struct Model<T> {
     tso: bool,
     spin_patience: u32,
     max_states: usize,
+    walks: Option<Walks>,
     invariant: Option<Invariant<T>>,
     at_end: Option<AtEnd<T>>,
 }
@@ -93,6 +95,7 @@ impl<T: 'static> Model<T> {
             tso: false,
             spin_patience: 1,
             max_states: MAX_STATES,
+            walks: None,
             invariant: None,
             at_end: None,
         }
@@ -187,6 +190,15 @@ impl<T: 'static> Model<T> {
         self
     }
 
+    /// Instead of all schedules, takes so many drawn by `seed`, each from the start to its end: for models that are too
+    /// large to be seen whole. Of the ways on in each state one is drawn, a death or stop seldom. One that does not end
+    /// within 20,000 steps is left and not counted.
+    #[must_use]
+    pub fn walks(mut self, count: usize, seed: u64) -> Self {
+        self.walks = Some(Walks { count, seed });
+        self
+    }
+
     /// Explores. Blocks until everything was seen, something was found, or the bound was hit.
     ///
     /// # Panics
@@ -199,6 +211,7 @@ impl<T: 'static> Model<T> {
         let name = self.name.clone();
         let report = Search::new(self.into_rules()).run(name);
         machine::reset();
+        report.note();
         report
     }
 
@@ -232,6 +245,7 @@ impl<T: 'static> Model<T> {
             stops: self.stops.unwrap_or(self.may_stop.len()),
             patience: self.spin_patience,
             max_states: self.max_states,
+            walks: self.walks,
             programs: bind_programs(self.programs, &world),
             invariant: self.invariant.map(|check| bind_invariant(check, world.clone())),
             at_end: self.at_end.map(|check| bind_at_end(check, world)),

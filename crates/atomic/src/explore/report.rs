@@ -1,6 +1,8 @@
 //! What an exploration found, for people and for tests.
 
 use std::fmt;
+use std::fs::OpenOptions;
+use std::io::Write;
 
 /// How a process stood at the end.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -92,6 +94,8 @@ pub struct Report {
     pub states: usize,
     /// Steps taken between states, those into known states included.
     pub steps: usize,
+    /// Schedules that were drawn and taken to their end; zero where all were to be seen.
+    pub schedules: usize,
     /// Whether every reachable state was seen (false when the bound was hit, or something was found).
     pub complete: bool,
     /// Wall-clock time.
@@ -120,6 +124,17 @@ impl Report {
         assert!(self.holds(), "{self}");
     }
 
+    /// For tests of what must hold in schedules that were drawn.
+    ///
+    /// # Panics
+    ///
+    /// With the report, unless at least `schedules` of them, and one, came to their end and all kept the rules.
+    #[track_caller]
+    pub fn assert_walked(&self, schedules: usize) {
+        let clean = self.violation.is_none() && self.error.is_none();
+        assert!(clean && self.schedules >= schedules.max(1), "{self}");
+    }
+
     /// For tests of what must be found.
     ///
     /// # Panics
@@ -132,6 +147,26 @@ impl Report {
     }
 }
 
+impl Report {
+    /// Appends the numbers to the file that `WEYR_REPORT` names, for who runs tests with a runner that shows
+    /// nothing of those that pass.
+    pub(super) fn note(&self) {
+        let Some(path) = std::env::var_os("WEYR_REPORT") else { return };
+        let Self { name, states, steps, seconds, .. } = self;
+        let end = match (&self.error, &self.violation) {
+            (Some(error), _) => format!("means nothing: {error}"),
+            (None, Some(violation)) => format!("found: {}", violation.message),
+            (None, None) if self.complete => "complete".to_owned(),
+            (None, None) => "bound hit".to_owned(),
+        };
+        let end = end.lines().next().unwrap_or_default();
+        let line = format!("explore {name}: {states} states, {steps} steps, {seconds:.1} s, {end}\n");
+        let file = OpenOptions::new().create(true).append(true).open(path);
+        let written = file.and_then(|mut file| file.write_all(line.as_bytes()));
+        written.expect("the file that WEYR_REPORT names takes a line");
+    }
+}
+
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { name, states, steps, seconds, .. } = self;
@@ -139,7 +174,13 @@ impl fmt::Display for Report {
         if let Some(error) = &self.error {
             return write!(f, "MEANS NOTHING: {error}");
         }
+        if self.schedules > 0 {
+            write!(f, "{} schedules drawn, ", self.schedules)?;
+        }
         let Some(violation) = &self.violation else {
+            if self.schedules > 0 {
+                return f.write_str("all hold");
+            }
             return f.write_str(if self.complete { "complete, holds" } else { "BOUND HIT, holds so far" });
         };
         write!(f, "VIOLATION: {}", violation.message)?;

@@ -13,6 +13,7 @@ use super::report::{Fate, Outcome, Report, Violation};
 use super::state::{ProcessState, State, Status};
 use super::step::{Effect, Step, execute, offers};
 use super::trace;
+use super::walk::Walks;
 use super::worker::{Worker, message_of};
 
 /// Local states without successor that are rebuilt at the end, to see that processes repeat themselves.
@@ -32,12 +33,13 @@ pub(crate) struct Rules {
     pub(crate) stops: usize,
     pub(crate) patience: u32,
     pub(crate) max_states: usize,
+    pub(crate) walks: Option<Walks>,
     pub(crate) invariant: Option<InvariantRule>,
     pub(crate) at_end: Option<EndRule>,
 }
 
 /// Why the search stops before it has seen everything.
-enum Stop {
+pub(super) enum Stop {
     /// The model's rules are broken.
     Violated(String),
     /// The exploration means nothing.
@@ -46,21 +48,23 @@ enum Stop {
 }
 
 /// A state on the path from the start, and the ways on that were not taken yet.
-struct Frame {
-    state: State,
-    steps: Vec<Step>,
+pub(super) struct Frame {
+    pub(super) state: State,
+    pub(super) steps: Vec<Step>,
     /// The step being explored, and the answer that its process got.
-    taken: Option<(Step, u64)>,
+    pub(super) taken: Option<(Step, u64)>,
 }
 
 /// An exploration under way.
 pub(crate) struct Search {
-    rules: Rules,
-    locals: Locals,
-    seen: Seen,
-    frames: Vec<Frame>,
-    steps_taken: usize,
-    crew: Crew,
+    pub(super) rules: Rules,
+    pub(super) locals: Locals,
+    pub(super) seen: Seen,
+    pub(super) frames: Vec<Frame>,
+    pub(super) steps_taken: usize,
+    /// Schedules that were drawn.
+    pub(super) schedules: usize,
+    pub(super) crew: Crew,
 }
 
 impl Search {
@@ -71,13 +75,17 @@ impl Search {
             seen: Seen::default(),
             frames: Vec::new(),
             steps_taken: 0,
+            schedules: 0,
             crew: Crew::default(),
         }
     }
 
     pub(crate) fn run(mut self, name: String) -> Report {
         let start = Instant::now();
-        let mut end = self.explore();
+        let mut end = match self.rules.walks {
+            Some(walks) => self.walk(walks),
+            None => self.explore(),
+        };
         if !matches!(end, Err(Stop::Diverged(_))) {
             end = self.repeat_leaves().and(end);
         }
@@ -85,7 +93,8 @@ impl Search {
             name,
             states: self.seen.len(),
             steps: self.steps_taken,
-            complete: end.is_ok(),
+            complete: end.is_ok() && self.rules.walks.is_none(),
+            schedules: self.schedules,
             seconds: 0.0,
             violation: None,
             error: None,
@@ -122,7 +131,7 @@ impl Search {
     }
 
     /// Puts every process at its first question.
-    fn start(&mut self) -> Result<(), Stop> {
+    pub(super) fn start(&mut self) -> Result<(), Stop> {
         let processes = (0..self.rules.programs.len()).map(|_| ProcessState {
             local: LocalIndex::NONE,
             status: Status::Running,
@@ -170,7 +179,7 @@ impl Search {
         if self.seen.len() >= self.rules.max_states { Err(Stop::Bound) } else { Ok(()) }
     }
 
-    fn check_end(&self, state: &State) -> Result<(), Stop> {
+    pub(super) fn check_end(&self, state: &State) -> Result<(), Stop> {
         let Some(at_end) = &self.rules.at_end else { return Ok(()) };
         let outcome = Outcome { fates: state.processes.iter().map(|process| self.fate(process)).collect() };
         oracle(|| at_end(&outcome))
@@ -188,7 +197,7 @@ impl Search {
     }
 
     /// All ways on from the machine's state, the last to be taken first.
-    fn steps_from(&mut self, state: &State) -> Result<Vec<Step>, Stop> {
+    pub(super) fn steps_from(&mut self, state: &State) -> Result<Vec<Step>, Stop> {
         let mut steps = Vec::new();
         let (dead, stopped) = (state.deaths(), state.stops());
         for (index, process) in state.processes.iter().enumerate().rev() {
@@ -248,7 +257,7 @@ impl Search {
     }
 
     /// Takes a step in the machine's state.
-    fn take(&mut self, step: Step) -> Result<(), Stop> {
+    pub(super) fn take(&mut self, step: Step) -> Result<(), Stop> {
         let process = step.process();
         match step {
             Step::Run(_) => self.run_operation(process),
@@ -396,7 +405,7 @@ impl Search {
 }
 
 /// Runs a rule on a copy of the machine's state.
-fn oracle(check: impl Fn() -> Result<(), String>) -> Result<(), Stop> {
+pub(super) fn oracle(check: impl Fn() -> Result<(), String>) -> Result<(), Stop> {
     let (saved, cells) = machine::with(|machine| (machine.state.clone(), machine.cells.len()));
     let result = machine::in_mode(Mode::Oracle, || catch_unwind(AssertUnwindSafe(&check)));
     machine::with(|machine| {

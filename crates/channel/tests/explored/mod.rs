@@ -61,6 +61,8 @@ pub(crate) struct Case {
     pub(crate) tso: bool,
     /// States after which the exploration gives up.
     pub(crate) bound: usize,
+    /// Schedules to be drawn instead of seeing all; 0: all are to be seen.
+    pub(crate) walks: usize,
 }
 
 impl Case {
@@ -88,6 +90,7 @@ impl Case {
         fault: None,
         tso: false,
         bound: 8_000_000,
+        walks: 0,
     };
 
     fn sender_numbers(&self) -> std::ops::Range<usize> {
@@ -598,9 +601,15 @@ pub(crate) fn explore(case: Case) -> Report {
     let stopping = if case.stops > 0 { case.falling() } else { Vec::new() };
     let model = model.may_die(deadly).deaths(case.deaths).may_stop(stopping).stops(case.stops);
     let model = model.regions(name_words).private_elsewhere().tso(case.tso).max_states(case.bound);
+    let model = if case.walks > 0 { model.walks(case.walks, seed()) } else { model };
     let report = model.at_end(judge).run();
     eprintln_report(&report);
     report
+}
+
+/// What schedules are drawn by.
+fn seed() -> u64 {
+    std::env::var("WEYR_SEED").ok().and_then(|seed| seed.parse().ok()).unwrap_or(1)
 }
 
 #[allow(clippy::print_stderr, reason = "the number of states belongs into the log of a test")]

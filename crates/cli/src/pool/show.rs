@@ -28,6 +28,8 @@ struct Report {
     page_bytes: u64,
     blocks: u64,
     lanes: u32,
+    manifest_entries: u64,
+    manifest_limit: u32,
     recovered_processes: u64,
     processes: Vec<Process>,
     by_class: Vec<Class>,
@@ -91,6 +93,8 @@ impl Report {
             page_bytes: usage.page_bytes,
             blocks: usage.total.blocks,
             lanes: usage.lanes,
+            manifest_entries: usage.manifest_entries,
+            manifest_limit: usage.manifest_limit,
             recovered_processes: usage.recoveries,
             processes: pool.members().iter().map(|member| Process::of(member, &usage)).collect(),
             by_class: usage.by_size.iter().map(|(&size, amount)| Class::of(size, amount)).collect(),
@@ -185,6 +189,12 @@ fn facts(report: &Report) -> Table {
     let huge = report.huge_page_bytes.map_or_else(|| "unknown".to_owned(), output::bytes);
     table.add_row(["in huge pages", &huge]);
     table.add_row(["lanes", &report.lanes.to_string()]);
+    let entries = format!(
+        "{} of {} entries",
+        output::count(report.manifest_entries),
+        output::count(report.manifest_limit.into())
+    );
+    table.add_row(["manifest", &entries]);
     table.add_row(["deaths recovered", &report.recovered_processes.to_string()]);
     table.add_row(["identity", &report.uuid]);
     table

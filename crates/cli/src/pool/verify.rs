@@ -18,6 +18,7 @@ struct Report {
     holds: bool,
     pages: u64,
     blocks: u64,
+    manifest_entries: u64,
     hidden_pages: u64,
     duration_ns: u64,
     findings: Vec<Finding>,
@@ -49,7 +50,7 @@ pub(crate) fn run(path: &Path, quiesced: bool, output: &Output) -> Result<(), Fa
 impl Report {
     fn of(pool: &Inspection, quiesced: bool, duration: Duration, verification: Verification) -> Self {
         let holds = verification.holds();
-        let Verification { findings, pages, blocks, hidden_pages } = verification;
+        let Verification { findings, pages, blocks, records, hidden_pages } = verification;
         let findings = findings.into_iter();
         Self {
             name: pool.name().to_owned(),
@@ -57,6 +58,7 @@ impl Report {
             holds,
             pages,
             blocks,
+            manifest_entries: records,
             hidden_pages,
             duration_ns: duration.as_nanos() as u64,
             findings: findings.map(Finding::from).collect(),

@@ -15,6 +15,8 @@ mod links;
 mod macros;
 mod names;
 mod origin;
+mod paths;
+mod recovery;
 mod size;
 mod source;
 mod tree;
@@ -77,6 +79,11 @@ fn links_between_pages_lead_somewhere() {
 }
 
 #[test]
+fn paths_that_pages_name_exist() {
+    hold(paths::exist);
+}
+
+#[test]
 fn nothing_is_left_unfinished() {
     hold(unfinished::is_nothing);
 }
@@ -89,6 +96,11 @@ fn tests_wait_for_events_and_not_for_time() {
 #[test]
 fn the_architecture_page_names_every_crate() {
     hold(architecture::names_every_crate);
+}
+
+#[test]
+fn the_recovery_page_names_every_operation_in_which_somebody_was_killed() {
+    hold(recovery::names_every_point);
 }
 
 #[test]

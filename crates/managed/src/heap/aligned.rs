@@ -126,6 +126,7 @@ mod tests {
             process_limit: 2,
             lane_limit: 2,
             channel_limit: 1,
+            manifest_limit: 0,
         };
         Heap::in_memory(Geometry::new(shape))
     }

@@ -33,6 +33,12 @@ pub enum Fault {
     ResizeStillGoesOn,
     /// A revoker asks whether its flag still stands, before each change.
     FlagStillStands,
+    /// Who has entered a record of the manifest looks at the others of its key.
+    LookBehindEntering,
+    /// Of several that have entered for one key only the one in front may win.
+    ShutOut,
+    /// Each filling of a record has a version of its own.
+    RecordVersion,
 }
 
 #[cfg(weyr_face = "explore")]

@@ -11,8 +11,9 @@
 //! keeps, `aligned` those at round addresses, `fresh` what is zero without being filled, `resize` what becomes longer or
 //! shorter, [`slab`] smaller ones,
 //! [`lane`] one thread's side, [`pressure`] what is tried before an allocation fails, [`recovery`] after deaths,
-//! `repair` hints made right on request, `waiting` and `reservation` for those who wait for memory, [`verify`] the
-//! invariants, [`usage`] who has how much. No mapping, clock or system call but backing is made here:
+//! `repair` hints made right on request, `waiting` and `reservation` for those who wait for memory, [`manifest`] types
+//! and ids, [`verify`] the invariants, [`usage`] who has how much. No mapping, clock or system call but backing is made
+//! here:
 //! liveness is asked through [`Liveness`], so the same code runs under models.
 
 pub(crate) mod aligned;
@@ -22,6 +23,7 @@ pub(crate) mod fault;
 pub(crate) mod fresh;
 pub(crate) mod kept;
 pub mod lane;
+pub mod manifest;
 #[cfg(any(weyr_face = "explore", weyr_face = "loom"))]
 pub mod model;
 pub mod page;
@@ -44,7 +46,7 @@ use weyr_atomic::{AtomicU32, AtomicU64, Ordering, Zeroed};
 use weyr_shared::{BlockReference, Corrupt, Element, Layout, Region, Table};
 
 use crate::geometry::Geometry;
-use crate::layout::{Lane, PageDescriptor, PoolHeader, ProcessSlot};
+use crate::layout::{Lane, ManifestBucket, PageDescriptor, PoolHeader, ProcessSlot};
 use backing::{Backing, Store};
 use class::{Class, TIER_SHIFTS};
 use word::{BlockState, BlockWord, PageState, PageWord};
@@ -73,6 +75,8 @@ pub struct Heap {
     pub(crate) descriptors: Table<PageDescriptor>,
     pub(crate) tiers: [Table<AtomicU64>; 4],
     pub(crate) long: Table<AtomicU64>,
+    pub(crate) manifest: Table<ManifestBucket>,
+    pub(crate) manifest_index: Table<AtomicU32>,
 }
 
 /// Whether participants are dead. A wrong "alive" costs time; "dead" must be a fact.
@@ -132,6 +136,8 @@ impl Heap {
             descriptors: region.table(at.descriptors, pages, PageDescriptor::NAME)?,
             tiers: [tier(0)?, tier(1)?, tier(2)?, tier(3)?],
             long: region.table(at.long, geometry.long_words(), "long bitmaps")?,
+            manifest: region.table(at.manifest, geometry.manifest_buckets(), ManifestBucket::NAME)?,
+            manifest_index: region.table(at.manifest_index, geometry.manifest_places(), "manifest index")?,
             backing: Backing {
                 store,
                 metadata: region.table(at.metadata_backed, metadata_words, "backed metadata")?,
@@ -165,6 +171,8 @@ impl Heap {
             descriptors: table(shape.maximum_pages),
             tiers: std::array::from_fn(|tier| table(geometry.tier_words(tier))),
             long: table(geometry.long_words()),
+            manifest: table(geometry.manifest_buckets()),
+            manifest_index: table(geometry.manifest_places()),
             backing: Backing {
                 store: Store::Present,
                 metadata: table(0),
@@ -320,6 +328,23 @@ impl Heap {
         let class = self.class(block.page).filter(|_| in_slab);
         let tier = usize::from(class.map_or(0, |class| class.tier));
         self.geometry.offsets.tiers[tier] + (offset >> TIER_SHIFTS[tier]) * 8
+    }
+
+    /// Whether something starts at a data offset, or may, that does not lie within what this process has mapped,
+    /// though it lies in the pool. By loads only.
+    pub(crate) fn is_outside_window(&self, offset: u64) -> bool {
+        // Acquire: as in `current_pages`.
+        let pages = self.geometry.pages(self.header().segments.load(Ordering::Acquire));
+        let page = offset >> self.geometry.shape.page_shift;
+        if page >= self.window_pages {
+            return page < pages;
+        }
+        let backed = self.backing.has_metadata(self.geometry.offsets.page_words + page * 8);
+        if pages <= self.window_pages || !backed || self.page(page).state() != PageState::Head {
+            return false;
+        }
+        let end = page.saturating_add(self.descriptor(page).span_pages.load(Ordering::Relaxed));
+        end > self.window_pages && end <= pages
     }
 
     /// The block that `reference` means. By loads only.

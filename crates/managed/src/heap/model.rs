@@ -9,7 +9,10 @@ pub use super::fault::Fault;
 #[cfg(weyr_face = "explore")]
 pub use super::fault::without;
 use super::lane::LaneHeap;
-use super::page::RunClaim;
+use super::manifest::Key;
+use super::manifest::insert::Refused;
+use super::manifest::record::{Record, RecordState};
+use super::page::{Authority, RunClaim};
 use super::recovery::Channels;
 use super::resize::Resized;
 use super::word::{BlockState, BlockWord, LaneWord, PageState, PageWord, ProcessWord};
@@ -86,7 +89,9 @@ impl Steps<'_> {
 
     /// What a free by bytes does: others may try the same.
     pub fn free_shared(&self, own: &mut LaneHeap, block: BlockReference) -> bool {
-        let live = |word: BlockWord| matches!(word.state(), BlockState::Alloc | BlockState::Pool);
+        let live = |word: BlockWord| {
+            matches!(word.state(), BlockState::Alloc | BlockState::Pool | BlockState::Typed)
+        };
         self.0.free(own, block, false, live).is_ok()
     }
 
@@ -153,6 +158,59 @@ impl Steps<'_> {
         let pressed =
             |own: &mut LaneHeap| self.0.alloc_pressed(own, bytes.into(), liveness, channels, || Ok(grow()));
         self.0.alloc(own, bytes).expect("present").or_else(|| pressed(own).expect("present"))
+    }
+
+    /// Gives an own block a key; false when another has it, or no record is empty.
+    pub fn publish_typed(&self, own: &LaneHeap, block: BlockReference, key: Key) -> bool {
+        match self.0.publish_typed(own, &Record { key, block, bytes: 1 }) {
+            Ok(()) => true,
+            Err(Refused::KeyTaken | Refused::Full) => false,
+            Err(refused) => panic!("{refused:?}"),
+        }
+    }
+
+    /// Frees a block that has a key, and removes its record; whether it was this call.
+    pub fn free_typed(&self, own: &mut LaneHeap, block: BlockReference, key: Key) -> bool {
+        let typed = |word: BlockWord| word.state() == BlockState::Typed;
+        let freed = self.0.free(own, block, false, typed).is_ok();
+        if freed {
+            self.0.remove_record(block, key);
+        }
+        freed
+    }
+
+    /// Empties the records that the dead user of a lane was making, and frees the lane: what recovery does, alone.
+    /// `life` is what the lane's word said while that one lived.
+    pub fn recover_records(&self, lane: u16, life: LaneWord) {
+        let word = &self.0.lane_state(lane).word;
+        let dead = life.recovering();
+        let marked = word.compare_exchange(life.0, dead.0, Ordering::AcqRel, Ordering::Acquire);
+        if marked.is_err_and(|now| now != dead.0) {
+            return;
+        }
+        let authority = Authority::Helper { word, expected: dead.0 };
+        self.0.clear_half_made(|other| (other == lane).then_some(authority));
+        let free = LaneWord::free(dead.epoch() + 1);
+        let _another = word.compare_exchange(dead.0, free.0, Ordering::AcqRel, Ordering::Acquire);
+    }
+
+    /// The block that has a key.
+    pub fn find(&self, key: Key) -> Option<BlockReference> {
+        self.0.find_typed(key).map(|record| record.block)
+    }
+
+    /// How many blocks have a key: never more than one.
+    pub fn holders(&self, key: Key) -> usize {
+        let counts = |record: &Record| record.key == key && self.locate(record.block).is_some_and(is_in_use);
+        self.0
+            .records()
+            .filter(|(_, tag, record)| tag.state() == RecordState::Valid && counts(record))
+            .count()
+    }
+
+    /// What the buckets count of records beyond them.
+    pub fn passed(&self) -> u64 {
+        self.0.manifest.iter().map(|bucket| bucket.passed.load(Ordering::Acquire)).sum()
     }
 
     /// Every block that is not free, with its word.
@@ -249,6 +307,13 @@ impl Steps<'_> {
             regions.add(&descriptor.local_count, format!("local count {page}"));
             regions.add(&descriptor.remote, format!("remote {page}"));
         }
+        // The index by block is hints that no model reads.
+        for (number, bucket) in heap.manifest.iter().enumerate() {
+            regions.add(&bucket.passed, format!("passed {number}"));
+            for (place, record) in bucket.records.iter().enumerate().take(parts.records) {
+                regions.add(record, format!("record {number}.{place}"));
+            }
+        }
         for (tier, words) in heap.tiers.iter().enumerate() {
             for (index, word) in words.iter().enumerate() {
                 regions.add(word, format!("block {tier}.{index}"));
@@ -270,4 +335,10 @@ pub struct Parts {
     pub growth: bool,
     /// Whether somebody waits for memory.
     pub waiting: bool,
+    /// Records of each bucket of the manifest that are used.
+    pub records: usize,
+}
+
+fn is_in_use(word: BlockWord) -> bool {
+    !word.is_free() && word.state() != BlockState::Freeing
 }

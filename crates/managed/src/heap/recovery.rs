@@ -195,6 +195,7 @@ impl Heap {
             help.needs_lane = Some(dead);
             return Ok(());
         }
+        self.clear_leftovers();
         // Commit point of the whole: behind it the slot and its epoch name nobody any more.
         let free = ProcessWord::free(dead.epoch() + 1);
         if word.compare_exchange(dead.0, free.0, Ordering::AcqRel, Ordering::Acquire).is_ok() {
@@ -217,6 +218,7 @@ impl Heap {
             }
         }
         self.recover_pages(&dead);
+        self.recover_records(&dead);
         Ok(self.free_lanes(&dead))
     }
 
@@ -253,6 +255,10 @@ impl Heap {
             }
         }
         self.recover_pages(&dead);
+        self.recover_records(&dead);
+        if !dead.is_empty() {
+            self.clear_leftovers();
+        }
         Recovered { lanes: self.free_lanes(&dead), ..Recovered::default() }
     }
 
@@ -315,6 +321,17 @@ impl Heap {
             }
             _ => Ok(true),
         }
+    }
+
+    /// One pass over the manifest for all of `dead`.
+    fn recover_records(&self, dead: &[DeadLane]) {
+        if dead.is_empty() {
+            return;
+        }
+        self.clear_half_made(|lane| {
+            let dead = dead.iter().find(|dead| dead.lane == lane)?;
+            Some(self.authority_over(dead))
+        });
     }
 
     fn authority_over(&self, dead: &DeadLane) -> Authority<'_> {
@@ -388,12 +405,17 @@ impl Heap {
 
     /// Frees every span of this process's slot: what its former user left, before the new one has any.
     pub(crate) fn free_inherited(&self, own: &LaneHeap) {
+        let mut freed = false;
         self.for_each_block(|block, _| {
             let inherited = block.seen.state() == BlockState::Alloc && block.seen.actor() == own.process;
             if inherited && block.page.state() == PageState::Head {
                 let _freed_by_a_late_helper = self.free_span(own, block);
+                freed = true;
             }
         });
+        if freed {
+            self.clear_leftovers();
+        }
     }
 
     /// Calls `visit` with every block that is not free, and its data offset.
@@ -451,6 +473,7 @@ mod tests {
             process_limit: 2,
             lane_limit: 4,
             channel_limit: 1,
+            manifest_limit: 0,
         };
         let heap = Heap::in_memory(Geometry::new(shape));
         heap.processes[0].word.store(ProcessWord::active(0, 1).0, Ordering::Relaxed);

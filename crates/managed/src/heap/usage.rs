@@ -52,6 +52,10 @@ pub struct Usage {
     pub processes: u32,
     /// Lanes in use.
     pub lanes: u32,
+    /// Entries of the manifest in use.
+    pub manifest_entries: u64,
+    /// Entries that the manifest has.
+    pub manifest_limit: u32,
     /// Process slots recovered so far.
     pub recoveries: u64,
 }
@@ -70,6 +74,8 @@ impl Heap {
             backed_bytes: self.backing.backed_bytes(),
             processes: self.count_processes(),
             lanes: self.count_lanes(),
+            manifest_entries: self.count_records(),
+            manifest_limit: self.geometry.shape.manifest_limit,
             recoveries: header.recoveries.load(Ordering::Relaxed),
             ..Usage::default()
         };

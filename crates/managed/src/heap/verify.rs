@@ -46,6 +46,8 @@ pub struct Verification {
     pub pages: u64,
     /// Blocks that are not free.
     pub blocks: u64,
+    /// Entries of the manifest whose block is there.
+    pub records: u64,
     /// Free pages that the hints call used: lost to searches until memory is short.
     pub hidden_pages: u64,
 }
@@ -57,7 +59,7 @@ impl Verification {
     }
 }
 
-type Check = Result<(), (&'static str, String)>;
+pub(crate) type Check = Result<(), (&'static str, String)>;
 
 /// Times that a finding is looked at again before it counts.
 const LOOKS: usize = 64;
@@ -77,6 +79,7 @@ impl Heap {
             self.confirm(&mut result, mode, offset, || self.check_block(offset, mode));
             let _ = block;
         });
+        self.verify_manifest(&mut result, mode);
         for lane in 0..self.lanes.len() as u16 {
             self.confirm(&mut result, mode, lane.into(), || self.check_lane(lane, mode));
         }
@@ -86,7 +89,13 @@ impl Heap {
         result
     }
 
-    fn confirm(&self, result: &mut Verification, mode: Mode, place: u64, check: impl Fn() -> Check) {
+    pub(crate) fn confirm(
+        &self,
+        result: &mut Verification,
+        mode: Mode,
+        place: u64,
+        check: impl Fn() -> Check,
+    ) {
         let mut found = check();
         // Quiesced, nothing changes between two looks.
         let looks = if mode == Mode::Online { LOOKS } else { 0 };
@@ -122,7 +131,7 @@ impl Heap {
         self.check_lane_in_use(seen.lane(), "a claimed page")
     }
 
-    fn check_lane_in_use(&self, lane: u16, what: &str) -> Check {
+    pub(crate) fn check_lane_in_use(&self, lane: u16, what: &str) -> Check {
         let in_use = (lane as usize) < self.lanes.len() && self.lane_word(lane).state() != SlotState::Free;
         if in_use {
             Ok(())

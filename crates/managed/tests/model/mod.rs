@@ -26,7 +26,16 @@ pub fn heap(pages: u64, processes: u32) -> Heap {
 
 /// A heap that begins with so many pages and grows by as many, up to `most`.
 pub fn growing_heap(pages: u64, most: u64, processes: u32) -> Heap {
-    let shape = Shape {
+    Heap::in_memory(Geometry::new(shape(pages, most, processes)))
+}
+
+/// A heap of so many pages whose manifest has so many entries.
+pub fn heap_with_manifest(pages: u64, processes: u32, entries: u32) -> Heap {
+    Heap::in_memory(Geometry::new(Shape { manifest_limit: entries, ..shape(pages, pages, processes) }))
+}
+
+fn shape(pages: u64, most: u64, processes: u32) -> Shape {
+    Shape {
         page_shift: 12,
         initial_pages: pages,
         segment_pages: pages,
@@ -34,8 +43,8 @@ pub fn growing_heap(pages: u64, most: u64, processes: u32) -> Heap {
         process_limit: processes,
         lane_limit: processes,
         channel_limit: 1,
-    };
-    Heap::in_memory(Geometry::new(shape))
+        manifest_limit: 0,
+    }
 }
 
 /// Death as the explorer tells it: the model's process n has pid n + 1. Behind them comes the outsider, who lives.

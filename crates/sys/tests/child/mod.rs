@@ -140,8 +140,7 @@ pub(crate) fn may_administer(test: &str) -> bool {
     let is_root = unsafe { libc::geteuid() } == 0;
     let may = is_root && Child::fork(|_| enter_own_mounts()).reap() == 0;
     if !may {
-        use std::io::Write;
-        let _ = writeln!(std::io::stderr(), "SKIPPED {test}: it needs the right to mount");
+        weyr_kill::note_skipped(test, "it needs the right to mount");
     }
     may
 }

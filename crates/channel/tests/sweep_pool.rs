@@ -1,0 +1,168 @@
+//! Death, and a stop, at the machine instructions of the operations of a pool, while others use a channel in it: they
+//! pass ten times as many messages as it can hold, whoever stands or died where.
+//!
+//! A sample of the points is run; `WEYR_SWEEP=full` runs all.
+#![cfg(not(any(weyr_face = "crash", weyr_face = "loom", weyr_face = "explore")))]
+#![forbid(unsafe_code)]
+
+mod ledger;
+
+use std::path::PathBuf;
+
+use ledger::{Ledger, assert_sound, attributes, states};
+use rustix::process::{Signal, getpid, kill_process};
+use weyr_channel::{Channel, ChannelDescriptor, WaitMode};
+use weyr_kill::{Choice, FileSegment, Mode, Moment, Point, Points, Sweep, child};
+use weyr_managed::{Allocation, Growth, Mode as Verified, Pool, PoolAttributes};
+use weyr_shared::SlotState;
+
+/// A pool with a channel, that nobody has attached while the sweep is about it.
+struct Ground {
+    _directory: tempfile::TempDir,
+    path: PathBuf,
+    channel: ChannelDescriptor,
+}
+
+impl Ground {
+    fn new(name: &str, growth: Growth) -> Self {
+        let directory = tempfile::tempdir_in("/dev/shm").unwrap();
+        let pool = PoolAttributes::new(name, 128 << 10).directory(directory.path()).page_size(4096);
+        let pool = pool.growth(growth).segment_size(64 << 10).processes(4).lanes(8).channels(2);
+        let pool = Pool::create(&pool).unwrap();
+        let channel = Channel::create(&pool, &attributes(3)).unwrap();
+        Self { _directory: directory, path: pool.path().to_owned(), channel: channel.descriptor() }
+    }
+
+    fn attach(&self) -> Pool {
+        Pool::attach_path(&self.path).unwrap()
+    }
+
+    /// Attached, with a lane that has memory at hand.
+    fn warm(&self) -> Pool {
+        let pool = self.attach();
+        drop(pool.alloc(3 << 12).unwrap());
+        drop(pool.alloc(100).unwrap());
+        pool
+    }
+}
+
+/// What the others do and find at a point.
+fn look(ground: &Ground, point: &Point) {
+    let pool = ground.attach();
+    let channel = Channel::attach_in(&pool, &ground.channel).unwrap();
+    let mut ledger = Ledger::default();
+    if point.moment != Moment::Stopped {
+        pool.recover();
+        assert_eq!(pool.members().len(), 1);
+    }
+    let mode = [WaitMode::Spin, WaitMode::Adaptive, WaitMode::Idle][point.index % 3];
+    ledger.pass(&channel, mode).unwrap_or_else(|error| panic!("{error}; {:?}", states(&channel)));
+    ledger.drain(&channel);
+    ledger.assert_passed(|_| false);
+    assert!(states(&channel).iter().all(|state| *state == SlotState::Empty));
+    if point.moment == Moment::Stopped {
+        let verification = pool.verify(Verified::Online);
+        assert!(verification.holds(), "{:#?}", verification.findings);
+    } else {
+        assert_sound(&pool, 1);
+    }
+}
+
+/// Kills, and stops and continues, `operate` at its points. What reads `/proc` or allocates private memory takes
+/// another number of steps each time, so its stops lie behind the writes.
+fn sweep<T>(
+    stops: Points,
+    name: &str,
+    ground: &Ground,
+    floor: usize,
+    prepare: impl Fn(&Ground) -> T,
+    operate: impl Fn(&mut T),
+) {
+    let segment = FileSegment::open(&ground.path).unwrap();
+    for (mode, points) in [(Mode::Kill, Points::AfterWrites), (Mode::StopThenContinue, stops)] {
+        let sweep = Sweep::new(format!("beside a channel, {name}, {mode:?}"), &segment);
+        // Operations whose stops lie behind the writes are the long ones.
+        let sample = if stops == Points::BeforeWrites { 10 } else { 3 };
+        let sweep = sweep.mode(mode).points(points).choose(Choice::from_environment(sample)).floor(floor);
+        let look = |point: &Point| {
+            look(ground, point);
+            Ok(())
+        };
+        sweep.run(|| prepare(ground), &operate, look).unwrap().assert_clean();
+    }
+}
+
+fn hold(pool: &Pool, bytes: u64) {
+    std::mem::forget(pool.alloc(bytes).unwrap());
+}
+
+fn drop_one(held: &mut (Pool, Option<Allocation>)) {
+    drop(held.1.take());
+}
+
+#[test]
+fn alloc() {
+    let ground = Ground::new("channel-alloc", Growth::None);
+    sweep(Points::BeforeWrites, "alloc, at hand", &ground, 3, Ground::warm, |pool| hold(pool, 100));
+    sweep(Points::AfterWrites, "alloc, fresh slab", &ground, 12, Ground::warm, |pool| hold(pool, 1000));
+    sweep(Points::BeforeWrites, "alloc, span", &ground, 12, Ground::warm, |pool| hold(pool, 5 << 12));
+}
+
+#[test]
+fn free() {
+    let ground = Ground::new("channel-free", Growth::None);
+    let with = |bytes: u64| {
+        move |ground: &Ground| {
+            let pool = ground.warm();
+            let memory = pool.alloc(bytes).unwrap();
+            (pool, Some(memory))
+        }
+    };
+    sweep(Points::BeforeWrites, "free, own block", &ground, 3, with(100), drop_one);
+    sweep(Points::BeforeWrites, "free, span", &ground, 12, with(5 << 12), drop_one);
+    let of_a_thread = |ground: &Ground| {
+        let pool = ground.warm();
+        let (send, receive) = std::sync::mpsc::channel();
+        let other = pool.clone();
+        std::thread::spawn(move || {
+            send.send(other.alloc(100).unwrap()).unwrap();
+            // Its lane stays in use.
+            loop {
+                std::thread::park();
+            }
+        });
+        (pool, Some(receive.recv().unwrap()))
+    };
+    sweep(Points::BeforeWrites, "free, another thread's block", &ground, 6, of_a_thread, drop_one);
+}
+
+#[test]
+fn grow() {
+    let ground = Ground::new("channel-grow", Growth::UpTo(512 << 10));
+    sweep(Points::BeforeWrites, "grow", &ground, 40, Ground::warm, |pool| hold(pool, 160 << 10));
+}
+
+#[test]
+fn attach() {
+    let ground = Ground::new("channel-attach", Growth::None);
+    let path = ground.path.clone();
+    let attach = |state: &mut Option<Pool>| *state = Some(Pool::attach_path(&path).unwrap());
+    sweep(Points::AfterWrites, "attach", &ground, 8, |_| None, attach);
+}
+
+#[test]
+fn recovery() {
+    let ground = Ground::new("channel-recovery", Growth::None);
+    let mut victim = child::spawn(|| {
+        let pool = ground.warm();
+        [64, 100, 500, 5 << 12].iter().for_each(|&bytes| hold(&pool, bytes));
+        std::mem::forget(pool);
+        kill_process(getpid(), Signal::KILL).unwrap();
+    })
+    .unwrap();
+    assert!(victim.wait().unwrap().was_killed());
+    // Attaching finds the dead member, and recovers it.
+    let path = ground.path.clone();
+    let attach = |state: &mut Option<Pool>| *state = Some(Pool::attach_path(&path).unwrap());
+    sweep(Points::AfterWrites, "recovery", &ground, 40, |_| None, attach);
+}

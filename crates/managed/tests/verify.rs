@@ -1,0 +1,261 @@
+//! `verify` finds each invariant that is broken, by its name, and nothing else.
+#![forbid(unsafe_code)]
+
+mod scratch;
+
+use std::collections::BTreeSet;
+use std::fs::{File, OpenOptions};
+use std::os::unix::fs::FileExt;
+
+use scratch::{Scratch, assert_sound, attributes};
+use weyr_managed::geometry::{Geometry, Shape};
+use weyr_managed::heap::class::{TIER_SHIFTS, class_of};
+use weyr_managed::heap::word::{BlockState, BlockWord, LaneWord, PageWord, ProcessWord, SlotState};
+use weyr_managed::layout::{Lane, PageDescriptor, ProcessSlot};
+use weyr_managed::{Allocation, Mode};
+use weyr_shared::SlotState as MessageState;
+use weyr_shared::{BlockReference, Lap, Layout, MessageReference, Ring};
+
+const PAGE: u64 = 4096;
+const LANES: u32 = 8;
+
+/// A pool with one small block and one span of four pages, and the words of its object.
+struct World {
+    /// The block and the span; freed before the pool is destroyed.
+    held: [Allocation; 2],
+    pool: Scratch,
+    file: File,
+    geometry: Geometry,
+    /// The lane that this thread has, and one that nobody has.
+    lane: u16,
+    free_lane: u16,
+    /// The process slot of this process, and one that nobody has.
+    process: u16,
+    free_process: u16,
+}
+
+impl World {
+    fn new(test: &str) -> Self {
+        let shape = Shape {
+            page_shift: 12,
+            initial_pages: 64,
+            segment_pages: 64,
+            maximum_pages: 64,
+            process_limit: 4,
+            lane_limit: LANES,
+            channel_limit: 2,
+            manifest_limit: 64,
+        };
+        let attributes = attributes(test, 64 * PAGE).page_size(PAGE).segment_size(64 * PAGE);
+        let pool = Scratch::with(attributes.processes(4).lanes(LANES).channels(2).manifest_entries(64));
+        let held = [64, 4 * PAGE].map(|bytes| pool.alloc(bytes).unwrap());
+        let file = OpenOptions::new().read(true).write(true).open(pool.path()).unwrap();
+        let process = pool.actor().unwrap().process;
+        let mut world = Self {
+            held,
+            pool,
+            file,
+            geometry: Geometry::new(shape),
+            lane: 0,
+            free_lane: 0,
+            process,
+            free_process: process ^ 1,
+        };
+        world.lane = PageWord(world.word(world.page_word(world.block() / PAGE))).lane();
+        let is_free = |&lane: &u16| LaneWord(world.word(world.lane_word(lane))).state() == SlotState::Free;
+        world.free_lane = (0..LANES as u16).find(is_free).unwrap();
+        world
+    }
+
+    fn block(&self) -> u64 {
+        self.held[0].reference().offset
+    }
+
+    fn span(&self) -> u64 {
+        self.held[1].reference().offset / PAGE
+    }
+
+    /// A page that nobody has.
+    fn free_page(&self) -> u64 {
+        let is_free = |&page: &u64| self.word(self.page_word(page)) & 15 == 0;
+        (0..64).rev().find(is_free).unwrap()
+    }
+
+    fn page_word(&self, page: u64) -> u64 {
+        self.geometry.offsets.page_words + page * 8
+    }
+
+    fn block_word(&self) -> u64 {
+        let tier = usize::from(self.geometry.classes[class_of(64)].tier);
+        self.geometry.offsets.tiers[tier] + (self.block() >> TIER_SHIFTS[tier]) * 8
+    }
+
+    fn span_word(&self) -> u64 {
+        self.geometry.offsets.tiers[0] + self.span() * 8
+    }
+
+    fn descriptor(&self, page: u64, field: &str) -> u64 {
+        self.geometry.offsets.descriptors + page * PageDescriptor::SIZE as u64 + at::<PageDescriptor>(field)
+    }
+
+    fn lane_word(&self, lane: u16) -> u64 {
+        self.geometry.offsets.lanes + u64::from(lane) * Lane::SIZE as u64 + at::<Lane>("word")
+    }
+
+    fn process_word(&self, process: u16) -> u64 {
+        self.geometry.offsets.processes
+            + u64::from(process) * ProcessSlot::SIZE as u64
+            + at::<ProcessSlot>("word")
+    }
+
+    fn word(&self, place: u64) -> u64 {
+        let mut bytes = [0; 8];
+        self.file.read_exact_at(&mut bytes, place).unwrap();
+        u64::from_le_bytes(bytes)
+    }
+
+    fn write(&self, place: u64, word: u64) {
+        self.file.write_all_at(&word.to_le_bytes(), place).unwrap();
+    }
+
+    fn block_as(&self, state: BlockState, actor: u16) -> (u64, u64) {
+        (self.block_word(), BlockWord(self.word(self.block_word())).with(state, actor).0)
+    }
+
+    /// What verifying finds, by name.
+    fn found(&self, mode: Mode) -> BTreeSet<&'static str> {
+        self.pool.verify(mode).findings.iter().map(|finding| finding.invariant).collect()
+    }
+
+    /// Spoils one word, expects what is found, and puts the word back.
+    fn expect(&self, invariant: &'static str, mode: Mode, (place, word): (u64, u64)) {
+        let was = self.word(place);
+        assert_ne!(was, word, "{invariant}: nothing is spoilt");
+        self.write(place, word);
+        assert_eq!(
+            self.found(mode),
+            BTreeSet::from([invariant]),
+            "{mode:?}, {place:#x}: {was:#x} to {word:#x}"
+        );
+        self.write(place, was);
+        assert_sound(&self.pool, 2);
+    }
+}
+
+/// Bytes from the start of the structure to a field.
+fn at<T: Layout>(field: &str) -> u64 {
+    T::FIELDS.iter().find(|known| known.name == field).unwrap().offset as u64
+}
+
+/// A state that no word of this version has.
+const UNKNOWN: u64 = 15;
+const BOTH: [Mode; 2] = [Mode::Online, Mode::Quiesced];
+
+#[test]
+fn each_invariant_of_pages_that_is_broken_is_found_by_its_name() {
+    let world = World::new("verify pages");
+    let (free, slab, span) = (world.free_page(), world.block() / PAGE, world.span());
+    let (free_word, span_pages) = (world.page_word(free), world.descriptor(span, "span_pages"));
+    for mode in BOTH {
+        world.expect("page state is known", mode, (free_word, UNKNOWN));
+        let foreign = PageWord::slab(class_of(64) as u8, world.free_lane, 1).0;
+        world.expect("actors are lanes in use", mode, (world.page_word(slab), foreign));
+        let beyond = PageWord::slab(class_of(64) as u8, LANES as u16, 1).0;
+        world.expect("actors are lanes in use", mode, (world.page_word(slab), beyond));
+        let classless = PageWord::slab(255, world.lane, 1).0;
+        world.expect("slabs have a class of this pool", mode, (world.page_word(slab), classless));
+        let generation = BlockWord(world.word(world.span_word())).generation();
+        world.expect("a head has a live block", mode, (world.span_word(), BlockWord::free(generation).0));
+        for pages in [65, 1 << 40, u64::MAX] {
+            world.expect("lengths stay inside the pool", mode, (span_pages, pages));
+        }
+        world.expect("heads and tails agree", mode, (span_pages, 2));
+        world.expect("heads and tails agree", mode, (span_pages, 5));
+        world.expect("heads and tails agree", mode, (world.page_word(span + 1), PageWord::tail(2, 1).0));
+        world.expect("heads and tails agree", mode, (world.page_word(span + 3), PageWord::free(1).0));
+        world.expect(
+            "heads and tails agree",
+            mode,
+            (free_word, PageWord::tail(PageWord::DISTANCE_LIMIT - 1, 1).0),
+        );
+        world.expect("heads and tails agree", mode, (free_word, PageWord::tail(0, 1).0));
+    }
+    world.expect("actors are lanes in use", Mode::Online, (free_word, PageWord::claim(world.free_lane, 1).0));
+    world.expect("nothing is left half done", Mode::Quiesced, (free_word, PageWord::claim(world.lane, 1).0));
+}
+
+#[test]
+fn each_invariant_of_blocks_that_is_broken_is_found_by_its_name() {
+    let world = World::new("verify blocks");
+    let word = world.word(world.block_word());
+    for mode in BOTH {
+        world.expect("block state is known", mode, (world.block_word(), word | UNKNOWN));
+        let base = world.descriptor(world.block() / PAGE, "generation_base");
+        world.expect("generations never return", mode, (base, BlockWord(word).generation()));
+        let foreign = world.block_as(BlockState::Alloc, world.free_process);
+        world.expect("owners are processes of the pool", mode, foreign);
+    }
+    for state in [BlockState::Freeing, BlockState::Resizing] {
+        let foreign = world.block_as(state, world.free_lane);
+        world.expect("actors are lanes in use", Mode::Online, foreign);
+        let own = world.block_as(state, world.lane);
+        world.expect("nothing is left half done", Mode::Quiesced, own);
+    }
+    for state in [BlockState::InFlightAlloc, BlockState::InFlightPool, BlockState::InFlightTyped] {
+        let unsent = world.block_as(state, world.process);
+        world.expect("a block in flight is in exactly one message", Mode::Quiesced, unsent);
+    }
+}
+
+#[test]
+fn each_invariant_of_actors_that_is_broken_is_found_by_its_name() {
+    let world = World::new("verify actors");
+    let (lane, process) = (world.lane_word(world.free_lane), world.process_word(world.free_process));
+    for mode in BOTH {
+        world.expect("lane state is known", mode, (lane, UNKNOWN));
+        world.expect("process state is known", mode, (process, UNKNOWN));
+        let stray = LaneWord::active(world.free_process, 1).0;
+        world.expect("actors are processes of the pool", mode, (lane, stray));
+    }
+    let dying = LaneWord::active(world.process, 1).recovering().0;
+    world.expect("nothing is left half done", Mode::Quiesced, (lane, dying));
+    let dead = ProcessWord::active(1, 1).dead().0;
+    world.expect("nothing is left half done", Mode::Quiesced, (process, dead));
+}
+
+#[test]
+fn each_invariant_of_channels_that_is_broken_is_found_by_its_name() {
+    let world = World::new("verify channels");
+    let geometry =
+        weyr_shared::Geometry { block_size: 64, capacity: 2, processes: 4, ..weyr_shared::Geometry::PLAIN };
+    let memory = world.pool.alloc(geometry.bytes()).unwrap();
+    let (reference, region) = (memory.reference(), world.pool.region());
+    let region = region.part(reference.offset, geometry.bytes()).unwrap();
+    let ring = Ring::format(&region, &geometry, reference).unwrap();
+    world.pool.make_channel(memory).unwrap();
+    assert_sound(&world.pool, 3);
+    // A message that has no block in flight, one whose block two messages have, and one whose block it alone has.
+    let invariant = "a block in flight is in exactly one message";
+    let message = MessageReference { block: world.held[0].reference(), view_offset: 0, view_len: 64 };
+    let fill = |index: u32, block: BlockReference| {
+        ring.write_reference(index, &MessageReference { block, ..message }).unwrap();
+        let empty = ring.load(index).unwrap();
+        assert_eq!(empty.lap, Lap::new(0));
+        assert!(ring.publish(index, empty, empty.becomes(MessageState::Full)).unwrap());
+    };
+    fill(0, message.block);
+    assert!(world.found(Mode::Online).is_empty());
+    assert_eq!(world.found(Mode::Quiesced), BTreeSet::from([invariant]));
+    let (place, word) = world.block_as(BlockState::InFlightAlloc, world.process);
+    let was = world.word(place);
+    world.write(place, word);
+    assert!(world.found(Mode::Quiesced).is_empty());
+    fill(1, message.block);
+    assert_eq!(world.found(Mode::Quiesced), BTreeSet::from([invariant]));
+    world.write(place, was);
+    // What the table names is no channel.
+    let magic = world.geometry.offsets.data + reference.offset;
+    world.write(magic, 0);
+    assert!(world.found(Mode::Online).contains("channels can be opened"));
+    assert!(world.found(Mode::Quiesced).contains("channels can be opened"));
+}
