@@ -676,7 +676,7 @@ fn a_checkpoint_makes_an_endless_loop_finite() {
     assert!(finite.states < 20, "{finite}");
     let endless = blinking(false);
     assert!(!endless.complete && endless.violation.is_none() && endless.error.is_none(), "{endless}");
-    assert!(endless.to_string().contains("BOUND HIT"), "{endless}");
+    assert!(endless.to_string().contains("bounded at 1000 states"), "{endless}");
 }
 
 #[test]

@@ -3,6 +3,7 @@
 use std::ops::Range;
 
 use weyr_atomic::Ordering;
+use weyr_shared::fault::{self, Fault};
 use weyr_shared::{Holder, SlotState};
 
 use crate::Error;
@@ -46,11 +47,11 @@ impl<H: Host> Attached<H> {
         if made == seen {
             return Ok(None);
         }
+        // Failing means that another receiver has searched as well.
+        let mark = || header.returned_seen.compare_exchange(seen, made, Ordering::SeqCst, Ordering::SeqCst);
+        let _too_early = fault::is(Fault::MarkedBeforeSearch) && mark().is_ok();
         let found = self.search_returned(side, me, state, 0..self.ring.slot_count())?;
-        if found.is_none() {
-            // Failing means that another receiver has searched as well.
-            let _ = header.returned_seen.compare_exchange(seen, made, Ordering::SeqCst, Ordering::SeqCst);
-        }
+        let _marked = found.is_none() && mark().is_ok();
         Ok(found)
     }
 

@@ -117,7 +117,8 @@ impl Waiter {
     #[inline]
     pub(crate) fn attempt(&self) -> Attempt {
         let patience = if self.slices == 0 { POLLING_PATIENCE } else { SLEEPING_PATIENCE };
-        Attempt { patience, inspect: self.armed.is_some() && self.last == Some(Awake::TimedOut) }
+        let due = self.armed.is_some() && self.last == Some(Awake::TimedOut);
+        Attempt { patience, inspect: due && !fault::is(Fault::NoInspection) }
     }
 
     /// All that the next tries depend on, for models.

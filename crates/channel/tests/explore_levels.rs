@@ -55,3 +55,30 @@ fn two_senders_of_which_one_falls_hold_as_far_as_they_were_explored() {
         assert!(report.violation.is_none() && report.error.is_none(), "{report}");
     }
 }
+
+/// Three to two over two levels, in schedules that a seed draws: see `explore_walk`.
+const CROWD: Case =
+    Case { senders: 3, receivers: 2, messages: 4, torn: true, hints: true, walks: 300, ..LEVELS };
+
+fn assert_walked(case: Case) {
+    // Those who wait for somebody stopped may go round until the schedule is left.
+    let least = if case.stops > 0 { case.walks / 2 } else { case.walks };
+    explore(case).assert_walked(least);
+}
+
+#[test]
+fn a_crowd_at_two_levels_loses_nothing_whoever_dies_or_stops() {
+    for capacity in [1, 2, 4] {
+        let crowd = Case { capacity, patience: 3, ..CROWD };
+        assert_walked(Case { name: "two levels, 3 to 2", ..crowd });
+        let falling = Case { senders_fall: true, receivers_fall: true, ..crowd };
+        let killed = Case { recoverers: 2, deaths: 2, ..falling };
+        assert_walked(Case { name: "two levels, 3 to 2, two killed", ..killed });
+        assert_walked(Case { name: "two levels, 3 to 2, two killed, leased", lease: true, ..killed });
+        let hindered = Case { deaths: 1, slices: true, ..falling };
+        assert_walked(Case { name: "two levels, 3 to 2, killed, nobody recovers", ..hindered });
+    }
+    let stopped = Case { stops: 1, patience: 12, slices: true, walks: 60, ..CROWD };
+    let stopped = Case { capacity: 4, senders_fall: true, ..stopped };
+    assert_walked(Case { name: "two levels, 3 to 2, sender stopped", ..stopped });
+}

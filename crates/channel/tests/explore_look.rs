@@ -3,7 +3,7 @@
 
 mod explored;
 
-use explored::{Case, explore};
+use explored::{Case, explore, explore_so_far};
 use weyr_channel::PollEvents;
 use weyr_shared::fault::Fault;
 
@@ -35,16 +35,13 @@ fn pollers_find_what_comes_and_nobody_loses_a_wake_to_them() {
 }
 
 #[test]
-#[ignore = "tens of minutes, and 10 GiB of memory"]
-fn larger_channels_hold_as_far_as_they_were_explored() {
-    let two = Case { messages: 2, bound: 100_000_000, ..Case::PLAIN };
+fn polls_and_looks_hold_beside_more_messages() {
+    let two = Case { messages: 2, ..Case::PLAIN };
     for pollers in [&[IN][..], &[FULL], &[OUT], &[EMPTY]] {
-        let report = explore(Case { name: "one beside a receiver of two", pollers, ..two });
-        assert!(report.violation.is_none() && report.error.is_none(), "{report}");
+        explore_so_far(Case { name: "one beside a receiver of two", pollers, ..two });
     }
-    let hinted = Case { messages: 3, hints: true, bound: 100_000_000, ..LOOKED_AT };
-    let report = explore(Case { name: "a look beside a receiver, three messages", ..hinted });
-    assert!(report.violation.is_none() && report.error.is_none(), "{report}");
+    let hinted = Case { messages: 3, hints: true, ..LOOKED_AT };
+    explore_so_far(Case { name: "a look beside a receiver, three messages", ..hinted });
 }
 
 #[test]
@@ -77,26 +74,26 @@ fn what_is_peeked_at_was_sent_and_is_whole() {
     explore(Case { name: "a look, buffered", tso: true, ..one }).assert_holds();
 }
 
-fn found(case: Case, fault: Fault, message: &str) {
-    explore(Case { name: "with a fault", fault: Some(fault), ..case }).assert_violated(message);
+fn found(case: Case, faults: &'static [Fault], message: &str) {
+    explore(Case { name: "with a fault", faults, ..case }).assert_violated(message);
 }
 
 #[test]
 fn a_signal_that_forgets_who_looks_on_is_found() {
-    found(Case { pollers: &[IN], ..ARRIVING }, Fault::OnlookersForgotten, "a poller");
+    found(Case { pollers: &[IN], ..ARRIVING }, &[Fault::OnlookersForgotten], "a poller");
 }
 
 #[test]
 fn a_signal_that_wakes_one_of_two_who_look_on_is_found() {
-    found(Case { pollers: &[IN, IN], ..ARRIVING }, Fault::OneWakeForAll, "a poller");
+    found(Case { pollers: &[IN, IN], ..ARRIVING }, &[Fault::OneWakeForAll], "a poller");
 }
 
 #[test]
 fn a_poll_that_sleeps_without_a_second_look_is_found() {
-    found(Case { pollers: &[IN], ..ARRIVING }, Fault::SleepWithoutSecondLook, "a poller");
+    found(Case { pollers: &[IN], ..ARRIVING }, &[Fault::SleepWithoutSecondLook], "a poller");
 }
 
 #[test]
 fn a_look_that_is_not_confirmed_is_found() {
-    found(LOOKED_AT, Fault::PeekWithoutSecondLook, "never sent");
+    found(LOOKED_AT, &[Fault::PeekWithoutSecondLook], "never sent");
 }

@@ -105,7 +105,9 @@ fn explore(name: &'static str, order: &'static [u64], lookers: usize, deaths: us
         model = model.process(move |world, _| world.create(index));
     }
     for _ in 0..lookers {
-        model = model.process(|world, _| drop(world.look_for_it()));
+        model = model.process(|world, _| {
+            world.look_for_it();
+        });
     }
     let model = model.may_die(0..order.len() + lookers).deaths(deaths).tso(true);
     let report = model.regions(name_words).private_elsewhere().max_states(20_000_000).at_end(judge).run();

@@ -63,7 +63,7 @@ fn those_who_are_stopped_stop_nobody_else() {
 
 #[test]
 fn what_is_broken_is_found_by_chance_too() {
-    let broken = Case { fault: Some(Fault::SleepWithoutSecondLook), ..CROWD };
+    let broken = Case { faults: &[Fault::SleepWithoutSecondLook], ..CROWD };
     let report = explore(Case { name: "4 to 4, no second look", capacity: 2, walks: walks(400), ..broken });
     report.assert_violated("");
 }

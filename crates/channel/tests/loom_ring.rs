@@ -310,3 +310,29 @@ fn a_revoked_sender_and_its_revoker_agree() {
         assert_eq!(published, received || late);
     });
 }
+
+#[test]
+fn a_sender_that_goes_round_and_the_one_it_passes_agree() {
+    explore(|| {
+        let ring = ring(2);
+        let channel = attached(&ring, 1);
+        let (from, to) = (SendSide::default(), ReceiveSide::default());
+        assert!(send(&channel, &from, 1) && send(&channel, &from, 2));
+        let Ok(Tried::Done(held)) = channel.try_take(&to, SlotState::Leased, Attempt::AT_ONCE) else {
+            panic!("no message");
+        };
+        let quick = take(&channel, &to).unwrap();
+        channel.release(quick).unwrap();
+        let shared = Arc::clone(&ring);
+        let sender = thread::spawn(move || {
+            let channel = attached(&shared, 2);
+            [3, 4].map(|number| send(&channel, &from, number))
+        });
+        assert_eq!(number(&channel, &held), 1, "written under the reader");
+        channel.release(held).unwrap();
+        let sent = sender.join().unwrap();
+        assert!(sent[0], "there was room behind the held slot, or in it");
+        let received = [3, 4].map(|_| take(&channel, &to).map(|taken| number(&channel, &taken)));
+        assert_eq!(received, [Some(3), sent[1].then_some(4)]);
+    });
+}

@@ -30,6 +30,8 @@ fn a_created_pool_stays_and_has_what_was_asked_for() {
         "6",
         "--channels",
         "7",
+        "--manifest-entries",
+        "8",
         "--commit",
         "--zeroing",
     ];
@@ -41,6 +43,13 @@ fn a_created_pool_stays_and_has_what_was_asked_for() {
     assert_eq!(report["huge_pages"], false);
     let pool = Pool::attach_in(pools.directory(), "wide").unwrap();
     assert_eq!(report["uuid"], format!("{:032x}", pool.uuid()));
+    let (dump, _) = pools.json(&["pool", "dump", "wide", "--part", "header"]);
+    let value = |name: &str| {
+        let mut items = dump["dump"].as_array().unwrap().iter();
+        items.find(|item| item["field"] == name).and_then(|item| item["value"].as_u64())
+    };
+    let tables = ["process_limit", "lane_limit", "channel_limit", "manifest_limit"].map(value);
+    assert_eq!(tables, [5, 6, 7, 8].map(Some));
     assert_eq!(std::fs::metadata(pool.path()).unwrap().permissions().mode() & 0o777, 0o640);
     let mut memory = pool.alloc(4096).unwrap();
     memory.write(0, &[7; 4096]).unwrap();

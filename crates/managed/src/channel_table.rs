@@ -7,10 +7,14 @@
 use weyr_atomic::Ordering;
 use weyr_shared::BlockReference;
 
+use weyr_sys::Errno;
+
 use crate::allocation::explain;
 use crate::attachment::Attachment;
-use crate::heap::Located;
+use crate::heap::fault::{Fault, leaves_out};
+use crate::heap::lane::LaneHeap;
 use crate::heap::word::{BlockState, BlockWord};
+use crate::heap::{ChangeError, Heap, Located};
 use crate::{Allocation, Error, Pool};
 
 const GENERATION_BITS: u32 = 24;
@@ -29,61 +33,72 @@ pub struct ChannelBlock {
     pub bytes: u64,
 }
 
-impl Attachment {
-    fn entry_word(&self, index: u64) -> Option<&weyr_atomic::AtomicU64> {
-        let start = self.heap.geometry.offsets.channels + index * 8;
-        self.heap.channels.get(index as usize).filter(|_| self.heap.backing.has_metadata(start))
+/// The table, for whoever has the heap.
+impl Heap {
+    fn channel_entry(&self, index: u64) -> Option<&weyr_atomic::AtomicU64> {
+        let start = self.geometry.offsets.channels + index * 8;
+        self.channels.get(index as usize).filter(|_| self.backing.has_metadata(start))
     }
 
     /// The block that an entry means, if it is what the entry says.
     fn entry_block(&self, entry: u64) -> Option<(Located<'_>, BlockReference)> {
         let offset = (entry >> GENERATION_BITS) * 64;
-        let block = self.heap.locate_offset(offset)?;
+        let block = self.locate_offset(offset)?;
         let reference = BlockReference { offset, generation: block.seen.generation() };
         (entry_of(reference) == entry).then_some((block, reference))
     }
 
     /// Every channel of the pool.
     pub(crate) fn channel_blocks(&self) -> impl Iterator<Item = ChannelBlock> + '_ {
-        (0..self.heap.channels.len() as u64).filter_map(|index| {
-            let entry = self.entry_word(index)?.load(Ordering::Acquire);
+        (0..self.channels.len() as u64).filter_map(|index| {
+            let entry = self.channel_entry(index)?.load(Ordering::Acquire);
             let (block, reference) = (entry != 0).then(|| self.entry_block(entry))??;
             let bytes = block.bytes;
             (block.seen.state() == BlockState::Channel).then_some(ChannelBlock { reference, bytes })
         })
     }
 
-    /// Enters a block of this process that is about to become a channel.
-    fn enter(&self, reference: BlockReference) -> Result<(), Error> {
-        let start = self.heap.geometry.offsets.channels;
-        for index in 0..self.heap.channels.len() as u64 {
-            self.heap
-                .backing
-                .metadata(start + index * 8, 8)
-                .map_err(Error::os("backing the channel table"))?;
-            let word = &self.heap.channels[index as usize];
+    /// Enters a block of the caller's process that is about to become a channel; false when there is no room.
+    ///
+    /// # Errors
+    /// The kernel's, when the table could not be backed.
+    pub(crate) fn enter_channel(&self, reference: BlockReference) -> Result<bool, Errno> {
+        let start = self.geometry.offsets.channels;
+        for index in 0..self.channels.len() as u64 {
+            self.backing.metadata(start + index * 8, 8)?;
+            let word = &self.channels[index as usize];
             let seen = word.load(Ordering::Acquire);
             let taken = seen != 0 && self.entry_block(seen).is_some_and(|(block, _)| is_becoming(block.seen));
             let next = entry_of(reference);
             if !taken && word.compare_exchange(seen, next, Ordering::AcqRel, Ordering::Acquire).is_ok() {
-                return Ok(());
+                return Ok(true);
             }
         }
-        Err(Error::TableFull { table: "channel entries", limit: self.heap.geometry.shape.channel_limit })
+        Ok(false)
+    }
+
+    /// Makes a channel of a block of `process` that was entered. Commit point: the block's word.
+    pub(crate) fn become_channel(&self, reference: BlockReference, process: u16) -> Result<(), ChangeError> {
+        let owned = |word: BlockWord| word.state() == BlockState::Alloc && word.actor() == process;
+        let change = |word: BlockWord| owned(word).then_some(word.with(BlockState::Channel, 0));
+        self.change_block(reference, change).map(|_| ())
     }
 
     /// Frees the memory of a channel. Commit point: the block's word.
-    pub(crate) fn free_channel(&self, reference: BlockReference) -> Result<(), Error> {
-        let allowed = |word: BlockWord| word.state() == BlockState::Channel;
-        self.free_shared(reference, allowed, "freeing the channel")?;
-        self.erase(reference);
+    pub(crate) fn free_channel(
+        &self,
+        own: &mut LaneHeap,
+        reference: BlockReference,
+    ) -> Result<(), ChangeError> {
+        self.free(own, reference, false, |word| word.state() == BlockState::Channel)?;
+        self.erase_channel(reference);
         Ok(())
     }
 
     /// Empties the entry of a block that is no channel any more.
-    fn erase(&self, reference: BlockReference) {
-        for index in 0..self.heap.channels.len() as u64 {
-            let Some(word) = self.entry_word(index) else { continue };
+    fn erase_channel(&self, reference: BlockReference) {
+        for index in 0..self.channels.len() as u64 {
+            let Some(word) = self.channel_entry(index) else { continue };
             let entry = entry_of(reference);
             if word.compare_exchange(entry, 0, Ordering::AcqRel, Ordering::Acquire).is_ok() {
                 return;
@@ -92,9 +107,31 @@ impl Attachment {
     }
 }
 
+impl Attachment {
+    /// Every channel of the pool.
+    pub(crate) fn channel_blocks(&self) -> impl Iterator<Item = ChannelBlock> + '_ {
+        self.heap.channel_blocks()
+    }
+
+    fn enter_channel(&self, reference: BlockReference) -> Result<(), Error> {
+        let entered = self.heap.enter_channel(reference).map_err(Error::os("backing the channel table"))?;
+        let limit = self.heap.geometry.shape.channel_limit;
+        if entered { Ok(()) } else { Err(Error::TableFull { table: "channel entries", limit }) }
+    }
+
+    /// Frees the memory of a channel. Commit point: the block's word.
+    pub(crate) fn free_channel(&self, reference: BlockReference) -> Result<(), Error> {
+        let freed = self.with_lane(|own, _| self.heap.free_channel(own, reference))?;
+        freed.map_err(|error| explain(error, reference, "freeing the channel"))
+    }
+}
+
 /// A channel, or an owned block that may be becoming one.
 fn is_becoming(word: BlockWord) -> bool {
-    matches!(word.state(), BlockState::Channel | BlockState::Alloc)
+    match word.state() {
+        BlockState::Channel => true,
+        state => state == BlockState::Alloc && !leaves_out(Fault::EntryBeforeChannel),
+    }
 }
 
 impl Pool {
@@ -108,10 +145,8 @@ impl Pool {
     pub fn make_channel(&self, allocation: Allocation) -> Result<ChannelBlock, Box<(Error, Allocation)>> {
         let reference = allocation.reference();
         let made = self.actor().and_then(|actor| {
-            self.attachment().enter(reference)?;
-            let owned = |word: BlockWord| word.state() == BlockState::Alloc && word.actor() == actor.process;
-            let change = |word: BlockWord| owned(word).then_some(word.with(BlockState::Channel, 0));
-            let changed = self.attachment().heap.change_block(reference, change);
+            self.attachment().enter_channel(reference)?;
+            let changed = self.attachment().heap.become_channel(reference, actor.process);
             changed.map_err(|error| explain(error, reference, "making a channel of it"))
         });
         match made.and_then(|_| self.channel_block(reference)) {
@@ -133,10 +168,10 @@ impl Pool {
         self.attachment().check_window(reference)?;
         let located = self.attachment().heap.locate(reference);
         let refused = |error| explain(error, reference, "using it as a channel");
-        let block = located.map_err(|missing| refused(crate::heap::ChangeError::Missing(missing)))?;
+        let block = located.map_err(|missing| refused(ChangeError::Missing(missing)))?;
         match block.seen.state() {
             BlockState::Channel => Ok(ChannelBlock { reference, bytes: block.bytes }),
-            state => Err(refused(crate::heap::ChangeError::Refused(state))),
+            state => Err(refused(ChangeError::Refused(state))),
         }
     }
 

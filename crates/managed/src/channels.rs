@@ -13,7 +13,6 @@ use crate::channel_table::ChannelBlock;
 use crate::heap::recovery::Channels;
 use crate::heap::verify::{Finding, Mode, Verification};
 use crate::heap::word::{BlockState, SlotState as Process};
-use crate::transfer::landed;
 use crate::{Error, creation};
 
 /// Every channel of an attached pool.
@@ -63,7 +62,7 @@ impl Attachment {
     }
 
     fn free_message(&self, reference: BlockReference, process: u16) {
-        let taken = self.heap.change_block(reference, |word| landed(word, process));
+        let taken = self.heap.change_block(reference, |word| word.taken_by(process));
         if taken.is_ok_and(|was| was.state() == BlockState::InFlightAlloc) {
             let _cannot_join = self.with_lane(|lane, _| self.free_affine(lane, reference));
             self.heap.freed();

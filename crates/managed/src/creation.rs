@@ -229,7 +229,6 @@ fn read_shape(header: &PoolHeader, name: &str) -> Result<Shape, Error> {
             expected: format!("{LAYOUT_VERSION}.{:016x}", layout_hash()),
         });
     }
-    check_identity(header)?;
     let shape = Shape {
         page_shift: header.page_shift.load(Ordering::Relaxed),
         initial_pages: header.initial_pages.load(Ordering::Relaxed),
@@ -241,6 +240,8 @@ fn read_shape(header: &PoolHeader, name: &str) -> Result<Shape, Error> {
         manifest_limit: header.manifest_limit.load(Ordering::Relaxed),
     };
     shape.check().map_err(|what| Corrupt::new(what, 0))?;
+    // Behind it: what is wrong is then named.
+    check_identity(header)?;
     // Acquire: pairs with the creator's Release, or with whoever destroyed it.
     match header.state.load(Ordering::Acquire) {
         STATE_READY => Ok(shape),

@@ -16,7 +16,6 @@ use crate::heap::manifest::insert::Refused;
 use crate::heap::manifest::record::{Record, RecordState};
 use crate::heap::word::BlockState;
 use crate::heap::{ChangeError, Located};
-use crate::published::is_public;
 use crate::{Allocation, Error, Pool, Published};
 
 /// Bits of a block id that are the generation's.
@@ -118,7 +117,7 @@ impl Attachment {
         let located = self.heap.locate(reference);
         let block = located.map_err(|error| explain(ChangeError::Missing(error), reference, action))?;
         match block.seen.state() {
-            state if is_public(state) => Ok(block),
+            state if state.is_public() => Ok(block),
             state => Err(explain(ChangeError::Refused(state), reference, action)),
         }
     }

@@ -120,7 +120,7 @@ impl Published {
     /// Whether the allocation is still there. It can be freed by others at any time unless the program forbids it.
     pub fn exists(&self) -> bool {
         let located = self.attachment.heap.locate(self.reference);
-        located.is_ok_and(|block| is_public(block.seen.state()))
+        located.is_ok_and(|block| block.seen.state().is_public())
     }
 
     /// Whether it is there and frozen, by what the pool says now. By loads only.
@@ -216,11 +216,7 @@ impl Published {
         if !self.original {
             return Err(Error::NotOriginal);
         }
-        let change = |word: BlockWord| match word.state() {
-            BlockState::Pool | BlockState::Frozen => Some(word.with(BlockState::Frozen, 0)),
-            _ => None,
-        };
-        let changed = self.attachment.heap.change_block(self.reference, change);
+        let changed = self.attachment.heap.change_block(self.reference, BlockWord::frozen);
         changed.map_err(|error| explain(error, self.reference, "freezing it"))?;
         self.frozen = true;
         Ok(self)
@@ -236,7 +232,7 @@ impl Published {
         if !self.original {
             return Err(Error::NotOriginal);
         }
-        let allowed = |word: BlockWord| is_public(word.state());
+        let allowed = |word: BlockWord| word.state().is_public();
         self.attachment.free_shared(self.reference, allowed, "freeing it")?;
         // The key was free with the block; the record is a leftover from here on.
         if let Some(key) = self.key {
@@ -244,10 +240,6 @@ impl Published {
         }
         Ok(())
     }
-}
-
-pub(crate) fn is_public(state: BlockState) -> bool {
-    matches!(state, BlockState::Pool | BlockState::Typed | BlockState::Frozen)
 }
 
 impl Attachment {

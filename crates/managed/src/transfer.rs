@@ -28,11 +28,7 @@ impl Pool {
     /// [`Error::WrongState`] when it is neither; [`Error::NotABlock`], [`Error::Stale`], [`Error::DoubleFree`].
     pub fn begin_transfer(&self, reference: BlockReference) -> Result<(), Error> {
         let process = self.actor()?.process;
-        self.change(reference, "sending it", |word| {
-            let allowed = word.state() != BlockState::Alloc || word.actor() == process;
-            let state = word.state().in_flight().filter(|_| allowed)?;
-            Some(word.with(state, process))
-        })
+        self.change(reference, "sending it", |word| word.sent_by(process))
     }
 
     /// Takes back what [`begin_transfer`](Self::begin_transfer) gave, when no message was made of it.
@@ -42,7 +38,7 @@ impl Pool {
     pub fn revert_transfer(&self, reference: BlockReference) -> Result<(), Error> {
         let process = self.actor()?.process;
         self.change(reference, "taking it back", |word| {
-            landed(word, process).filter(|_| word.actor() == process)
+            word.taken_by(process).filter(|_| word.actor() == process)
         })
     }
 
@@ -61,7 +57,7 @@ impl Pool {
         {
             return Err(Error::OutOfRange { offset: reference.offset, bytes, limit: block.bytes });
         }
-        let changed = attachment.heap.change_block(reference, |word| landed(word, process));
+        let changed = attachment.heap.change_block(reference, |word| word.taken_by(process));
         let was = changed.map_err(|error| explain(error, reference, "taking it"))?.state();
         let cooperative = self.cooperation();
         Ok(match was {
@@ -103,10 +99,4 @@ impl Pool {
         let changed = self.attachment().heap.change_block(reference, judge);
         changed.map(|_| ()).map_err(|error| explain(error, reference, action))
     }
-}
-
-/// What a word in flight becomes when `process` takes it.
-pub(crate) fn landed(word: BlockWord, process: u16) -> Option<BlockWord> {
-    let state = word.state().landed()?;
-    Some(word.with(state, if state == BlockState::Alloc { process } else { 0 }))
 }

@@ -3,13 +3,16 @@
 
 mod model;
 
-use model::{Scheduler, TWO, World, fails, freer, full, growing_heap, helper, holds, model, most, named};
+use model::{
+    Scheduler, TWO, World, fails, fails_in_some_order, freer, full, growing_heap, helper, holds, model, most,
+    named,
+};
 use weyr_atomic::Ordering;
 use weyr_atomic::explore::{Model, choose, wait_until};
 use weyr_managed::heap::lane::LaneHeap;
 use weyr_managed::heap::model::{Fault, Parts, without};
 use weyr_managed::heap::recovery::NoChannels;
-use weyr_managed::heap::word::SlotState;
+use weyr_managed::heap::word::{PageState, SlotState};
 
 /// Allocates `count` pages from `page` on, or where they are, and frees them.
 fn span(world: &World, process: usize, page: u64, count: u64) {
@@ -69,6 +72,35 @@ fn a_claim_or_free_that_dies_is_finished_by_any_number() {
             format!("span: claim or free dies, two helpers of which one dies, a second claimer{buffers}");
         holds(dying(&name, &[0, 2], &[0, 0]).tso(tso).max_states(most));
     }
+}
+
+/// Process 0 has claimed two pages when it dies; two help, and another claims the second of them and keeps it.
+fn beside(name: &str) -> Model<World> {
+    let build = || {
+        let world = World::new(3, 4);
+        assert!(world.steps().claim_run(&world.lane(0), 0, 2));
+        world
+    };
+    model(name, &[0], build)
+        .process(|_, _| wait_until("its end", || false))
+        .process(|world, _| helper(world, 1, 0))
+        .process(|world, _| {
+            let mut own = world.lane(2);
+            wait_until("the tail is free", || world.steps().page(1).state() == PageState::Free);
+            world.alloc_span(&mut own, 1, 2);
+            world.finish(2);
+        })
+        .process(|world, _| helper(world, 3, 0))
+        .at_end(|world, outcome| if outcome.dead(0) { world.settles(outcome) } else { Ok(()) })
+}
+
+#[test]
+fn nobody_frees_the_tails_of_another_head() {
+    holds(beside("span: a claim that died, two helpers, a claimer of its tail").max_states(most()));
+    without(Fault::TailDistance, || {
+        let model = |order| beside(&format!("span: tails without distance, order {order}"));
+        fails_in_some_order(model, 17, &["heads and tails agree"]);
+    });
 }
 
 /// Process 0 claims and frees two pages, and dies; nobody else claims.
@@ -154,6 +186,32 @@ fn a_span_freed_by_another_survives_the_death_of_either_or_both() {
         holds(freed(&name, &[0, 1], 4).tso(tso).max_states(most));
         let name = format!("span: freed by another, both and a helper may die, a second helper{buffers}");
         let model = freed(&name, &[0, 1, 2], 5).process(|world, _| helper(world, 4, 0));
+        holds(model.tso(tso).max_states(most));
+    }
+}
+
+/// Frees what was given, and claims the same pages again for itself.
+fn freer_again(world: &World) {
+    let mut own = world.lane(1);
+    if let Some(block) = world.receive(0, |world| world.is_over(0)) {
+        world.free_shared(&mut own, block);
+    }
+    world.alloc_span(&mut own, 0, 2);
+    world.finish(1);
+}
+
+#[test]
+fn a_freer_that_claims_the_pages_again_keeps_them() {
+    let most = most();
+    for (tso, buffers) in [(false, ""), (true, "; TSO")] {
+        let name = format!("span: freed by another who claims again, all may die, a second helper{buffers}");
+        let model = model(&name, &[0, 1, 2], || World::new(2, 5))
+            .process(|world, _| giver(world))
+            .process(|world, _| freer_again(world))
+            .process(|world, _| helper(world, 2, 0))
+            .process(|world, _| helper(world, 3, 1))
+            .process(|world, _| helper(world, 4, 0))
+            .at_end(|world, outcome| world.settles(outcome));
         holds(model.tso(tso).max_states(most));
     }
 }

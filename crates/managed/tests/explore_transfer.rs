@@ -13,7 +13,7 @@ use weyr_atomic::{AtomicU64, Ordering, Zeroed};
 use weyr_managed::heap::lane::LaneHeap;
 use weyr_managed::heap::model::Parts;
 use weyr_managed::heap::recovery::Channels;
-use weyr_managed::heap::word::{BlockState, BlockWord};
+use weyr_managed::heap::word::BlockState;
 use weyr_managed::{Actor, BlockReference};
 
 const EMPTY: u64 = 0;
@@ -39,11 +39,23 @@ struct Posted {
     taken: Ghost<Option<usize>>,
     /// Whether the block word decides if a message of a dead receiver is delivered again.
     by_word: bool,
+    block: BlockReference,
+    /// Whether the block was the pool's before it was sent.
+    published: bool,
 }
 
 impl Posted {
     fn change(&self, from: u64, to: u64) -> bool {
         self.slot.compare_exchange(from, to, Ordering::AcqRel, Ordering::Acquire).is_ok()
+    }
+
+    /// Published memory is nobody's to lose: it stays the pool's, whoever dies with it.
+    fn lives_on(&self) -> Result<(), String> {
+        match self.world.steps().locate(self.block).map(|word| word.state()) {
+            Some(BlockState::Pool) => Ok(()),
+            _ if !self.published => Ok(()),
+            state => Err(format!("published memory was lost: {state:?}")),
+        }
     }
 
     fn message(&self) -> BlockReference {
@@ -52,10 +64,7 @@ impl Posted {
     }
 
     fn take(&self, own: &LaneHeap, block: BlockReference) -> bool {
-        let landed = |word: BlockWord| {
-            (word.state() == BlockState::InFlightAlloc).then(|| word.with(BlockState::Alloc, own.lane()))
-        };
-        self.world.steps().change(block, landed)
+        self.world.steps().take(own.lane(), block)
     }
 }
 
@@ -85,14 +94,19 @@ impl Channels for Posted {
     }
 }
 
-fn posted(by_word: bool) -> Posted {
+fn posted(by_word: bool, published: bool) -> Posted {
     let mut world = World::new(1, 6);
     let mut own = world.lane(0);
     let block = world.alloc(&mut own, TWO).expect("a block of an empty heap");
     world.post(0, block);
     world.lanes[0] = own;
+    if published {
+        assert!(world.steps().change(block, |word| Some(word.with(BlockState::Pool, 0))));
+    }
     Posted {
         world,
+        block,
+        published,
         slot: AtomicU64::zeroed(),
         reference: AtomicU64::zeroed(),
         taken: Ghost::new(None),
@@ -106,8 +120,7 @@ fn sender(posted: &Posted) {
     let filling = slot(FILLING, 0, 0);
     if posted.change(slot(EMPTY, 0, 0), filling) {
         posted.reference.store(block.offset | block.generation << 32, Ordering::Release);
-        let sent = |word: BlockWord| Some(word.with(word.state().in_flight()?, own.lane()));
-        assert!(posted.world.steps().change(block, sent), "an own block can be sent");
+        assert!(posted.world.steps().send(own.lane(), block), "an own block can be sent");
         assert!(posted.change(filling, slot(FULL, 0, 0)), "a living sender is not repaired");
     }
     posted.world.finish(0);
@@ -147,15 +160,19 @@ fn well(posted: &Posted, outcome: &Outcome) -> Result<(), String> {
         match state(seen) {
             FILLING | TAKING => Err(format!("the slot is stuck: {seen:#x}")),
             FULL | RETURNED if !posted.take(own, posted.message()) => Err("a message without memory".into()),
-            _ => Ok(()),
+            _ => posted.lives_on(),
         }
     })
 }
 
 fn transfer(name: &str, mortal: &[usize], by_word: bool) -> Model<Posted> {
+    sent(name, mortal, move || posted(by_word, false))
+}
+
+fn sent(name: &str, mortal: &[usize], build: impl FnOnce() -> Posted + 'static) -> Model<Posted> {
     let parts = Parts { mortal: mortal.to_vec(), ..Parts::default() };
     let names = move |posted: &Posted, regions: &mut Regions| posted.world.steps().name(regions, &parts);
-    let model = Model::new(name).memory(move || posted(by_word)).regions(names).private_elsewhere();
+    let model = Model::new(name).memory(build).regions(names).private_elsewhere();
     let mut model = model.process(|posted, _| sender(posted));
     for process in [1, 2] {
         model = model.process(move |posted, _| receiver(posted, process));
@@ -173,6 +190,15 @@ fn a_message_is_delivered_once_whoever_dies() {
     holds(transfer("transfer: both receivers may die", &[1, 2], true).max_states(most));
     holds(transfer("transfer: all three may die", &[0, 1, 2], true).max_states(most));
     holds(transfer("transfer: all three may die; TSO", &[0, 1, 2], true).tso(true).max_states(most));
+}
+
+#[test]
+fn published_memory_outlives_everybody_who_sends_or_receives_it() {
+    let most = most();
+    let sent = |name: &str, mortal: &[usize]| sent(name, mortal, || posted(true, true)).max_states(most);
+    holds(sent("transfer: published memory, sender and a receiver may die", &[0, 1]));
+    holds(sent("transfer: published memory, both receivers may die", &[1, 2]));
+    holds(sent("transfer: published memory, sender and a receiver may die; TSO", &[0, 1]).tso(true));
 }
 
 #[test]

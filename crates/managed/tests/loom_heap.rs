@@ -10,10 +10,11 @@ use loom::sync::Arc;
 use weyr_atomic::loom;
 use weyr_managed::BlockReference;
 use weyr_managed::geometry::{Geometry, Shape};
-use weyr_managed::heap::Heap;
 use weyr_managed::heap::lane::LaneHeap;
 use weyr_managed::heap::model::Steps;
-use weyr_managed::heap::word::PageState;
+use weyr_managed::heap::recovery::NoChannels;
+use weyr_managed::heap::word::{PageState, ProcessWord};
+use weyr_managed::heap::{Heap, Liveness};
 
 /// Bytes of a block of which a page has two.
 const HALF: u64 = 2048;
@@ -37,23 +38,45 @@ impl World {
     }
 }
 
+/// Two processes with a lane each.
 fn world() -> (World, LaneHeap, LaneHeap) {
+    let (world, mut lanes) = world_of(2);
+    let second = lanes.pop().expect("two lanes");
+    (world, lanes.pop().expect("two lanes"), second)
+}
+
+fn world_of(processes: u16) -> (World, Vec<LaneHeap>) {
     let shape = Shape {
         page_shift: 12,
         initial_pages: 2,
         segment_pages: 2,
         maximum_pages: 2,
-        process_limit: 2,
-        lane_limit: 2,
+        process_limit: processes.into(),
+        lane_limit: processes.into(),
         channel_limit: 1,
         manifest_limit: 0,
     };
     let heap = Heap::in_memory(Geometry::new(shape));
     let world = World { heap, payload: std::array::from_fn(|_| UnsafeCell::new(0)) };
     let steps = world.steps();
-    (0..2).for_each(|process| steps.join(process, u32::from(process) + 1));
-    let lanes = (steps.lane(0, 0), steps.lane(1, 0));
-    (world, lanes.0, lanes.1)
+    (0..processes).for_each(|process| steps.join(process, u32::from(process) + 1));
+    let lanes = (0..processes).map(|process| steps.lane(process, 0)).collect();
+    (world, lanes)
+}
+
+/// Process 0 is dead, the others live.
+struct FirstIsDead;
+
+impl Liveness for FirstIsDead {
+    fn process_is_dead(&self, process: u16, _: ProcessWord) -> bool {
+        process == 0
+    }
+    fn thread_is_dead(&self, _: u16, _: u32, _: u64) -> bool {
+        false
+    }
+    fn barrier(&self) -> bool {
+        weyr_atomic::heavy_barrier(|| true)
+    }
 }
 
 fn alloc(world: &World, own: &mut LaneHeap, bytes: u64) -> Option<BlockReference> {
@@ -227,5 +250,54 @@ fn who_takes_a_lane_finds_nothing_of_its_former_user() {
             }
         };
         race(swapped, move || leaving.heap.release_lane(first), take);
+    });
+}
+
+/// The owner's operation word and look at the flag against the revoker's flag and look at the operation word.
+#[test]
+fn owner_and_revoker_never_have_one_block() {
+    explore("loom: allocation against revocation", |swapped| {
+        let (world, mut first, mut second) = world();
+        let block = alloc(&world, &mut first, HALF).expect("a block");
+        assert!(world.steps().free_own(&mut first, block));
+        let world = Arc::new(world);
+        let (owning, revoking) = (Arc::clone(&world), Arc::clone(&world));
+        let own = move || {
+            let block = owning.steps().alloc_at_hand(&mut first, HALF);
+            block.inspect(|&block| owning.write(block));
+        };
+        let revoke = move || {
+            revoking.steps().revoke(&mut second, &FirstIsDead);
+            if revoking.steps().adopt(&mut second, 0) {
+                alloc(&revoking, &mut second, HALF);
+            }
+        };
+        race(swapped, own, revoke);
+        // Two blocks, or one; never one block twice.
+        assert!(world.steps().blocks().len() <= 2);
+    });
+}
+
+/// The sweep's free of a dead process's span against a claim of its pages: base and block word before the page is free.
+#[test]
+fn who_claims_what_the_dead_had_issues_another_generation() {
+    explore("loom: recovery against a claim", |swapped| {
+        let (world, lanes) = world_of(3);
+        let [mut dead, mut helper, mut claimer]: [LaneHeap; 3] = lanes.try_into().expect("three lanes");
+        let span = world.steps().alloc_span_from(&mut dead, 0, 2).expect("two pages");
+        world.write(span);
+        let world = Arc::new(world);
+        let (helping, claiming) = (Arc::clone(&world), Arc::clone(&world));
+        let help = move || {
+            helping.heap.recover_process(&mut helper, 0, &FirstIsDead, &NoChannels);
+        };
+        let claim = move || {
+            if let Some(next) = claiming.steps().alloc_span_from(&mut claimer, 0, 2) {
+                assert!(next.generation > span.generation, "{next:?} behind {span:?}");
+                claiming.write(next);
+            }
+        };
+        race(swapped, help, claim);
+        assert!(world.steps().page(0).state() != PageState::Claim);
     });
 }

@@ -17,6 +17,18 @@ pub enum Fault {
     SleepWithoutSecondLook,
     /// A woken waiter that leaves does not pass on.
     NothingPassedOn,
+    /// A repair counts a message given back before it gives it back, not behind it.
+    CountedBeforeReturned,
+    /// A message given back to the ring takes the next lap.
+    ReturnedTakesNextLap,
+    /// A receiver marks a count of messages given back as searched for before it searches, as if it were one bit.
+    MarkedBeforeSearch,
+    /// A receiver whose sleep ended by itself does not inspect the ring.
+    NoInspection,
+    /// A receiver concludes as much from a lap as a sender may.
+    HeadFollowsLikeTail,
+    /// A slot is released by a store, in the lap in which it was taken.
+    ReleasedByStore,
     /// A candidate for a name is confirmed at the first look that finds it.
     ConfirmedAtFirstSight,
     /// A signal does not look at the word of those who look on.
@@ -34,17 +46,17 @@ mod chosen {
     use super::Fault;
 
     thread_local! {
-        static CHOSEN: Cell<&'static [Fault]> = const { Cell::new(&[]) };
+        static CHOSEN: Cell<u64> = const { Cell::new(0) };
     }
 
     /// Whether `fault` is to be made.
     pub fn is(fault: Fault) -> bool {
-        CHOSEN.get().contains(&fault)
+        CHOSEN.get() >> fault as u64 & 1 == 1
     }
 
-    /// From now on this thread makes these.
-    pub fn choose(faults: &'static [Fault]) {
-        CHOSEN.set(faults);
+    /// From now on this thread makes these, and no others.
+    pub fn choose(faults: &[Fault]) {
+        CHOSEN.set(faults.iter().fold(0, |chosen, &fault| chosen | 1 << fault as u64));
     }
 }
 

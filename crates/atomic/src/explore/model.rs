@@ -60,6 +60,7 @@ pub struct Model<T> {
     tso: bool,
     spin_patience: u32,
     max_states: usize,
+    order: u64,
     walks: Option<Walks>,
     invariant: Option<Invariant<T>>,
     at_end: Option<AtEnd<T>>,
@@ -95,6 +96,7 @@ impl<T: 'static> Model<T> {
             tso: false,
             spin_patience: 1,
             max_states: MAX_STATES,
+            order: 0,
             walks: None,
             invariant: None,
             at_end: None,
@@ -190,6 +192,14 @@ impl<T: 'static> Model<T> {
         self
     }
 
+    /// Tries the ways on from each state in an order of its own for each `order`; 0 is that of the processes. Which
+    /// states there are is the same. An exploration that is bounded, or finds something, sees others first.
+    #[must_use]
+    pub fn order(mut self, order: u64) -> Self {
+        self.order = order;
+        self
+    }
+
     /// Instead of all schedules, takes so many drawn by `seed`, each from the start to its end: for models that are too
     /// large to be seen whole. Of the ways on in each state one is drawn, a death or stop seldom. One that does not end
     /// within 20,000 steps is left and not counted.
@@ -245,6 +255,7 @@ impl<T: 'static> Model<T> {
             stops: self.stops.unwrap_or(self.may_stop.len()),
             patience: self.spin_patience,
             max_states: self.max_states,
+            order: self.order,
             walks: self.walks,
             programs: bind_programs(self.programs, &world),
             invariant: self.invariant.map(|check| bind_invariant(check, world.clone())),

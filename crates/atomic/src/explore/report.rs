@@ -181,7 +181,11 @@ impl fmt::Display for Report {
             if self.schedules > 0 {
                 return f.write_str("all hold");
             }
-            return f.write_str(if self.complete { "complete, holds" } else { "BOUND HIT, holds so far" });
+            return if self.complete {
+                f.write_str("complete, holds")
+            } else {
+                write!(f, "bounded at {states} states, holds so far")
+            };
         };
         write!(f, "VIOLATION: {}", violation.message)?;
         for (number, line) in violation.trace.iter().enumerate() {

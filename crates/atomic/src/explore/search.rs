@@ -33,6 +33,7 @@ pub(crate) struct Rules {
     pub(crate) stops: usize,
     pub(crate) patience: u32,
     pub(crate) max_states: usize,
+    pub(crate) order: u64,
     pub(crate) walks: Option<Walks>,
     pub(crate) invariant: Option<InvariantRule>,
     pub(crate) at_end: Option<EndRule>,
@@ -171,7 +172,10 @@ impl Search {
         if let Some(invariant) = &self.rules.invariant {
             oracle(invariant)?;
         }
-        let steps = self.steps_from(&state)?;
+        let mut steps = self.steps_from(&state)?;
+        if self.rules.order != 0 {
+            reorder(&mut steps, fingerprint.with(self.rules.order));
+        }
         if !steps.iter().any(|step| step.is_progress()) {
             self.check_end(&state)?;
         }
@@ -402,6 +406,15 @@ impl Search {
         let taken = self.frames.iter().filter_map(|frame| frame.taken.map(|taken| (&frame.state, taken)));
         taken.map(|(state, (step, answer))| trace::line(&self.locals, state, step, answer)).collect()
     }
+}
+
+/// Shuffles steps, the last to be taken first. Deaths and stops mostly come last: else nobody would get far.
+fn reorder(steps: &mut [Step], mut random: Fingerprint) {
+    steps.sort_by_cached_key(|step| {
+        random = random.with(1);
+        let drawn = random.key() as u64;
+        if step.is_progress() || drawn.is_multiple_of(16) { drawn } else { 0 }
+    });
 }
 
 /// Runs a rule on a copy of the machine's state.

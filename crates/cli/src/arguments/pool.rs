@@ -121,6 +121,9 @@ pub(crate) struct ShapeArguments {
     /// Channels that can exist in it at once [default: by the size of the pool]
     #[arg(long, value_name = "NUMBER")]
     pub(crate) channels: Option<u32>,
+    /// Published allocations that can have a type and id at once [default: by the size of the pool]
+    #[arg(long, value_name = "NUMBER")]
+    pub(crate) manifest_entries: Option<u32>,
     /// Have the filesystem promise all of its memory now
     #[arg(long)]
     pub(crate) commit: bool,
@@ -150,7 +153,8 @@ impl ShapeArguments {
         let attributes = with(attributes, self.page_size, PoolAttributes::page_size);
         let attributes = with(attributes, self.processes, PoolAttributes::processes);
         let attributes = with(attributes, self.lanes, PoolAttributes::lanes);
-        with(attributes, self.channels, PoolAttributes::channels)
+        let attributes = with(attributes, self.channels, PoolAttributes::channels);
+        with(attributes, self.manifest_entries, PoolAttributes::manifest_entries)
     }
 }
 

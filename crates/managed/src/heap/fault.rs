@@ -19,6 +19,10 @@ pub enum Fault {
     GenerationBase,
     /// Every page of a slab takes over the largest generation.
     BaseOfEveryPage,
+    /// A tail is that of a head only when its distance says so.
+    TailDistance,
+    /// An entry of the channel table counts from before its block becomes a channel.
+    EntryBeforeChannel,
     /// The generation base goes up before a span is kept.
     BaseOfKept,
     /// The owner says that it is inside an operation.

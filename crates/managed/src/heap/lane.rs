@@ -95,7 +95,7 @@ impl LaneHeap {
             process,
             allocated: BlockWord::new(BlockState::Alloc, process, 0),
             cursor,
-            classes: Box::new(std::array::from_fn(|class| ClassCache::new(heap, class, lane))),
+            classes: caches(heap, lane),
             slabs: BTreeSet::new(),
             kept: KeptSpans::of_pool(heap.current_pages()),
             revocations: 0,
@@ -130,6 +130,12 @@ impl LaneHeap {
         cache.available.retain(|&page| page != head);
         self.slabs.remove(&head);
     }
+}
+
+/// Built where they stay: an array of them would take a good part of a small stack.
+fn caches(heap: &Heap, lane: u16) -> Box<[ClassCache; CLASS_LIMIT]> {
+    let caches: Vec<_> = (0..CLASS_LIMIT).map(|class| ClassCache::new(heap, class, lane)).collect();
+    caches.try_into().unwrap_or_else(|_| unreachable!("as many as there are classes"))
 }
 
 impl Heap {

@@ -74,6 +74,11 @@ impl Steps<'_> {
         BlockWord(self.0.span_word(page).load(Ordering::Acquire))
     }
 
+    /// Allocates from what the lane has at hand, or not at all.
+    pub fn alloc_at_hand(&self, own: &mut LaneHeap, bytes: u64) -> Option<BlockReference> {
+        Some(self.0.alloc_at_hand(own, bytes)).filter(|block| block.generation != 0)
+    }
+
     /// What a free by handle does: nobody else can free the block.
     pub fn free_own(&self, own: &mut LaneHeap, block: BlockReference) -> bool {
         let page = block.offset >> self.0.geometry.shape.page_shift;
@@ -232,6 +237,41 @@ impl Steps<'_> {
         self.0.change_block(block, judge).is_ok()
     }
 
+    /// Sends the block, as a process.
+    pub fn send(&self, process: u16, block: BlockReference) -> bool {
+        self.change(block, |word| word.sent_by(process))
+    }
+
+    /// Takes the block out of a message, as a process.
+    pub fn take(&self, process: u16, block: BlockReference) -> bool {
+        self.change(block, |word| word.taken_by(process))
+    }
+
+    /// Freezes the block.
+    pub fn freeze(&self, block: BlockReference) -> bool {
+        self.change(block, BlockWord::frozen)
+    }
+
+    /// Frees a published block.
+    pub fn free_published(&self, own: &mut LaneHeap, block: BlockReference) -> bool {
+        self.0.free(own, block, false, |word| word.state().is_public()).is_ok()
+    }
+
+    /// Makes a channel of a block of a process; false, and nothing was done, where the table is full.
+    pub fn make_channel(&self, process: u16, block: BlockReference) -> bool {
+        self.0.enter_channel(block).expect("present") && self.0.become_channel(block, process).is_ok()
+    }
+
+    /// Frees a channel; whether it was this call.
+    pub fn free_channel(&self, own: &mut LaneHeap, block: BlockReference) -> bool {
+        self.0.free_channel(own, block).is_ok()
+    }
+
+    /// Every channel that the table leads to.
+    pub fn channels(&self) -> Vec<BlockReference> {
+        self.0.channel_blocks().map(|block| block.reference).collect()
+    }
+
     /// The block word that `block` means, if it leads to one of its generation.
     pub fn locate(&self, block: BlockReference) -> Option<BlockWord> {
         self.0.locate(block).ok().map(|block| block.seen)
@@ -272,6 +312,9 @@ impl Steps<'_> {
     pub fn name(&self, regions: &mut weyr_atomic::explore::Regions, parts: &Parts) {
         let heap = self.0;
         regions.add(&heap.header().orphan_pages, "orphan count");
+        for (index, entry) in heap.channels.iter().enumerate() {
+            regions.add(entry, format!("channel entry {index}"));
+        }
         if parts.growth {
             regions.add(&heap.header().segments, "segments");
         }

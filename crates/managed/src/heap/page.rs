@@ -222,7 +222,8 @@ impl Heap {
             return None;
         }
         let word = self.page(page);
-        (word.state() == PageState::Tail && word.distance() == distance).then_some(word)
+        let names = word.distance() == distance || leaves_out(Fault::TailDistance);
+        (word.state() == PageState::Tail && names).then_some(word)
     }
 
     /// Sets the block word at a head in CLAIM free, and the generation base above its generation.

@@ -195,6 +195,10 @@ impl BlockState {
         Self::Channel,
     ];
 
+    /// Whether it is the pool's, and lives until somebody frees it.
+    pub const fn is_public(self) -> bool {
+        matches!(self, Self::Pool | Self::Typed | Self::Frozen)
+    }
     /// Whether a message has it.
     pub const fn is_in_flight(self) -> bool {
         matches!(self, Self::InFlightAlloc | Self::InFlightPool | Self::InFlightTyped)
@@ -277,6 +281,21 @@ impl BlockWord {
     #[inline]
     pub const fn next_generation(self) -> u64 {
         generation_after(self.generation())
+    }
+    /// What it becomes when `process` sends it, if that may.
+    pub(crate) fn sent_by(self, process: u16) -> Option<Self> {
+        let allowed = self.state() != BlockState::Alloc || self.actor() == process;
+        Some(self.with(self.state().in_flight().filter(|_| allowed)?, process))
+    }
+    /// What it becomes when `process` takes it out of a message.
+    pub(crate) fn taken_by(self, process: u16) -> Option<Self> {
+        let state = self.state().landed()?;
+        Some(self.with(state, if state == BlockState::Alloc { process } else { 0 }))
+    }
+    /// What it becomes when it is given up for good.
+    pub(crate) fn frozen(self) -> Option<Self> {
+        let allowed = matches!(self.state(), BlockState::Pool | BlockState::Frozen);
+        allowed.then_some(self.with(BlockState::Frozen, 0))
     }
     /// The same state of another use; this one has generation 0.
     #[inline(always)]

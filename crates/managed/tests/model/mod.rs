@@ -34,7 +34,7 @@ pub fn heap_with_manifest(pages: u64, processes: u32, entries: u32) -> Heap {
     Heap::in_memory(Geometry::new(Shape { manifest_limit: entries, ..shape(pages, pages, processes) }))
 }
 
-fn shape(pages: u64, most: u64, processes: u32) -> Shape {
+pub fn shape(pages: u64, most: u64, processes: u32) -> Shape {
     Shape {
         page_shift: 12,
         initial_pages: pages,
@@ -368,12 +368,23 @@ pub fn fails<W: 'static>(model: Model<W>, parts: &[&str]) {
     assert!(report.error.is_none() && parts.iter().any(|part| message.contains(part)), "{report}");
 }
 
+/// The same for one whose states are many: a little of it in one order of steps, then in the next. `first`: an order
+/// that was seen to lead there soon.
+pub fn fails_in_some_order<W: 'static>(model: impl Fn(u64) -> Model<W>, first: u64, parts: &[&str]) {
+    let mut reports = (first..first + 64).map(|order| model(order).order(order).max_states(1 << 17).run());
+    let ended = |report: &Report| report.violation.is_some() || report.complete || report.error.is_some();
+    let report = reports.find(ended).expect("something is found, in some order");
+    say(&report);
+    let message = report.violation.as_ref().map_or("", |violation| &violation.message);
+    assert!(report.error.is_none() && parts.iter().any(|part| message.contains(part)), "{report}");
+}
+
 #[expect(clippy::print_stdout, reason = "the bounds reached are the result")]
 fn say(report: &Report) {
     let end = match (&report.violation, report.complete) {
         (Some(violation), _) => format!("found: {}", violation.message.lines().next().unwrap_or_default()),
         (None, true) => "complete".into(),
-        (None, false) => "bounded".into(),
+        (None, false) => format!("bounded at {}", report.states),
     };
     println!(
         "{}: {} states, {} steps, {:.1} s, {end}",

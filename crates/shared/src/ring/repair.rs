@@ -24,6 +24,9 @@ impl Ring {
         futex: &F,
     ) -> Result<u32, Corrupt> {
         let (mut changed, mut outcome) = (0, Ok(()));
+        if fault::is(Fault::CountedBeforeReturned) {
+            self.count_returned();
+        }
         for index in 0..self.slot_count {
             match self.repair_slot(index, actor.into(), &still_dead, &in_flight) {
                 Ok(count) => changed += count,
@@ -32,7 +35,7 @@ impl Ring {
         }
         let detached = self.detach_dead(actor, &still_dead);
         // Also when nothing was changed: who repaired it before may have died before this line.
-        if !fault::is(Fault::RepairCountsNothing) {
+        if !fault::is(Fault::RepairCountsNothing) && !fault::is(Fault::CountedBeforeReturned) {
             self.count_returned();
         }
         if !fault::is(Fault::RepairWakesNobody) {
@@ -68,7 +71,7 @@ impl Ring {
         match word.state {
             SlotState::Filling | SlotState::Reserved => word.becomes(SlotState::Empty).laps_later(1),
             SlotState::Taking | SlotState::Leased if self.is_untaken(index, in_flight) => {
-                word.becomes(SlotState::Returned)
+                word.becomes(SlotState::Returned).laps_later(fault::is(Fault::ReturnedTakesNextLap).into())
             }
             _ => word.becomes(SlotState::Empty),
         }
@@ -151,6 +154,10 @@ impl Ring {
     #[inline]
     pub fn release(&self, index: u32, held: SlotWord, state: SlotState) -> Result<SlotWord, Corrupt> {
         let mut word = held;
+        if fault::is(Fault::ReleasedByStore) {
+            self.slot(index)?.word.store(held.becomes(state).bits(), Ordering::SeqCst);
+            return Ok(held.becomes(state));
+        }
         loop {
             let next = word.becomes(state);
             if self.publish(index, word, next)? {
