@@ -52,10 +52,10 @@ impl Default for Place {
 }
 
 impl Place {
-    /// All positions in one number, for models.
+    /// All positions in one number, which changes with each of them and is zero for all at the start: for models.
     pub(crate) fn digest<'p>(places: impl Iterator<Item = &'p Place>) -> u64 {
         let each = |sum: u64, place: &Place| {
-            sum.wrapping_mul(0x9e37_79b9_7f4a_7c15).wrapping_add(place.position.load(Ordering::Relaxed))
+            sum.wrapping_add(place.position.load(Ordering::Relaxed)).wrapping_mul(0x9e37_79b9_7f4a_7c15)
         };
         places.fold(0, each)
     }

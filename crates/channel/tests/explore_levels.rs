@@ -58,7 +58,7 @@ fn two_senders_of_which_one_falls_hold_as_far_as_they_were_explored() {
 
 /// Three to two over two levels, in schedules that a seed draws: see `explore_walk`.
 const CROWD: Case =
-    Case { senders: 3, receivers: 2, messages: 4, torn: true, hints: true, walks: 300, ..LEVELS };
+    Case { senders: 3, receivers: 2, messages: 4, torn: true, hints: true, walks: 2000, ..LEVELS };
 
 fn assert_walked(case: Case) {
     // Those who wait for somebody stopped may go round until the schedule is left.

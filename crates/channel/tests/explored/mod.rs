@@ -563,6 +563,10 @@ fn name_words(world: &World, regions: &mut explore::Regions) {
     }
     if world.case.hints {
         regions.add(&header.tail, "tail").add(&header.head, "head");
+        for number in 1..world.case.levels {
+            let level = world.ring.level(number).unwrap();
+            regions.add(level.tail(), format!("tail{number}")).add(level.head(), format!("head{number}"));
+        }
     }
     regions.add(&header.to_receivers, "to_receivers").add(&header.to_senders, "to_senders");
     if !world.case.pollers.is_empty() {
