@@ -199,7 +199,7 @@ impl<H: Host> Attached<H> {
 
     /// Buries every dead holder of a slot.
     pub(crate) fn bury_all(&self) -> Result<(), Error> {
-        for index in 0..self.ring.capacity() {
+        for index in 0..self.ring.slot_count() {
             self.bury(index, self.ring.load(index)?)?;
         }
         Ok(())

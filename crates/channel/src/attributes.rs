@@ -1,8 +1,11 @@
 //! What a channel can be asked to be.
 
-use weyr_shared::{Geometry, MAX_BLOCK_SIZE, MAX_CAPACITY, MIN_BLOCK_SIZE};
+use weyr_shared::{Geometry, MAX_BLOCK_SIZE, MAX_CAPACITY, MAX_LEVELS, MIN_BLOCK_SIZE};
 
 use crate::Error;
+
+/// Slots of a level above the lowest, unless asked for otherwise.
+const URGENT_CAPACITY: u64 = 16;
 
 /// Attributes of a channel to be created. Defaults as in *Dragon channels*: 100 messages of up to 1024 bytes.
 ///
@@ -17,12 +20,21 @@ pub struct ChannelAttributes {
     block_size: u64,
     capacity: u64,
     levels: u32,
+    urgent: Option<u64>,
     message_attributes: bool,
+    side_loading: bool,
 }
 
 impl Default for ChannelAttributes {
     fn default() -> Self {
-        Self { block_size: 1024, capacity: 100, levels: 1, message_attributes: false }
+        Self {
+            block_size: 1024,
+            capacity: 100,
+            levels: 1,
+            urgent: None,
+            message_attributes: false,
+            side_loading: false,
+        }
     }
 }
 
@@ -40,17 +52,37 @@ impl ChannelAttributes {
         self
     }
 
-    /// Messages that can wait at once, from 1 to 16,777,216; 100 by default.
+    /// Whether bytes that do not fit a block are sent all the same: copied into an allocation of the channel's pool,
+    /// which is freed when they were received. By default they are refused with [`Error::TooLarge`].
+    /// Source: *Dragon channels*, `dragon_chsend_send_msg`.
+    #[must_use]
+    pub fn side_loading(mut self, copy: bool) -> Self {
+        self.side_loading = copy;
+        self
+    }
+
+    /// Messages that can wait at once, from 1 to 16,777,216; 100 by default. It bounds the sum over all priority levels.
     #[must_use]
     pub fn capacity(mut self, messages: u64) -> Self {
         self.capacity = messages;
         self
     }
 
-    /// Priority levels; 1, the default, is what this version has.
+    /// Priority levels, from 1, the default, to 8. What is sent at a higher level is received first; within a level
+    /// messages keep their order. See [`Sender::with_priority`](crate::Sender::with_priority).
+    ///
+    /// With several levels each send looks at some slots more, as many as the levels above the lowest have.
     #[must_use]
-    pub fn levels(mut self, levels: u32) -> Self {
+    pub fn priority_levels(mut self, levels: u32) -> Self {
         self.levels = levels;
+        self
+    }
+
+    /// Messages that can wait at once in each level above the lowest, from 1 to the capacity; by default 16, or the
+    /// capacity if that is less. Means nothing with one level.
+    #[must_use]
+    pub fn urgent_capacity(mut self, messages: u64) -> Self {
+        self.urgent = Some(messages);
         self
     }
 
@@ -77,6 +109,9 @@ impl ChannelAttributes {
             capacity: self.capacity as u32,
             attributes: self.message_attributes,
             processes,
+            side_loading: self.side_loading,
+            levels: self.levels,
+            urgent: if self.levels == 1 { 0 } else { self.urgent_slots() as u32 },
         })
     }
 
@@ -88,10 +123,18 @@ impl ChannelAttributes {
         if !(1..=u64::from(MAX_CAPACITY)).contains(&self.capacity) {
             return Err(Error::InvalidCapacity { messages: self.capacity, largest: MAX_CAPACITY.into() });
         }
-        if self.levels != 1 {
-            return Err(Error::InvalidLevels { levels: self.levels });
+        if !(1..=MAX_LEVELS).contains(&self.levels) {
+            return Err(Error::InvalidLevels { levels: self.levels, largest: MAX_LEVELS });
+        }
+        let urgent = self.urgent_slots();
+        if self.levels > 1 && !(1..=self.capacity).contains(&urgent) {
+            return Err(Error::InvalidCapacity { messages: urgent, largest: self.capacity });
         }
         Ok(())
+    }
+
+    fn urgent_slots(&self) -> u64 {
+        self.urgent.unwrap_or(self.capacity.min(URGENT_CAPACITY))
     }
 }
 
@@ -112,7 +155,24 @@ mod tests {
                 matches!(refused, Err(Error::InvalidCapacity { messages: found, .. }) if found == messages)
             );
         }
-        assert_eq!(attributes.levels(2).bytes(1), Err(Error::InvalidLevels { levels: 2 }));
+        for levels in [0, 9, u32::MAX] {
+            let refused = attributes.priority_levels(levels).bytes(1);
+            assert_eq!(refused, Err(Error::InvalidLevels { levels, largest: 8 }));
+        }
+        for messages in [0, 101, u64::MAX] {
+            let attributes = attributes.priority_levels(2).urgent_capacity(messages);
+            assert_eq!(attributes.bytes(1), Err(Error::InvalidCapacity { messages, largest: 100 }));
+        }
+    }
+
+    #[test]
+    fn a_level_above_the_lowest_has_sixteen_slots_unless_asked_for_more_or_there_are_fewer() {
+        let slots = |attributes: ChannelAttributes| attributes.geometry(1).unwrap().slot_count();
+        let attributes = ChannelAttributes::new();
+        assert_eq!(slots(attributes.priority_levels(2)), 116);
+        assert_eq!(slots(attributes.priority_levels(8).capacity(3)), 24);
+        assert_eq!(slots(attributes.priority_levels(3).urgent_capacity(100)), 300);
+        assert_eq!(slots(attributes.urgent_capacity(50)), 100);
     }
 
     #[test]

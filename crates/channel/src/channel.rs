@@ -193,9 +193,14 @@ impl Channel {
         Poller::new(Arc::clone(&self.shared))
     }
 
-    /// Messages that can wait at once.
+    /// Messages that can wait at once, in all priority levels together.
     pub fn capacity(&self) -> u32 {
         self.shared.attached.ring().capacity()
+    }
+
+    /// Priority levels; the highest is received first.
+    pub fn priority_levels(&self) -> u32 {
+        self.shared.attached.ring().levels()
     }
 
     /// Bytes that a message can carry by copy.

@@ -9,6 +9,14 @@ pub enum Error {
     /// No slot is free for a message just now.
     #[error("the channel is full; receive from it, or wait with `send` or `send_until`")]
     Full,
+    /// No memory is free just now for a message that does not fit a block.
+    #[error(
+        "the channel's pool has no room for a message of {bytes} bytes; receive from it, or wait with `send`"
+    )]
+    BufferPoolFull {
+        /// Bytes of the message.
+        bytes: u64,
+    },
     /// No message waits just now.
     #[error("the channel is empty; wait with `receive` or `receive_until`")]
     Empty,
@@ -76,10 +84,20 @@ pub enum Error {
         largest: u64,
     },
     /// So many priority levels are not possible.
-    #[error("{levels} priority levels are not possible; this version has 1")]
+    #[error("{levels} priority levels are not possible; choose 1 to {largest}")]
     InvalidLevels {
         /// Asked for.
         levels: u32,
+        /// Largest possible number.
+        largest: u32,
+    },
+    /// The channel does not have that priority level.
+    #[error("the channel has no priority level {level}, only 0 to {highest}; ask for more when creating it")]
+    InvalidPriority {
+        /// Asked for.
+        level: u32,
+        /// The highest that there is.
+        highest: u32,
     },
     /// The allocation or descriptor is of another pool than the channel.
     #[error("this belongs to another pool; allocate from the channel's own, `channel.pool()`")]

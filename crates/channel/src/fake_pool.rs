@@ -70,7 +70,7 @@ pub(crate) struct FakeBlock(pub(crate) BlockReference);
 
 impl FakePool {
     pub(crate) fn new(capacity: u32) -> Self {
-        let geometry = Geometry { block_size: 48, capacity, attributes: false, processes: 8 };
+        let geometry = Geometry { capacity, processes: 8, ..Geometry::PLAIN };
         let ring = Ring::private(&geometry).unwrap();
         Self { shared: Rc::default(), clock: Rc::new(Cell::new(Duration::from_secs(1))), ring }
     }

@@ -75,7 +75,7 @@ impl Lease {
             }
             (_, len) => {
                 // The length is an allegation until the pool has said that the block is so long.
-                self.read(len, &mut [])?;
+                self.shared.attached.host().read(&self.payload()?, len, &mut [])?;
                 let mut bytes = vec![0; len as usize];
                 self.read(0, &mut bytes)?;
                 Ok(bytes)
@@ -89,6 +89,10 @@ impl Lease {
     /// As [`bytes`](Self::bytes); [`Error::NoAllocation`] when the message is in the channel itself.
     pub fn read(&self, offset: u64, bytes: &mut [u8]) -> Result<(), Error> {
         let message = self.payload()?;
+        let (len, limit) = (bytes.len() as u64, message.view_len);
+        if offset.checked_add(len).is_none_or(|end| end > limit) {
+            return Err(weyr_managed::Error::OutOfRange { offset, bytes: len, limit }.into());
+        }
         self.shared.attached.host().read(&message, offset, bytes)?;
         self.side.bytes_copied.add(bytes.len() as u64);
         Ok(())
@@ -127,14 +131,15 @@ impl Lease {
         }
     }
 
-    /// Ends the lease by receiving the message, payload and all.
+    /// Ends the lease by receiving the message, payload and all: an allocation becomes this process's, also one that the
+    /// sender's bytes were copied into because they did not fit a block.
     ///
     /// # Errors
     /// As [`done`](Self::done).
     pub fn take(mut self) -> Result<Message, Error> {
         let taken = self.own()?;
         self.taken = None;
-        self.shared.finish(&self.side, taken)
+        self.shared.finish_whole(&self.side, taken)
     }
 
     fn own(&self) -> Result<Taken, Error> {

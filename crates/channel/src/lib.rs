@@ -16,10 +16,15 @@
 //! | `attached` | a channel as one process has it |
 //! | `walk` | how a handle finds the tail and the head |
 //! | `send`, `receive` | the steps of a message |
+//! | `send_side` | what a sending handle remembers |
+//! | `payload` | what a send writes into its slot |
+//! | `inspect` | what was given back, and what the dead hold |
+//! | `levels` | priority levels, and how they share one capacity |
+//! | `side_load` | bytes larger than a block, in allocations |
 //! | `peek`, `poll` | looking without taking |
 //! | `wait`, `defaults` | spinning, sleeping, deadlines, patience |
 //!
-//! What it does not do: it knows no network; it copies into a message only what fits one block.
+//! What it does not do: it knows no network.
 #![forbid(unsafe_code)]
 
 mod attached;
@@ -32,13 +37,16 @@ mod error;
 mod fake_pool;
 mod hindrance;
 mod host;
+mod inspect;
 mod landing;
 mod lease;
+mod levels;
 mod message;
 mod named;
 mod naming;
 mod numbering;
 mod outgoing;
+mod payload;
 mod peek;
 mod poll;
 mod poller;
@@ -46,8 +54,10 @@ mod pool_host;
 mod receive;
 mod receiver;
 mod send;
+mod send_side;
 mod sender;
 mod share;
+mod side_load;
 mod statistics;
 mod tally;
 mod wait;
@@ -81,5 +91,6 @@ pub mod protocol {
     pub use crate::receive::{ReceiveSide, Taken};
     pub use crate::send::{Bytes, Claim, Outgoing, SendSide, Transfer};
     pub use crate::share::Share;
+    pub use crate::side_load::SideLoaded;
     pub use crate::wait::{Attempt, Tried};
 }

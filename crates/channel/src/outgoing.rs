@@ -79,9 +79,11 @@ impl OutgoingMessage<'_> {
     /// Sends a copy of `bytes`.
     ///
     /// # Errors
-    /// As [`Sender::try_send`]; [`Error::Timeout`] for `Full` where it waits; [`Error::NoAttributes`].
+    /// As [`Sender::try_send`]; [`Error::Timeout`] for `Full` and `BufferPoolFull` where it waits; [`Error::NoAttributes`].
     pub fn send(self, bytes: &[u8]) -> Result<(), Error> {
-        self.sender.check_inline(bytes)?;
+        if !self.sender.is_inline(bytes) {
+            return self.sender.send_large(bytes, self.limit, (self.client_id, self.hints));
+        }
         self.dispatch(&Bytes(bytes))
     }
 

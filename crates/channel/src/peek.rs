@@ -12,7 +12,9 @@ use std::ops::Range;
 
 use weyr_atomic::Ordering;
 use weyr_shared::fault::{self, Fault};
-use weyr_shared::{BlockReference, Corrupt, MessageAttributes, MessageKind, MessageReference, SlotWord};
+use weyr_shared::{
+    BlockReference, Corrupt, Level, MessageAttributes, MessageKind, MessageReference, SlotWord,
+};
 
 use crate::attached::Attached;
 use crate::host::Host;
@@ -120,7 +122,7 @@ impl<H: Host> Attached<H> {
         self.me()?;
         self.check_usable()?;
         // Each try that fails has lost its message to a receiver.
-        for _ in 0..2 * u64::from(self.ring.capacity()) + 2 {
+        for _ in 0..2 * u64::from(self.ring.slot_count()) + 2 {
             let Tried::Done((index, word)) = self.find_message(side, None)? else { return Ok(None) };
             let copied = self.copy_message(index, word);
             if fault::is(Fault::PeekWithoutSecondLook) || self.ring.is_still(index, word)? {
@@ -151,13 +153,34 @@ impl<H: Host> Attached<H> {
         side: &ReceiveSide,
         attempt: Option<Attempt>,
     ) -> Result<Tried<(u32, SlotWord)>, Error> {
-        if let Some(found) = self.find_returned()? {
-            return Ok(Tried::Done(found));
+        let header = self.ring.header();
+        let made = header.returned_made.load(Ordering::Acquire);
+        let given_back = made != header.returned_seen.load(Ordering::Acquire);
+        let mut hindered = false;
+        for number in (0..self.ring.levels()).rev() {
+            let level = self.ring.level(number)?;
+            if given_back && let Some(found) = self.find_returned(level)? {
+                return Ok(Tried::Done(found));
+            }
+            match self.find_at_head(level, side, attempt)? {
+                Tried::Done(found) => return Ok(Tried::Done(found)),
+                Tried::Blocked { hindered: here } => hindered |= here,
+            }
         }
-        let mut walk = Walk::new(&self.ring, End::Head, &side.position);
+        Ok(Tried::Blocked { hindered })
+    }
+
+    fn find_at_head(
+        &self,
+        level: Level<'_>,
+        side: &ReceiveSide,
+        attempt: Option<Attempt>,
+    ) -> Result<Tried<(u32, SlotWord)>, Error> {
+        let place = side.place(level.number());
+        let mut walk = Walk::new(level, End::Head, &place.position);
         let mut outcome = Tried::EMPTY;
         while let Some(word) = walk.look()? {
-            let index = walk.place.index();
+            let index = level.slot_at(walk.place);
             match view(word, walk.place) {
                 View::Ready => {
                     outcome = Tried::Done((index, word));
@@ -166,7 +189,9 @@ impl<H: Host> Attached<H> {
                 View::Over => walk.go_on(word)?,
                 View::Filling | View::Empty => {
                     let Some(attempt) = attempt else { break };
-                    if let Tried::Blocked { hindered } = self.overcome_sender(side, index, word, attempt)? {
+                    if let Tried::Blocked { hindered } =
+                        self.overcome_sender(side, &place.hindrance, index, word, attempt)?
+                    {
                         outcome = Tried::Blocked { hindered };
                         break;
                     }
@@ -174,18 +199,13 @@ impl<H: Host> Attached<H> {
                 View::Impossible => return Err(Corrupt::new("lap of a slot", index.into()).into()),
             }
         }
-        walk.keep(&side.position);
+        walk.keep(&place.position);
         Ok(outcome)
     }
 
-    /// A message that was given back, if the counters say that there may be one.
-    fn find_returned(&self) -> Result<Option<(u32, SlotWord)>, Error> {
-        let header = self.ring.header();
-        let made = header.returned_made.load(Ordering::Acquire);
-        if made == header.returned_seen.load(Ordering::Acquire) {
-            return Ok(None);
-        }
-        for index in 0..self.ring.capacity() {
+    /// A message of `level` that was given back.
+    fn find_returned(&self, level: Level<'_>) -> Result<Option<(u32, SlotWord)>, Error> {
+        for index in level.slots() {
             let word = self.ring.load(index)?;
             if word.state.is_returned() {
                 return Ok(Some((index, word)));

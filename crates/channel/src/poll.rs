@@ -31,11 +31,11 @@ impl PollEvents {
     pub const NONE: Self = Self(0);
     /// A message can be received.
     pub const IN: Self = Self(1);
-    /// A message can be sent.
+    /// A message can be sent, at the lowest priority level.
     pub const OUT: Self = Self(2);
     /// No message waits. One that is leased does not wait; it does again when its lease is given up.
     pub const EMPTY: Self = Self(4);
-    /// There is no room for a message, leaving aside what patience with slow receivers would give.
+    /// There is no room for a message at the lowest priority level, leaving aside what patience with slow receivers would give.
     pub const FULL: Self = Self(8);
 
     const NAMES: [(Self, &'static str); 4] =
@@ -174,7 +174,13 @@ impl<H: Host> Attached<H> {
 
     /// Whether a sender finds a slot. Without an attempt nobody is overcome, but held slots count as passed by.
     fn find_room(&self, side: &SendSide, attempt: Option<Attempt>) -> Result<Tried<()>, Error> {
-        let mut walk = Walk::new(&self.ring, End::Tail, &side.position);
+        if self.ring.levels() > 1
+            && let Tried::Blocked { hindered } = self.find_capacity(side, attempt)?
+        {
+            return Ok(Tried::Blocked { hindered });
+        }
+        let level = self.ring.lowest();
+        let mut walk = Walk::new(level, End::Tail, &side.position);
         let mut outcome = Tried::EMPTY;
         while let Some(word) = walk.look()? {
             match send::view(word, walk.place) {
@@ -185,10 +191,8 @@ impl<H: Host> Attached<H> {
                 send::View::Over => walk.go_on(word)?,
                 send::View::Held | send::View::Full => {
                     let judged = match attempt {
-                        Some(attempt) => self.judge_obstacle(side, walk.place, word, attempt)?,
-                        None if word.state.may_be_passed()
-                            && send::is_room_behind(&self.ring, walk.place)? =>
-                        {
+                        Some(attempt) => self.judge_obstacle(level, side, walk.place, word, attempt)?,
+                        None if word.state.may_be_passed() && send::is_room_behind(level, walk.place)? => {
                             Obstacle::Passable
                         }
                         None => Obstacle::Stays { hindered: false },
@@ -217,10 +221,10 @@ impl<H: Host> Attached<H> {
     fn is_empty(&self, side: &ReceiveSide) -> Result<bool, Error> {
         let header = self.ring.header();
         let made = header.returned_made.load(Ordering::Acquire);
-        if made != header.returned_seen.load(Ordering::Acquire) {
+        if self.ring.levels() > 1 || made != header.returned_seen.load(Ordering::Acquire) {
             return Ok(self.ring.waiting()? == 0);
         }
-        let mut walk = Walk::new(&self.ring, End::Head, &side.position);
+        let mut walk = Walk::new(self.ring.lowest(), End::Head, &side.place(0).position);
         while let Some(word) = walk.look()? {
             match receive::view(word, walk.place) {
                 receive::View::Ready => return Ok(false),

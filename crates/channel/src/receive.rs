@@ -12,27 +12,26 @@
 use std::time::Instant;
 
 use weyr_atomic::{AtomicU64, Ordering};
-use weyr_shared::fault::{self, Fault};
-use weyr_shared::{Corrupt, Description, Holder, MessageReference, Position, SlotState, SlotWord};
+use weyr_shared::{
+    Corrupt, Description, Holder, Level, MAX_LEVELS, MessageReference, Position, SlotState, SlotWord,
+};
 
 use crate::attached::Attached;
 use crate::hindrance::Hindrance;
 use crate::host::Host;
+use crate::levels::Place;
 use crate::tally::Tally;
-use crate::wait::{Attempt, LONGEST_SLICE, Tried, Waiter};
+use crate::wait::{Attempt, Tried, Waiter};
 use crate::walk::{End, Walk};
 use crate::{Error, WaitMode};
-
-/// After how many looks at an empty channel a handle that never sleeps asks the clock.
-const LOOKS_PER_CLOCK: u64 = 1024;
 
 /// What one receiving handle remembers, in private memory.
 #[derive(Debug)]
 pub struct ReceiveSide {
-    pub(crate) position: AtomicU64,
-    hindrance: Hindrance,
-    fruitless: Tally,
-    inspected_ns: AtomicU64,
+    lowest: Place,
+    upper: [Place; MAX_LEVELS as usize - 1],
+    pub(crate) fruitless: Tally,
+    pub(crate) inspected_ns: AtomicU64,
     pub(crate) messages: Tally,
     pub(crate) redelivered: Tally,
     pub(crate) revoked: Tally,
@@ -43,15 +42,21 @@ impl ReceiveSide {
     /// Where the handle will look next, for models.
     #[doc(hidden)]
     pub fn position(&self) -> u64 {
-        self.position.load(Ordering::Relaxed)
+        self.lowest.position.load(Ordering::Relaxed).wrapping_add(Place::digest(self.upper.iter()))
+    }
+
+    #[inline]
+    pub(crate) fn place(&self, level: u32) -> &Place {
+        // A ring has no more levels than there are places.
+        level.checked_sub(1).and_then(|above| self.upper.get(above as usize)).unwrap_or(&self.lowest)
     }
 }
 
 impl Default for ReceiveSide {
     fn default() -> Self {
         Self {
-            position: AtomicU64::new(0),
-            hindrance: Hindrance::new(),
+            lowest: Place::default(),
+            upper: Default::default(),
             fruitless: Tally::new(),
             inspected_ns: AtomicU64::new(0),
             messages: Tally::new(),
@@ -67,14 +72,25 @@ impl Default for ReceiveSide {
 #[must_use = "release it"]
 pub struct Taken {
     pub(crate) index: u32,
-    word: SlotWord,
+    /// Its slot's word, in one piece: parts would be written and read apart on their way to the caller.
+    bits: u64,
     again: bool,
 }
 
 impl Taken {
+    #[inline]
+    pub(crate) fn new(index: u32, word: SlotWord, again: bool) -> Self {
+        Self { index, bits: word.bits(), again }
+    }
+
+    #[inline]
+    fn word(&self) -> SlotWord {
+        SlotWord::from_own_bits(self.bits)
+    }
+
     /// The slot in which it is, and its lap there: later messages of a channel have later ones.
     pub fn place(&self) -> Position {
-        Position::new(self.word.lap, self.index)
+        Position::new(self.word().lap, self.index)
     }
 
     /// Whether an earlier receiver may have seen it.
@@ -101,7 +117,7 @@ pub(crate) enum View {
 pub(crate) fn view(word: SlotWord, place: Position) -> View {
     match (word.lap.after(place.lap()), word.state) {
         (0, SlotState::Full) => View::Ready,
-        (0, SlotState::Filling) => View::Filling,
+        (0, SlotState::Filling | SlotState::Reserved) => View::Filling,
         (0, _) => View::Empty,
         (1.., _) => View::Over,
         _ => View::Impossible,
@@ -121,115 +137,55 @@ impl<H: Host> Attached<H> {
         state: SlotState,
         attempt: Attempt,
     ) -> Result<Tried<Taken>, Error> {
+        if self.ring.levels() > 1 {
+            return self.take_from_levels(side, state, attempt);
+        }
         let me = self.me()?;
         self.check_usable()?;
         if let Some(taken) = self.take_returned(side, me, state)? {
             return Ok(Tried::Done(taken));
         }
         self.host.at_step(1);
-        let tried = self.take_next(side, me, state, attempt)?;
-        if matches!(tried, Tried::Blocked { .. }) && (attempt.inspect || self.is_inspection_due(side)) {
-            return self.inspect(side, me, state, tried);
-        }
-        Ok(tried)
+        let tried = self.take_next(self.ring.lowest(), side, me, state, attempt)?;
+        self.or_inspect(side, me, state, attempt, tried)
     }
 
-    /// A message that was given back, when the counters differ. Only who has searched all slots in vain makes them
-    /// equal, and only for the count that it had seen before.
-    #[inline]
-    fn take_returned(
+    // Always: with one level its size is a constant.
+    #[inline(always)]
+    pub(crate) fn take_next(
         &self,
-        side: &ReceiveSide,
-        me: Holder,
-        state: SlotState,
-    ) -> Result<Option<Taken>, Error> {
-        let header = self.ring.header();
-        let made = header.returned_made.load(Ordering::Acquire);
-        let seen = header.returned_seen.load(Ordering::Acquire);
-        if made == seen {
-            return Ok(None);
-        }
-        // Failing means that another receiver has searched as well.
-        let mark = || header.returned_seen.compare_exchange(seen, made, Ordering::SeqCst, Ordering::SeqCst);
-        let _too_early = fault::is(Fault::MarkedBeforeSearch) && mark().is_ok();
-        let found = self.search_returned(side, me, state)?;
-        let _marked = found.is_none() && mark().is_ok();
-        Ok(found)
-    }
-
-    #[cold]
-    fn search_returned(
-        &self,
-        side: &ReceiveSide,
-        me: Holder,
-        state: SlotState,
-    ) -> Result<Option<Taken>, Error> {
-        for index in 0..self.ring.capacity() {
-            let found = self.claim_returned(side, me, state, index)?;
-            if found.is_some() {
-                return Ok(found);
-            }
-        }
-        Ok(None)
-    }
-
-    /// Claims what was given back to one slot. A claim that fails says nothing: a sender that goes round the slot
-    /// leaves the message where it is, in a later lap. So it looks again until the slot is another's, or empty.
-    fn claim_returned(
-        &self,
-        side: &ReceiveSide,
-        me: Holder,
-        state: SlotState,
-        index: u32,
-    ) -> Result<Option<Taken>, Error> {
-        loop {
-            let word = self.ring.load(index)?;
-            if !word.state.is_returned() {
-                return Ok(None);
-            }
-            let taken = word.held_by(state, me);
-            if self.ring.claim(index, word, taken)? {
-                let again = word.state == SlotState::Returned;
-                side.redelivered.add(u64::from(again));
-                return Ok(Some(Taken { index, word: taken, again }));
-            }
-            if fault::is(Fault::SearchLeavesSlotPassed) {
-                return Ok(None);
-            }
-        }
-    }
-
-    #[inline]
-    fn take_next(
-        &self,
+        level: Level<'_>,
         side: &ReceiveSide,
         me: Holder,
         state: SlotState,
         attempt: Attempt,
     ) -> Result<Tried<Taken>, Error> {
-        let mut walk = Walk::new(&self.ring, End::Head, &side.position);
+        let place = side.place(level.number());
+        let mut walk = Walk::new(level, End::Head, &place.position);
         while let Some(word) = walk.look()? {
-            let index = walk.place.index();
+            let index = level.slot_at(walk.place);
             match view(word, walk.place) {
                 View::Ready => {
                     let taken = word.held_by(state, me).laps_later(1);
                     if self.ring.claim(index, word, taken)? {
-                        walk.advance(&side.position);
-                        return Ok(Tried::Done(Taken { index, word: taken, again: false }));
+                        walk.advance(&place.position);
+                        return Ok(Tried::Done(Taken::new(index, taken, false)));
                     }
                 }
                 View::Over => walk.go_on(word)?,
-                View::Filling | View::Empty => match self.overcome_sender(side, index, word, attempt)? {
-                    Tried::Done(()) => {}
-                    Tried::Blocked { hindered } => {
-                        walk.keep(&side.position);
-                        return Ok(Tried::Blocked { hindered });
+                View::Filling | View::Empty => {
+                    match self.overcome_sender(side, &place.hindrance, index, word, attempt)? {
+                        Tried::Done(()) => {}
+                        Tried::Blocked { hindered } => {
+                            walk.keep(&place.position);
+                            return Ok(Tried::Blocked { hindered });
+                        }
                     }
-                },
+                }
                 View::Impossible => return Err(Corrupt::new("lap of a slot", index.into()).into()),
             }
         }
-        walk.keep(&side.position);
+        walk.keep(&place.position);
         Ok(Tried::EMPTY)
     }
 
@@ -237,6 +193,7 @@ impl<H: Host> Attached<H> {
     pub(crate) fn overcome_sender(
         &self,
         side: &ReceiveSide,
+        hindrance: &Hindrance,
         index: u32,
         word: SlotWord,
         attempt: Attempt,
@@ -244,48 +201,27 @@ impl<H: Host> Attached<H> {
         if !word.state.names_holder() {
             return Ok(Tried::EMPTY);
         }
-        if !self.host.is_patience_over(&side.hindrance, word, attempt.patience) {
+        if !self.host.is_patience_over(hindrance, word, attempt.patience) {
             return Ok(Tried::Blocked { hindered: true });
         }
         if self.bury(index, word)? {
             return Ok(Tried::Done(()));
         }
-        if word.state != SlotState::Filling {
-            return Ok(Tried::EMPTY);
+        match word.state {
+            SlotState::Filling => self.revoke(side, index, word)?,
+            // Nothing is written there yet.
+            SlotState::Reserved => side.revoked.add(u64::from(self.end_reservation(index, word)?)),
+            _ => return Ok(Tried::EMPTY),
         }
-        let revoked = word.held_by(SlotState::Revoked, word.holder).laps_later(1);
-        side.revoked.add(u64::from(self.ring.claim(index, word, revoked)?));
         Ok(Tried::Done(()))
     }
 
-    pub(crate) fn is_inspection_due(&self, side: &ReceiveSide) -> bool {
-        side.fruitless.add(1);
-        side.fruitless.get().is_multiple_of(LOOKS_PER_CLOCK) && self.is_time_to_inspect(side)
-    }
-
-    #[cold]
-    fn is_time_to_inspect(&self, side: &ReceiveSide) -> bool {
-        let now_ns = self.host.now().as_nanos() as u64;
-        let waited_ns = now_ns.saturating_sub(side.inspected_ns.load(Ordering::Relaxed));
-        let due = waited_ns >= LONGEST_SLICE.as_nanos() as u64;
-        if due {
-            side.inspected_ns.store(now_ns, Ordering::Relaxed);
+    fn revoke(&self, side: &ReceiveSide, index: u32, word: SlotWord) -> Result<(), Error> {
+        let revoked = word.held_by(SlotState::Revoked, word.holder).laps_later(1);
+        if self.revoked(index, word, revoked)? {
+            side.revoked.add(1);
         }
-        due
-    }
-
-    /// The net under counters and wakes: buries every dead holder, and takes what was given back without being
-    /// counted. A channel that only one process still uses so recovers itself.
-    #[cold]
-    fn inspect(
-        &self,
-        side: &ReceiveSide,
-        me: Holder,
-        state: SlotState,
-        tried: Tried<Taken>,
-    ) -> Result<Tried<Taken>, Error> {
-        self.bury_all()?;
-        Ok(self.search_returned(side, me, state)?.map_or(tried, Tried::Done))
+        Ok(())
     }
 
     /// Step 1, waiting for a message until `deadline`.
@@ -318,8 +254,11 @@ impl<H: Host> Attached<H> {
     }
 
     fn is_ready_at(&self, side: &ReceiveSide) -> bool {
-        let mut walk = Walk::new(&self.ring, End::Head, &side.position);
-        matches!(walk.look(), Ok(Some(word)) if view(word, walk.place) == View::Ready)
+        (0..self.ring.levels()).any(|number| {
+            let Ok(level) = self.ring.level(number) else { return false };
+            let mut walk = Walk::new(level, End::Head, &side.place(number).position);
+            matches!(walk.look(), Ok(Some(word)) if view(word, walk.place) == View::Ready)
+        })
     }
 
     /// What the message is.
@@ -363,7 +302,7 @@ impl<H: Host> Attached<H> {
     /// [`Error::Corrupt`]: the slot is no longer this process's; it may have been delivered again.
     #[inline]
     pub fn release(&self, taken: Taken) -> Result<(), Error> {
-        self.ring.release(taken.index, taken.word, SlotState::Empty)?;
+        self.ring.release(taken.index, taken.word(), SlotState::Empty)?;
         self.ring.to_senders(self.host.futex()).signal();
         Ok(())
     }
@@ -375,7 +314,7 @@ impl<H: Host> Attached<H> {
     /// [`Error::Corrupt`]: the slot is no longer this process's.
     pub fn put_back(&self, taken: Taken, seen: bool) -> Result<(), Error> {
         let state = if seen || taken.again { SlotState::Returned } else { SlotState::PutBack };
-        self.ring.release(taken.index, taken.word, state)?;
+        self.ring.release(taken.index, taken.word(), state)?;
         self.ring.count_returned();
         self.ring.to_receivers(self.host.futex()).signal();
         Ok(())

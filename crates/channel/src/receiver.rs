@@ -188,9 +188,17 @@ impl Receiver {
 impl Shared {
     /// Takes what `taken` holds out of the channel.
     pub(crate) fn finish(&self, side: &ReceiveSide, taken: Taken) -> Result<Message, Error> {
+        match self.kind_and_len(&taken) {
+            Ok((MessageKind::SideLoaded, _)) => self.finish_large(side, taken),
+            _ => self.finish_whole(side, taken),
+        }
+    }
+
+    /// The same, but bytes that were side-loaded stay in their allocation, which becomes the receiver's.
+    pub(crate) fn finish_whole(&self, side: &ReceiveSide, taken: Taken) -> Result<Message, Error> {
         let content = match self.kind_and_len(&taken) {
             Ok((MessageKind::Inline, len)) => self.copy_out(side, &taken, len).map(Content::Bytes),
-            Ok((MessageKind::Reference, _)) => self.take_allocation(&taken),
+            Ok((MessageKind::Reference | MessageKind::SideLoaded, _)) => self.take_allocation(&taken),
             Ok((MessageKind::Frozen, _)) => self.open_frozen(&taken),
             Err(error) => Err(error),
         };
@@ -209,8 +217,10 @@ impl Shared {
         kind: MessageKind,
         taken: Taken,
     ) -> Result<(), Error> {
-        if kind == MessageKind::Reference {
-            return self.finish(side, taken).map(drop);
+        match kind {
+            MessageKind::Reference => return self.finish(side, taken).map(drop),
+            MessageKind::SideLoaded => return self.finish_large_unread(side, taken),
+            MessageKind::Inline | MessageKind::Frozen => {}
         }
         self.attached.release(taken)?;
         side.messages.add(1);
@@ -234,8 +244,10 @@ impl Shared {
             return Err(Error::TooLarge { needed: len, largest: buffer.len() as u64 });
         }
         let bytes = &mut buffer[..len as usize];
-        if kind != MessageKind::Inline {
-            return self.copy_reference(side, taken, bytes);
+        match kind {
+            MessageKind::Inline => {}
+            MessageKind::SideLoaded => return self.finish_large_into(side, taken, bytes),
+            _ => return self.copy_reference(side, taken, bytes),
         }
         self.attached.read_bytes(&taken, bytes)?;
         self.attached.release(taken)?;

@@ -12,110 +12,35 @@
 
 use std::time::Instant;
 
-use weyr_atomic::{AtomicU64, Ordering};
-use weyr_shared::{Corrupt, Holder, MessageReference, Position, Ring, SlotState, SlotWord};
+use weyr_shared::{Corrupt, Holder, Level, Position, SlotState, SlotWord};
 
 use crate::attached::Attached;
-use crate::hindrance::Hindrance;
 use crate::host::Host;
-use crate::tally::Tally;
+pub use crate::payload::{Bytes, Outgoing, Transfer};
+pub use crate::send_side::SendSide;
 use crate::wait::{Attempt, Tried, Waiter};
 use crate::walk::{End, Walk};
 use crate::{Error, WaitMode};
-
-/// What one sending handle remembers, in private memory.
-#[derive(Debug)]
-pub struct SendSide {
-    pub(crate) position: AtomicU64,
-    pub(crate) hindrance: Hindrance,
-    pub(crate) messages: Tally,
-    pub(crate) bytes_copied: Tally,
-    pub(crate) revoked: Tally,
-}
-
-impl SendSide {
-    /// Where the handle will look next, for models.
-    #[doc(hidden)]
-    pub fn position(&self) -> u64 {
-        self.position.load(Ordering::Relaxed)
-    }
-}
-
-impl Default for SendSide {
-    fn default() -> Self {
-        Self {
-            position: AtomicU64::new(0),
-            hindrance: Hindrance::new(),
-            messages: Tally::new(),
-            bytes_copied: Tally::new(),
-            revoked: Tally::new(),
-        }
-    }
-}
-
-/// What is to be sent.
-pub trait Outgoing<H: Host> {
-    /// Writes it into a slot that this process holds in FILLING.
-    ///
-    /// # Errors
-    /// [`Corrupt`], or the pool's; then nothing is on its way.
-    fn fill(&self, host: &H, ring: &Ring, index: u32) -> Result<(), Error>;
-
-    /// Undoes what `fill` did outside the slot.
-    ///
-    /// # Errors
-    /// The pool's.
-    fn take_back(&self, host: &H) -> Result<(), Error>;
-
-    /// Bytes that `fill` copies.
-    fn bytes_copied(&self) -> u64;
-}
-
-/// Bytes, copied into the slot.
-#[derive(Debug, Clone, Copy)]
-pub struct Bytes<'a>(pub &'a [u8]);
-
-impl<H: Host> Outgoing<H> for Bytes<'_> {
-    #[inline]
-    fn fill(&self, _host: &H, ring: &Ring, index: u32) -> Result<(), Error> {
-        Ok(ring.write_inline(index, self.0)?)
-    }
-
-    fn take_back(&self, _host: &H) -> Result<(), Error> {
-        Ok(())
-    }
-
-    #[inline]
-    fn bytes_copied(&self) -> u64 {
-        self.0.len() as u64
-    }
-}
-
-/// A block, whose ownership goes with the message; the caller forgets it once the message is sent.
-#[derive(Debug, Clone, Copy)]
-pub struct Transfer(pub MessageReference);
-
-impl<H: Host> Outgoing<H> for Transfer {
-    fn fill(&self, host: &H, ring: &Ring, index: u32) -> Result<(), Error> {
-        ring.write_reference(index, &self.0)?;
-        host.begin_transfer(self.0.block)
-    }
-
-    fn take_back(&self, host: &H) -> Result<(), Error> {
-        host.revert_transfer(self.0.block)
-    }
-
-    fn bytes_copied(&self) -> u64 {
-        0
-    }
-}
 
 /// A slot in FILLING by this process.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[must_use = "publish it or abandon it"]
 pub struct Claim {
-    index: u32,
-    word: SlotWord,
+    pub(crate) index: u32,
+    /// Its slot's word, in one piece: parts would be written and read apart on their way to the caller.
+    bits: u64,
+}
+
+impl Claim {
+    #[inline]
+    pub(crate) fn new(index: u32, word: SlotWord) -> Self {
+        Self { index, bits: word.bits() }
+    }
+
+    #[inline]
+    pub(crate) fn word(&self) -> SlotWord {
+        SlotWord::from_own_bits(self.bits)
+    }
 }
 
 /// What a sender sees in the slot at its place.
@@ -148,23 +73,23 @@ pub(crate) enum Obstacle {
 }
 
 pub(crate) fn view(word: SlotWord, place: Position) -> View {
-    use SlotState::{Empty, Filling, Full};
+    use SlotState::{Empty, Filling, Full, Reserved};
     match (word.lap.after(place.lap()), word.state) {
         (0, Empty) => View::Free,
-        (0, Filling | Full) | (1.., _) => View::Over,
+        (0, Reserved | Filling | Full) | (1.., _) => View::Over,
         (0, _) => View::Held,
-        (-1, Filling | Full) => View::Full,
+        (-1, Reserved | Filling | Full) => View::Full,
         _ => View::Impossible,
     }
 }
 
 /// Whether a slot behind those that are held is free for senders, or was already used by one.
-pub(crate) fn is_room_behind(ring: &Ring, place: Position) -> Result<bool, Corrupt> {
-    let mut place = place.next(ring.capacity());
-    for _ in 1..ring.capacity() {
-        match view(ring.load(place.index())?, place) {
+pub(crate) fn is_room_behind(level: Level<'_>, place: Position) -> Result<bool, Corrupt> {
+    let mut place = place.next(level.capacity());
+    for _ in 1..level.capacity() {
+        match view(level.load(place)?, place) {
             View::Free | View::Over => return Ok(true),
-            View::Held => place = place.next(ring.capacity()),
+            View::Held => place = place.next(level.capacity()),
             View::Full | View::Impossible => return Ok(false),
         }
     }
@@ -179,18 +104,37 @@ impl<H: Host> Attached<H> {
     /// [`Error::Corrupt`].
     #[inline]
     pub fn claim(&self, side: &SendSide, me: Holder, attempt: Attempt) -> Result<Tried<Claim>, Error> {
-        let mut walk = Walk::new(&self.ring, End::Tail, &side.position);
+        if self.ring.levels() > 1 {
+            return self.claim_among_levels(side, me, attempt);
+        }
+        self.claim_in(self.ring.lowest(), side, me, attempt, SlotState::Filling)
+    }
+
+    /// The place at the tail of `level`, by making its slot FILLING or RESERVED.
+    // Always: with one level its size and kind are constants.
+    #[inline(always)]
+    pub(crate) fn claim_in(
+        &self,
+        level: Level<'_>,
+        side: &SendSide,
+        me: Holder,
+        attempt: Attempt,
+        state: SlotState,
+    ) -> Result<Tried<Claim>, Error> {
+        let mut walk = Walk::new(level, End::Tail, &side.position);
         let mut rounds = 0;
         while let Some(word) = walk.look()? {
             match view(word, walk.place) {
                 View::Free => {
-                    if let Some(claim) = self.claim_free(&mut walk, word, me, side)? {
+                    let claim = Claim::new(level.slot_at(walk.place), word.held_by(state, me));
+                    if self.is_claimed(claim, word)? {
+                        walk.advance(&side.position);
                         return Ok(Tried::Done(claim));
                     }
                 }
                 View::Over => walk.go_on(word)?,
                 View::Held | View::Full => {
-                    match self.overcome(side, walk.place, word, attempt, &mut rounds)? {
+                    match self.overcome(level, side, walk.place, word, attempt, &mut rounds)? {
                         Tried::Done(()) => {}
                         Tried::Blocked { hindered } => {
                             walk.keep(&side.position);
@@ -208,37 +152,31 @@ impl<H: Host> Attached<H> {
     }
 
     #[inline]
-    fn claim_free(
-        &self,
-        walk: &mut Walk<'_>,
-        word: SlotWord,
-        me: Holder,
-        side: &SendSide,
-    ) -> Result<Option<Claim>, Error> {
-        let (index, filling) = (walk.place.index(), word.held_by(SlotState::Filling, me));
-        if !self.ring.claim(index, word, filling)? {
-            return Ok(None);
+    fn is_claimed(&self, claim: Claim, free: SlotWord) -> Result<bool, Corrupt> {
+        match claim.word().state {
+            // Behind it the sender looks at the other slots, as do all others that reserve.
+            SlotState::Reserved => self.ring.publish(claim.index, free, claim.word()),
+            _ => self.ring.claim(claim.index, free, claim.word()),
         }
-        walk.advance(&side.position);
-        Ok(Some(Claim { index, word: filling }))
     }
 
     /// Done: the slot is to be looked at again.
     #[cold]
     fn overcome(
         &self,
+        level: Level<'_>,
         side: &SendSide,
         place: Position,
         word: SlotWord,
         attempt: Attempt,
         rounds: &mut u32,
     ) -> Result<Tried<()>, Error> {
-        match self.judge_obstacle(side, place, word, attempt)? {
+        match self.judge_obstacle(level, side, place, word, attempt)? {
             Obstacle::Gone => Ok(Tried::Done(())),
-            Obstacle::Passable if *rounds < self.ring.capacity() => {
+            Obstacle::Passable if *rounds < level.capacity() => {
                 *rounds += 1;
                 // Failed or not, the word is another one now.
-                self.ring.claim(place.index(), word, word.laps_later(1))?;
+                self.ring.claim(level.slot_at(place), word, word.laps_later(1))?;
                 Ok(Tried::Done(()))
             }
             Obstacle::Passable => Ok(Tried::Blocked { hindered: true }),
@@ -249,6 +187,7 @@ impl<H: Host> Attached<H> {
     /// What is to be thought of who has the slot at the tail. The dead are buried.
     pub(crate) fn judge_obstacle(
         &self,
+        level: Level<'_>,
         side: &SendSide,
         place: Position,
         word: SlotWord,
@@ -258,13 +197,13 @@ impl<H: Host> Attached<H> {
             return Ok(Obstacle::Stays { hindered: false });
         }
         let outlasted = self.host.is_patience_over(&side.hindrance, word, attempt.patience);
-        if outlasted && self.bury(place.index(), word)? {
+        if outlasted && self.bury(level.slot_at(place), word)? {
             return Ok(Obstacle::Gone);
         }
         // Nobody expects a lease or a message given back to be over soon.
         let at_once = word.state == SlotState::Leased || word.state.is_returned();
         let may_pass = word.state.may_be_passed() && (outlasted || at_once);
-        if may_pass && is_room_behind(&self.ring, place)? {
+        if may_pass && is_room_behind(level, place)? {
             return Ok(Obstacle::Passable);
         }
         Ok(Obstacle::Stays { hindered: !outlasted })
@@ -289,7 +228,7 @@ impl<H: Host> Attached<H> {
     /// [`Error::Corrupt`].
     #[inline]
     pub fn publish(&self, claim: Claim) -> Result<bool, Error> {
-        Ok(self.ring.publish(claim.index, claim.word, claim.word.becomes(SlotState::Full))?)
+        Ok(self.ring.publish(claim.index, claim.word(), claim.word().becomes(SlotState::Full))?)
     }
 
     /// After a publish that failed: gives the slot back. What the message had on its way was taken back before.
@@ -297,7 +236,7 @@ impl<H: Host> Attached<H> {
     /// # Errors
     /// [`Error::Corrupt`]: the slot is no longer this process's.
     pub fn give_back(&self, claim: Claim) -> Result<(), Error> {
-        let revoked = claim.word.held_by(SlotState::Revoked, claim.word.holder).laps_later(1);
+        let revoked = claim.word().held_by(SlotState::Revoked, claim.word().holder).laps_later(1);
         self.ring.release(claim.index, revoked, SlotState::Empty)?;
         self.ring.to_senders(self.host.futex()).signal();
         Ok(())
@@ -305,8 +244,8 @@ impl<H: Host> Attached<H> {
 
     /// Gives up a claim for which there is no message: its position is over.
     fn abandon(&self, claim: Claim) -> Result<(), Error> {
-        let over = claim.word.becomes(SlotState::Empty).laps_later(1);
-        if !self.ring.publish(claim.index, claim.word, over)? {
+        let over = claim.word().becomes(SlotState::Empty).laps_later(1);
+        if !self.ring.publish(claim.index, claim.word(), over)? {
             return self.give_back(claim);
         }
         self.ring.to_receivers(self.host.futex()).signal();
@@ -325,22 +264,39 @@ impl<H: Host> Attached<H> {
         message: &M,
         attempt: Attempt,
     ) -> Result<Tried<()>, Error> {
+        if self.ring.levels() > 1 {
+            return self.try_send_among_levels(side, message, attempt);
+        }
         let me = self.me()?;
         loop {
             self.check_usable()?;
-            let claim = match self.claim(side, me, attempt)? {
+            let claim = match self.claim_in(self.ring.lowest(), side, me, attempt, SlotState::Filling)? {
                 Tried::Done(claim) => claim,
                 Tried::Blocked { hindered } => return Ok(Tried::Blocked { hindered }),
             };
-            self.fill(claim, message)?;
-            if self.publish(claim)? {
-                self.ring.to_receivers(self.host.futex()).signal();
-                side.messages.add(1);
-                side.bytes_copied.add(message.bytes_copied());
+            if self.is_sent(side, claim, message)? {
                 return Ok(Tried::Done(()));
             }
-            self.lose_turn(side, claim, message)?;
         }
+    }
+
+    /// Steps 2 and 3. False: revoked, and all was taken back.
+    #[inline(always)]
+    pub(crate) fn is_sent<M: Outgoing<H>>(
+        &self,
+        side: &SendSide,
+        claim: Claim,
+        message: &M,
+    ) -> Result<bool, Error> {
+        self.fill(claim, message)?;
+        if !self.publish(claim)? {
+            self.lose_turn(side, claim, message)?;
+            return Ok(false);
+        }
+        self.ring.to_receivers(self.host.futex()).signal();
+        side.messages.add(1);
+        side.bytes_copied.add(message.bytes_copied());
+        Ok(true)
     }
 
     #[cold]
@@ -381,7 +337,8 @@ impl<H: Host> Attached<H> {
     }
 
     fn is_free_at(&self, side: &SendSide) -> bool {
-        let mut walk = Walk::new(&self.ring, End::Tail, &side.position);
+        let Ok(level) = self.ring.level(side.level) else { return false };
+        let mut walk = Walk::new(level, End::Tail, &side.position);
         matches!(walk.look(), Ok(Some(word)) if view(word, walk.place) == View::Free)
     }
 }
@@ -389,6 +346,8 @@ impl<H: Host> Attached<H> {
 #[cfg(all(test, not(any(weyr_face = "loom", weyr_face = "explore"))))]
 mod tests {
     use std::time::Duration;
+
+    use weyr_atomic::Ordering;
 
     use super::*;
     use crate::fake_pool::{FakeHost, FakePool, Owner};

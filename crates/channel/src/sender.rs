@@ -26,7 +26,7 @@ pub(crate) type Label = (u64, u64);
 pub struct Sender {
     shared: Arc<Shared>,
     side: SendSide,
-    defaults: Defaults,
+    pub(crate) defaults: Defaults,
     client_id: u64,
     /// Whether it has more to see to than the payload: attributes, or their refusal.
     labelled: bool,
@@ -35,7 +35,9 @@ pub struct Sender {
 
 impl Clone for Sender {
     fn clone(&self) -> Self {
-        Self { defaults: self.defaults, ..Self::new(Arc::clone(&self.shared)) }.with_client_id(self.client_id)
+        let side = SendSide::at_level(self.side.level);
+        Self { side, defaults: self.defaults, ..Self::new(Arc::clone(&self.shared)) }
+            .with_client_id(self.client_id)
     }
 }
 
@@ -52,6 +54,41 @@ impl Sender {
     pub fn with_wait_mode(mut self, mode: WaitMode) -> Self {
         self.defaults.mode = mode;
         self
+    }
+
+    /// A sender at priority level `level`, from 0, where all senders begin, to the highest that the channel was made
+    /// with: what it sends is received before what waits at lower levels. Its counts begin anew.
+    ///
+    /// Order holds within a level; across levels a receiver takes the most urgent message that it finds as it looks.
+    ///
+    /// ```
+    /// use weyr_channel::{Channel, ChannelAttributes};
+    /// use weyr_managed::{Pool, PoolAttributes};
+    /// # let name = format!("doc-priority-{}", std::process::id());
+    /// let pool = Pool::create(&PoolAttributes::new(&name, 1 << 20))?;
+    /// let channel = Channel::create(&pool, &ChannelAttributes::new().priority_levels(2))?;
+    /// let urgent = channel.sender().with_priority(1)?;
+    /// channel.send(b"a frame")?;
+    /// urgent.send(b"stop")?;
+    /// assert_eq!(channel.receive()?.into_bytes()?, b"stop");
+    /// # channel.destroy()?;
+    /// # pool.destroy()?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Errors
+    /// [`Error::InvalidPriority`].
+    pub fn with_priority(self, level: u32) -> Result<Self, Error> {
+        let levels = self.shared.attached.ring().levels();
+        if level >= levels {
+            return Err(Error::InvalidPriority { level, highest: levels - 1 });
+        }
+        Ok(Self { side: SendSide::at_level(level), ..self })
+    }
+
+    /// The priority level at which it sends.
+    pub fn priority(&self) -> u32 {
+        self.side.level
     }
 
     /// The same sender, whose calls that do not say how long they wait do so for at most `timeout`; without limit
@@ -106,7 +143,9 @@ impl Sender {
     ///
     /// # Errors
     /// [`Error::Full`], [`Error::TooLarge`] for more than a block, [`Error::Destroyed`], [`Error::Corrupt`], and
-    /// [`Error::Pool`] when a forked child cannot join the pool. Nothing was sent.
+    /// [`Error::Pool`] when a forked child cannot join the pool. Nothing was sent. Of a channel with
+    /// [`side_loading`](crate::ChannelAttributes::side_loading): [`Error::TooLarge`] for more than the pool can ever give,
+    /// [`Error::BufferPoolFull`].
     /// Source: *Dragon channels*, `dragon_chsend_send_msg`.
     #[inline]
     pub fn try_send(&self, bytes: &[u8]) -> Result<(), Error> {
@@ -116,7 +155,7 @@ impl Sender {
     /// Sends a copy of `bytes`, waiting for room without limit, or as long as its [timeout](Self::with_timeout) allows.
     ///
     /// # Errors
-    /// As [`try_send`](Self::try_send), but [`Error::Timeout`] for `Full`.
+    /// As [`try_send`](Self::try_send), but [`Error::Timeout`] for `Full` and `BufferPoolFull`.
     #[inline]
     pub fn send(&self, bytes: &[u8]) -> Result<(), Error> {
         self.send_bytes(bytes, Limit::Default)
@@ -125,7 +164,7 @@ impl Sender {
     /// Sends a copy of `bytes`, waiting for room until `deadline`.
     ///
     /// # Errors
-    /// As [`try_send`](Self::try_send), but [`Error::Timeout`] for `Full`.
+    /// As [`try_send`](Self::try_send), but [`Error::Timeout`] for `Full` and `BufferPoolFull`.
     #[inline]
     pub fn send_until(&self, bytes: &[u8], deadline: Instant) -> Result<(), Error> {
         self.send_bytes(bytes, Limit::Until(Some(deadline)))
@@ -221,7 +260,9 @@ impl Sender {
 
     #[inline]
     fn send_bytes(&self, bytes: &[u8], limit: Limit) -> Result<(), Error> {
-        self.check_inline(bytes)?;
+        if !self.is_inline(bytes) {
+            return self.send_large(bytes, limit, (self.client_id, 0));
+        }
         if self.labelled {
             return self.post_labelled(&Bytes(bytes), limit, (self.client_id, 0));
         }
@@ -230,12 +271,8 @@ impl Sender {
 
     /// Whether `bytes` fit a slot.
     #[inline]
-    pub(crate) fn check_inline(&self, bytes: &[u8]) -> Result<(), Error> {
-        let largest = u64::from(self.shared.attached.ring().block_size());
-        if bytes.len() as u64 > largest {
-            return Err(Error::TooLarge { needed: bytes.len() as u64, largest });
-        }
-        Ok(())
+    pub(crate) fn is_inline(&self, bytes: &[u8]) -> bool {
+        bytes.len() as u64 <= u64::from(self.shared.attached.ring().block_size())
     }
 
     /// Sends what has a label of its own.

@@ -8,9 +8,9 @@
 
 use weyr_atomic::{AtomicU64, Ordering};
 use weyr_shared::fault::{self, Fault};
-use weyr_shared::{Corrupt, Position, Ring, SlotWord};
+use weyr_shared::{Corrupt, Level, Position, SlotWord};
 
-/// Which end of the ring a walk looks for.
+/// Which end of a level's ring a walk looks for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum End {
     /// Where senders claim.
@@ -29,17 +29,18 @@ impl End {
         }
     }
 
-    fn hint(self, ring: &Ring) -> &AtomicU64 {
+    #[inline(always)]
+    fn hint(self, level: Level<'_>) -> &AtomicU64 {
         match self {
-            Self::Tail => &ring.header().tail,
-            Self::Head => &ring.header().head,
+            Self::Tail => level.tail(),
+            Self::Head => level.head(),
         }
     }
 
-    fn is_past(self, ring: &Ring, position: Position) -> Result<bool, Corrupt> {
+    fn is_past(self, level: Level<'_>, position: Position) -> Result<bool, Corrupt> {
         match self {
-            Self::Tail => ring.is_before_tail(position),
-            Self::Head => ring.is_before_head(position),
+            Self::Tail => level.is_before_tail(position),
+            Self::Head => level.is_before_head(position),
         }
     }
 }
@@ -47,7 +48,7 @@ impl End {
 /// One search, bounded to twice round the ring.
 #[derive(Debug)]
 pub(crate) struct Walk<'a> {
-    ring: &'a Ring,
+    level: Level<'a>,
     end: End,
     /// Where it stands; never after the end that it looks for.
     pub(crate) place: Position,
@@ -57,11 +58,11 @@ pub(crate) struct Walk<'a> {
 
 impl<'a> Walk<'a> {
     #[inline]
-    pub(crate) fn new(ring: &'a Ring, end: End, from: &AtomicU64) -> Self {
+    pub(crate) fn new(level: Level<'a>, end: End, from: &AtomicU64) -> Self {
         // Acquire: a thread that shares the handle may have put it there (Release in `remember`).
         let place = Position::from_bits(from.load(Ordering::Acquire));
-        let looks_left = 2 * u64::from(ring.capacity()) + 2;
-        Self { ring, end, place, looks_left, hint_seen: false }
+        let looks_left = 2 * u64::from(level.capacity()) + 2;
+        Self { level, end, place, looks_left, hint_seen: false }
     }
 
     /// The word at the place, unless the bound is reached.
@@ -71,13 +72,13 @@ impl<'a> Walk<'a> {
             return Ok(None);
         }
         self.looks_left -= 1;
-        self.ring.load(self.place.index()).map(Some)
+        self.level.load(self.place).map(Some)
     }
 
     /// Leaves a place of which `word` says that it is over.
     pub(crate) fn go_on(&mut self, word: SlotWord) -> Result<(), Corrupt> {
         let proven = Position::new(word.lap.plus(self.end.lag().wrapping_neg()), self.place.index());
-        let capacity = self.ring.capacity();
+        let capacity = self.level.capacity();
         self.place = self.place.next(capacity).later(proven.next(capacity));
         self.look_at_hint()
     }
@@ -87,10 +88,10 @@ impl<'a> Walk<'a> {
             return Ok(());
         }
         // Acquire pairs with the Release of `remember`: who stored it had seen all positions before it end.
-        let hint = Position::from_bits(self.end.hint(self.ring).load(Ordering::Acquire));
-        let capacity = self.ring.capacity();
+        let hint = Position::from_bits(self.end.hint(self.level).load(Ordering::Acquire));
+        let capacity = self.level.capacity();
         let possible = hint.index() < capacity && hint.is_after(self.place);
-        if possible && self.end.is_past(self.ring, hint.previous(capacity))? {
+        if possible && self.end.is_past(self.level, hint.previous(capacity))? {
             self.place = hint;
         }
         Ok(())
@@ -103,12 +104,12 @@ impl<'a> Walk<'a> {
     }
 
     /// Goes behind the place, which the caller has claimed, and tells the others.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn advance(&mut self, handle: &AtomicU64) {
-        self.place = self.place.next(self.ring.capacity());
+        self.place = self.place.next(self.level.capacity());
         self.keep(handle);
         if !fault::is(Fault::WithoutHints) {
-            self.end.hint(self.ring).store(self.place.bits(), Ordering::Release);
+            self.end.hint(self.level).store(self.place.bits(), Ordering::Release);
         }
     }
 }

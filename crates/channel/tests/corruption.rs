@@ -19,7 +19,7 @@ use weyr_shared::{
 use weyr_sys::mapping::Mapping;
 
 const REFERENCE: BlockReference = BlockReference { offset: 4096, generation: 3 };
-const GEOMETRY: Geometry = Geometry { block_size: 64, capacity: 4, attributes: false, processes: 16 };
+const GEOMETRY: Geometry = Geometry { block_size: 64, capacity: 4, processes: 16, ..Geometry::PLAIN };
 const IMPATIENT: Attempt = Attempt { patience: Duration::ZERO, inspect: true };
 
 fn formatted() -> Region {

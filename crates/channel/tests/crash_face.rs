@@ -13,11 +13,14 @@ mod pools;
 use std::cell::Cell;
 
 use Fate::{Absent, Again, Fresh};
-use ledger::{Fate, Ledger, assert_sound, assert_whole, attributes, letter, number_of, parcel, soon, states};
+use ledger::{
+    Fate, Ledger, assert_sound, assert_whole, attributes, book, letter, number_of, parcel, soon, states,
+    wide_attributes,
+};
 use pools::TestPool;
 use rustix::process::{Signal, getpid, kill_process};
 use weyr_atomic::{Ordering, crash};
-use weyr_channel::{Channel, Error, Lease, Message, WaitMode};
+use weyr_channel::{Channel, ChannelAttributes, Error, Lease, Message, WaitMode};
 use weyr_kill::{Child, Outcome, Rendezvous, child, note};
 use weyr_managed::{Allocation, Mode, PoolAttributes};
 use weyr_shared::{Ring, SlotState};
@@ -88,11 +91,13 @@ struct Plan<'p> {
     revoked_at: Option<u64>,
     /// The operation waits for what does not come: it is not continued, and only so many writes are points.
     waits: Option<u64>,
+    /// The channel has two levels, and sends books.
+    wide: bool,
 }
 
 impl<'p> Plan<'p> {
     fn new(name: &'static str, floor: u64, stories: &'p [(u64, &'p [Fate])]) -> Self {
-        Self { name, capacity: 2, floor, stories, revoked_at: None, waits: None }
+        Self { name, capacity: 2, floor, stories, revoked_at: None, waits: None, wide: false }
     }
 }
 
@@ -103,10 +108,14 @@ struct World {
 
 impl World {
     fn new(name: &str, capacity: u64) -> Self {
+        Self::of(name, &attributes(capacity))
+    }
+
+    fn of(name: &str, attributes: &ChannelAttributes) -> Self {
         let shape =
             |attributes: PoolAttributes| attributes.page_size(4096).processes(8).lanes(16).channels(4);
         let pool = TestPool::with(name, 256 << 10, shape);
-        Self { channel: Channel::create(&pool.0, &attributes(capacity)).unwrap(), pool }
+        Self { channel: Channel::create(&pool.0, attributes).unwrap(), pool }
     }
 
     /// In the child: a handle of its own.
@@ -227,7 +236,8 @@ fn run<G, S>(
     operate: &impl Fn(&World, &mut S) -> Option<Told>,
     settle: &impl Fn(&World, G),
 ) -> Ran {
-    let world = World::new(plan.name, plan.capacity);
+    let shape = if plan.wide { wide_attributes } else { attributes };
+    let world = World::of(plan.name, &shape(plan.capacity));
     let held = ground(&world);
     let line = Line::new();
     let mut child = child::spawn(|| {
@@ -746,6 +756,71 @@ fn a_channel_of_one_slot() {
     let take = |_: &World, channel: &mut Channel| received(channel.try_receive());
     sweep(&one("receive, inline", 4, RECEIVED), ground_of(false), World::attach, take, nothing);
     sweep(&one("receive, allocation", 6, RECEIVED), ground_of(true), World::attach, take, nothing);
+}
+
+fn wide<'p>(name: &'static str, floor: u64, stories: &'p [(u64, &'p [Fate])]) -> Plan<'p> {
+    Plan { wide: true, ..Plan::new(name, floor, stories) }
+}
+
+fn send_at(channel: &Channel, level: u32, bytes: &[u8]) {
+    channel.sender().with_priority(level).unwrap().send(bytes).unwrap();
+}
+
+#[test]
+fn a_channel_of_two_levels() {
+    for (name, level) in [("send, level 0 of 2", 0), ("send, level 1 of 2", 1)] {
+        for capacity in [1, 2] {
+            let send = |_: &World, channel: &mut Channel| {
+                send_at(channel, level, &letter(100));
+                Some(Told::Sent(100))
+            };
+            let plan = Plan { capacity, ..wide(name, 6, SENT) };
+            sweep(&plan, |_| (), World::attach, send, nothing);
+        }
+    }
+    let ground = |world: &World| send_at(&world.channel, 1, &letter(1));
+    let take = |_: &World, channel: &mut Channel| received(channel.try_receive());
+    sweep(&wide("receive, level 1 of 2", 4, RECEIVED), ground, World::attach, take, nothing);
+    let send = |_: &World, channel: &mut Channel| {
+        let urgent = channel.sender().with_priority(1).unwrap().with_wait_mode(WaitMode::Idle);
+        urgent.send(&letter(100)).unwrap();
+        None
+    };
+    let stories: &[(u64, &[Fate])] = &[(1, &[Fresh]), (2, &[Fresh]), (100, &[Absent])];
+    // A sender that finds too few free slots changes nothing but the word on which it sleeps.
+    let plan = Plan { waits: Some(1), ..wide("send, level 1 of 2, asleep", 1, stories) };
+    sweep(&plan, |world| world.send(&[1, 2]), World::attach, send, nothing);
+}
+
+#[test]
+fn bytes_larger_than_a_block() {
+    let send = |_: &World, channel: &mut Channel| {
+        channel.send(&book(100)).unwrap();
+        Some(Told::Sent(100))
+    };
+    sweep(&wide("send, side-loaded", 14, SENT), |_| (), World::attach, send, nothing);
+    let ground = |world: &World| world.channel.send(&book(1)).unwrap();
+    let take = |_: &World, channel: &mut Channel| received(channel.try_receive());
+    sweep(&wide("receive, side-loaded", 7, RECEIVED), ground, World::attach, take, nothing);
+    let into = |_: &World, channel: &mut Channel| {
+        let mut bytes = [0; 200];
+        match channel.receiver().try_receive_into(&mut bytes) {
+            Ok(len) => Some(Told::Received(number_of(&bytes[..len]))),
+            Err(error) => {
+                assert_eq!(error, Error::Empty);
+                None
+            }
+        }
+    };
+    sweep(&wide("receive into, side-loaded", 7, RECEIVED), ground, World::attach, into, nothing);
+    let stories: &[(u64, &[Fate])] = &[(1, &[Again, Absent])];
+    let done = |_: &World, state: &mut With<Lease>| {
+        state.1.take().unwrap().done().unwrap();
+        Some(Told::Received(1))
+    };
+    sweep(&wide("lease done, side-loaded", 4, stories), ground, with_lease, done, nothing);
+    let take = |_: &World, state: &mut With<Lease>| received(state.1.take().unwrap().take());
+    sweep(&wide("lease take, side-loaded", 4, stories), ground, with_lease, take, nothing);
 }
 
 /// Waits until a receiver has said that it will sleep.

@@ -98,7 +98,7 @@ impl Host for ModelHost<'_> {
 
 impl World {
     fn new(without_check: bool) -> Self {
-        let geometry = Geometry { block_size: 48, capacity: 1, attributes: false, processes: 4 };
+        let geometry = Geometry { capacity: 1, processes: 4, ..Geometry::PLAIN };
         let ring = Ring::private(&geometry).unwrap();
         ring.attach(actor(0)).unwrap();
         Self { ring, block: AtomicU64::new(1), users: Ghost::new(0), without_check }

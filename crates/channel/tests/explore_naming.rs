@@ -52,7 +52,7 @@ impl Namesakes for &World {
 
 impl World {
     fn new(order: &[u64]) -> Self {
-        let geometry = Geometry { block_size: 48, capacity: 1, attributes: false, processes: 1 };
+        let geometry = Geometry { processes: 1, ..Geometry::PLAIN };
         let candidate = |at: &u64| Candidate {
             ring: Ring::private(&geometry).unwrap(),
             block: AtomicU64::new(0),

@@ -119,7 +119,7 @@ fn actor(process: usize) -> Actor {
 
 impl World {
     fn new(case: Case) -> Self {
-        let geometry = Geometry { block_size: 48, capacity: case.capacity, attributes: false, processes: 8 };
+        let geometry = Geometry { capacity: case.capacity, processes: 8, ..Geometry::PLAIN };
         let rings: Vec<Ring> = (0..case.rings).map(|_| Ring::private(&geometry).unwrap()).collect();
         for ring in &rings {
             // All messages are references, so that looking at what they are is no step.

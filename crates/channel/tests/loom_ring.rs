@@ -87,7 +87,7 @@ fn actor(process: u16) -> Actor {
 }
 
 fn ring(capacity: u32) -> Arc<Ring> {
-    let geometry = Geometry { block_size: 48, capacity, attributes: false, processes: 1 };
+    let geometry = Geometry { capacity, processes: 1, ..Geometry::PLAIN };
     Arc::new(Ring::private(&geometry).unwrap())
 }
 

@@ -10,9 +10,9 @@ mod ledger;
 use std::path::PathBuf;
 
 use Fate::{Absent, Again, Fresh};
-use ledger::{Fate, Ledger, assert_sound, attributes, letter, parcel, states};
+use ledger::{Fate, Ledger, assert_sound, attributes, book, letter, parcel, states, wide_attributes};
 use rustix::process::{Signal, getpid, kill_process};
-use weyr_channel::{Channel, ChannelDescriptor, Lease, WaitMode};
+use weyr_channel::{Channel, ChannelAttributes, ChannelDescriptor, Lease, Sender, WaitMode};
 use weyr_kill::{Choice, FileSegment, Mode, Moment, Point, Points, Sweep, child};
 use weyr_managed::{Allocation, AllocationDescriptor, Mode as Verified, Pool, PoolAttributes, Published};
 use weyr_shared::SlotState;
@@ -31,17 +31,33 @@ struct Ground {
 
 impl Ground {
     fn new(name: &str, furnish: impl FnOnce(&Pool, &Channel)) -> Self {
-        Self::with_memory(name, |pool, channel| {
+        Self::of(name, &attributes(3), |pool, channel| {
+            furnish(pool, channel);
+            None
+        })
+    }
+
+    /// Of two levels, and with books.
+    fn wide(name: &str, furnish: impl FnOnce(&Pool, &Channel)) -> Self {
+        Self::of(name, &wide_attributes(3), |pool, channel| {
             furnish(pool, channel);
             None
         })
     }
 
     fn with_memory(name: &str, furnish: impl FnOnce(&Pool, &Channel) -> Option<Published>) -> Self {
+        Self::of(name, &attributes(3), furnish)
+    }
+
+    fn of(
+        name: &str,
+        attributes: &ChannelAttributes,
+        furnish: impl FnOnce(&Pool, &Channel) -> Option<Published>,
+    ) -> Self {
         let directory = tempfile::tempdir_in("/dev/shm").unwrap();
         let pool = PoolAttributes::new(name, 128 << 10).directory(directory.path()).page_size(4096);
         let pool = Pool::create(&pool.processes(4).lanes(8).channels(2)).unwrap();
-        let channel = Channel::create(&pool, &attributes(3)).unwrap();
+        let channel = Channel::create(&pool, attributes).unwrap();
         let memory = furnish(&pool, &channel).map(|memory| memory.descriptor());
         let (path, channel) = (pool.path().to_owned(), channel.descriptor());
         Self { _directory: directory, path, channel, memory }
@@ -227,6 +243,40 @@ fn receive_bytes() {
 fn receive_an_allocation() {
     let ground = Ground::with_parcel("receive-allocation");
     sweep_stopping(Points::AfterWrites, "receive, allocation", &ground, 5, RECEIVED, Ground::warm, receive);
+}
+
+#[test]
+fn send_at_a_level_and_receive_from_it() {
+    let ground = Ground::wide("send-urgent", |_, _| ());
+    let with_sender = |ground: &Ground| {
+        let channel = ground.warm();
+        let urgent = channel.sender().with_priority(1).unwrap();
+        (channel, urgent)
+    };
+    let send = |(_, urgent): &mut (Channel, Sender)| urgent.send(&letter(100)).unwrap();
+    sweep("send, level 1 of 2", &ground, 7, SENT, with_sender, send);
+    let ground = Ground::wide("receive-urgent", |_, channel| {
+        channel.sender().with_priority(1).unwrap().send(&letter(1)).unwrap();
+    });
+    let into_buffer = |channel: &mut Channel| {
+        let mut bytes = [0; 40];
+        let _another_may_have_it = channel.receiver().try_receive_into(&mut bytes);
+    };
+    sweep("receive into, level 1 of 2", &ground, 3, RECEIVED, Ground::warm, into_buffer);
+}
+
+#[test]
+fn side_load() {
+    let ground = Ground::wide("send-book", |_, _| ());
+    let send = |channel: &mut Channel| channel.send(&book(100)).unwrap();
+    sweep("send, side-loaded", &ground, 10, SENT, Ground::warm, send);
+    let ground = Ground::wide("receive-book", |_, channel| channel.send(&book(1)).unwrap());
+    let into_buffer = |channel: &mut Channel| {
+        let mut bytes = [0; 200];
+        let _another_may_have_it = channel.receiver().try_receive_into(&mut bytes);
+    };
+    sweep("receive into, side-loaded", &ground, 5, RECEIVED, Ground::warm, into_buffer);
+    sweep("lease done, side-loaded", &ground, 4, DONE, leased, done);
 }
 
 type Shared = (Channel, Option<Published>);

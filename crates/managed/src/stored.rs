@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use weyr_shared::{BlockReference, Layout, Ring, RingHeader, Slot};
+use weyr_shared::{BlockReference, Layout, LevelHeader, Ring, RingHeader, Slot};
 
 use crate::Error;
 use crate::channel_table::ChannelBlock;
@@ -121,10 +121,15 @@ fn of_channel(ring: &Ring, start: u64) -> Vec<Section> {
     let ((attachments, count), (slots, stride)) = (ring.attachments_at(), ring.slots_at());
     let listeners = RingHeader::SIZE as u64;
     let word = Section::of_words;
-    vec![
+    let levels = (ring.levels() > 1).then(|| {
+        let (at, count) = ring.levels_at();
+        Section::of::<LevelHeader>("channel levels", start + at, LevelHeader::SIZE as u64, count)
+    });
+    let all = [
         Section::of::<RingHeader>("channel header", start, listeners, 1),
         word("channel listeners", "reserved, zero", start + listeners, (attachments - listeners) / 8),
         word("channel attachments", "one word a process slot", start + attachments, count),
-        Section::of::<Slot>("channel slots", start + slots, stride, ring.capacity().into()),
-    ]
+        Section::of::<Slot>("channel slots", start + slots, stride, ring.slot_count().into()),
+    ];
+    all.into_iter().chain(levels).collect()
 }

@@ -510,7 +510,7 @@ fn publishing_and_freezing() {
 
 fn ring(pool: &Pool) -> Allocation {
     let geometry =
-        Geometry { block_size: 256, capacity: 4, attributes: false, processes: pool.process_limit() };
+        Geometry { block_size: 256, capacity: 4, processes: pool.process_limit(), ..Geometry::PLAIN };
     let memory = pool.alloc(geometry.bytes()).unwrap();
     let region = pool.region().part(memory.reference().offset, geometry.bytes()).unwrap();
     Ring::format(&region, &geometry, memory.reference()).unwrap();

@@ -10,7 +10,7 @@ use weyr_managed::geometry::{Geometry, METADATA_CHUNK, Shape};
 use weyr_managed::layout::{
     LAYOUT_VERSION, Lane, ManifestBucket, ManifestRecord, PageDescriptor, PoolHeader, ProcessSlot,
 };
-use weyr_shared::{Layout, Part, RING_VERSION, RingHeader, Slot, SlotExtension};
+use weyr_shared::{Layout, LevelHeader, Part, RING_VERSION, RingHeader, Slot, SlotExtension};
 
 const HEAD: &str = "\
 # What lies where
@@ -60,7 +60,12 @@ fn parts(document: &mut String, title: &str, about: &str, parts: &[Part]) {
 }
 
 fn channel(document: &mut String) {
-    let plain = weyr_shared::Geometry { block_size: 1024, capacity: 100, attributes: false, processes: 1024 };
+    let plain = weyr_shared::Geometry {
+        block_size: 1024,
+        capacity: 100,
+        processes: 1024,
+        ..weyr_shared::Geometry::PLAIN
+    };
     let extended = weyr_shared::Geometry { attributes: true, ..plain };
     let about = format!(
         "The default channel, of 100 messages of 1024 bytes, in a pool for 1024 processes: {} bytes in one block of \
@@ -89,6 +94,7 @@ fn the_layout_document_is_what_the_source_says() {
     describe::<ManifestRecord>(&mut document, "managed/src/layout.rs");
     channel(&mut document);
     describe::<RingHeader>(&mut document, "shared/src/ring.rs");
+    describe::<LevelHeader>(&mut document, "shared/src/ring/level.rs");
     describe::<Slot>(&mut document, "shared/src/slot.rs");
     describe::<SlotExtension>(&mut document, "shared/src/ring/extension.rs");
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/layout.md");

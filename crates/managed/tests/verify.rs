@@ -273,7 +273,8 @@ fn each_invariant_of_actors_that_is_broken_is_found_by_its_name() {
 #[test]
 fn each_invariant_of_channels_that_is_broken_is_found_by_its_name() {
     let world = World::new("verify channels");
-    let geometry = weyr_shared::Geometry { block_size: 64, capacity: 2, attributes: false, processes: 4 };
+    let geometry =
+        weyr_shared::Geometry { block_size: 64, capacity: 2, processes: 4, ..weyr_shared::Geometry::PLAIN };
     let memory = world.pool.alloc(geometry.bytes()).unwrap();
     let (reference, region) = (memory.reference(), world.pool.region());
     let region = region.part(reference.offset, geometry.bytes()).unwrap();

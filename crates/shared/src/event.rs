@@ -84,12 +84,21 @@ pub struct Event<'a, F> {
     /// Word of those who look on.
     onlookers: Option<&'a AtomicU32>,
     futex: &'a F,
+    /// How many sleepers a signal wakes.
+    sleepers: u32,
 }
 
 impl<'a, F: Futex> Event<'a, F> {
     /// The event in `word`.
     pub const fn new(word: &'a AtomicU32, futex: &'a F) -> Self {
-        Self { word, onlookers: None, futex }
+        Self { word, onlookers: None, futex, sleepers: 1 }
+    }
+
+    /// The same event, of which a signal wakes up to `sleepers`: all of them where not each can use what is announced.
+    #[inline]
+    #[must_use]
+    pub const fn waking(self, sleepers: u32) -> Self {
+        Self { sleepers, ..self }
     }
 
     /// The same event, at which those who sleep on `onlookers` look on: a signal that finds anybody armed wakes all of
@@ -125,8 +134,8 @@ impl<'a, F: Futex> Event<'a, F> {
         self.futex.wait(self.word, armed.0, time)
     }
 
-    /// Wakes one sleeper, if there may be one. The caller has changed what they wait for by `publish_then_look`.
-    /// One load where nobody sleeps.
+    /// Wakes one sleeper, or as many as [`waking`](Self::waking) said, if there may be one. The caller has changed what
+    /// they wait for by `publish_then_look`. One load where nobody sleeps.
     #[inline]
     pub fn signal(&self) {
         // Pairs with `arm`: either this load sees the bit, or the armer's second look sees the caller's change.
@@ -199,7 +208,7 @@ impl<'a, F: Futex> Event<'a, F> {
     }
 
     fn wake_or_disarm(&self, seen: u32) {
-        if self.futex.wake(self.word, 1) > 0 {
+        if self.futex.wake(self.word, self.sleepers) > 0 {
             return;
         }
         // The sequence goes on: else who armed before this, and has not slept yet, would take the next one's bit for

@@ -5,7 +5,8 @@
 //! | 0 | header, five lines of 64 | 320 |
 //! | 320 | listeners, reserved for channel sets, zero in this version | 8 x 16 |
 //! | 448 | attachments, one word a process slot of the pool | processes x 8 |
-//! | the next multiple of 64 | slots, a multiple of 64 each | capacity x stride |
+//! | the next multiple of 64 | headers of the priority levels above the lowest | (levels - 1) x 128 |
+//! | behind them | slots, a multiple of 64 each, level by level | slots x stride |
 //!
 //! A slot is `word 8, description 8, payload block`, and its last 48 bytes are message attributes where the channel's
 //! flag says so. **Slot words are the truth**; tail and head are hints, stored plainly, which may be old but are never ahead.
@@ -19,6 +20,8 @@
 
 mod attachment;
 mod extension;
+mod geometry;
+mod level;
 mod map;
 mod name;
 mod order;
@@ -34,6 +37,8 @@ use crate::{
 pub use attachment::AttachError;
 use attachment::Attachment;
 pub use extension::{MessageAttributes, SlotExtension};
+pub use geometry::Geometry;
+pub use level::{Level, LevelHeader, MAX_LEVELS};
 pub use map::Part;
 pub use name::{RING_NAME_BYTES, RingName};
 
@@ -44,15 +49,16 @@ crate::layout! {
         0 => magic: AtomicU64,
         /// Version of this layout; written by the creator.
         8 => version: AtomicU32,
-        /// Bit 0: slots have 48 bytes of message attributes behind the block; written by the creator.
+        /// Bit 0: slots have 48 bytes of message attributes behind the block; bit 1: senders copy what is larger than a
+        /// block into allocations; written by the creator.
         12 => flags: AtomicU32,
         /// Payload bytes of a slot, at least 48; written by the creator.
         16 => block_size: AtomicU32,
-        /// Number of slots, at least 1; written by the creator.
+        /// Number of messages of all levels together, and slots of the lowest, at least 1; written by the creator.
         20 => capacity: AtomicU32,
         /// Bytes from slot to slot, a multiple of 64; written by the creator.
         24 => slot_stride: AtomicU32,
-        /// Priority levels; 1 in this version; written by the creator.
+        /// Priority levels, at least 1; written by the creator.
         28 => levels: AtomicU32,
         /// Number of attachment words; written by the creator.
         32 => processes: AtomicU32,
@@ -102,62 +108,11 @@ const HEADER_BYTES: u64 = 320;
 const LISTENER_BYTES: u64 = 8 * 16;
 const ATTACHMENTS_AT: u64 = HEADER_BYTES + LISTENER_BYTES;
 const ATTRIBUTE_BYTES: u64 = 48;
-const FLAG_ATTRIBUTES: u32 = 1;
 const STATE_DESTROYED: u32 = 8;
 /// How often a slot is read again while it changes under the reader.
 const UNSTABLE_READS: u32 = 1 << 16;
 
 const _: () = assert!(MAX_CAPACITY <= Position::MAX_CAPACITY);
-
-/// Sizes of a channel.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Geometry {
-    /// Payload bytes of a slot.
-    pub block_size: u32,
-    /// Number of slots.
-    pub capacity: u32,
-    /// Whether slots have room for message attributes.
-    pub attributes: bool,
-    /// Process slots of the pool.
-    pub processes: u32,
-}
-
-impl Geometry {
-    /// Whether every size is in its range.
-    pub const fn is_valid(&self) -> bool {
-        self.block_size >= MIN_BLOCK_SIZE
-            && self.block_size <= MAX_BLOCK_SIZE
-            && self.capacity >= 1
-            && self.capacity <= MAX_CAPACITY
-            && self.processes >= 1
-            && self.processes <= 1 << 16
-    }
-
-    /// Bytes from slot to slot.
-    pub const fn stride(&self) -> u64 {
-        let attributes = if self.attributes { ATTRIBUTE_BYTES } else { 0 };
-        (SLOT_HEAD_BYTES + self.block_size as u64 + attributes).next_multiple_of(64)
-    }
-
-    /// Byte of the channel at which the first slot lies.
-    pub const fn slots_at(&self) -> u64 {
-        (ATTACHMENTS_AT + self.processes as u64 * 8).next_multiple_of(64)
-    }
-
-    /// Bytes of the whole channel.
-    pub const fn bytes(&self) -> u64 {
-        self.slots_at() + self.capacity as u64 * self.stride()
-    }
-
-    fn stored_in(header: &RingHeader) -> Self {
-        Self {
-            block_size: header.block_size.load(Ordering::Relaxed),
-            capacity: header.capacity.load(Ordering::Relaxed),
-            attributes: header.flags.load(Ordering::Relaxed) & FLAG_ATTRIBUTES != 0,
-            processes: header.processes.load(Ordering::Relaxed),
-        }
-    }
-}
 
 /// Why bytes could not be opened as a channel.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -194,6 +149,8 @@ pub struct MessageReference {
 pub struct Ring {
     header: Table<RingHeader>,
     attachments: Table<AtomicU64>,
+    /// Headers of the levels above the lowest; none in a channel of one level.
+    upper: Option<Table<LevelHeader>>,
     slots: Strided<Slot>,
     payload: Region,
     /// Byte of `payload` at which the block of slot 0 lies.
@@ -202,6 +159,10 @@ pub struct Ring {
     block_size: u32,
     capacity: u32,
     attributes: bool,
+    levels: u32,
+    urgent: u32,
+    slot_count: u32,
+    side_loading: bool,
     tag: u32,
 }
 
@@ -231,7 +192,8 @@ impl Ring {
         if found != RING_VERSION {
             return Err(RingOpenError::Version { found });
         }
-        let geometry = Geometry::stored_in(header);
+        let mut geometry = Geometry::stored_in(header);
+        geometry.read_urgent(region)?;
         check_header(header, &geometry, reference)?;
         Ok(Self::laid_over(region, &geometry, tag_of(reference))?)
     }
@@ -254,32 +216,51 @@ impl Ring {
         Ok(Self {
             header: region.table(0, 1, "channel header")?,
             attachments: region.table(ATTACHMENTS_AT, geometry.processes.into(), "channel attachments")?,
-            slots: region.strided(slots_at, geometry.stride(), geometry.capacity.into(), "channel slots")?,
+            upper: match u64::from(geometry.levels - 1) {
+                0 => None,
+                upper => Some(region.table(geometry.levels_at(), upper, "channel levels")?),
+            },
+            slots: region.strided(
+                slots_at,
+                geometry.stride(),
+                geometry.slot_count().into(),
+                "channel slots",
+            )?,
             payload: region.clone(),
             blocks_at: slots_at + SLOT_HEAD_BYTES,
             stride: geometry.stride(),
             block_size: geometry.block_size,
             capacity: geometry.capacity,
             attributes: geometry.attributes,
+            levels: geometry.levels,
+            urgent: geometry.urgent,
+            slot_count: geometry.slot_count(),
+            side_loading: geometry.side_loading,
             tag,
         })
     }
 
     fn over_vectors(geometry: &Geometry, tag: u32) -> Result<Self, Corrupt> {
         check_geometry(geometry)?;
-        let bytes = geometry.stride() * u64::from(geometry.capacity);
+        let bytes = geometry.stride() * u64::from(geometry.slot_count());
         let mapping =
             Mapping::anonymous(bytes as usize).map_err(|_| Corrupt::new("private channel", bytes))?;
         Ok(Self {
             header: Table::from_vec(vec![RingHeader::zeroed()]),
             attachments: Table::from_vec((0..geometry.processes).map(|_| AtomicU64::zeroed()).collect()),
-            slots: Strided::from_vec((0..geometry.capacity).map(|_| Slot::zeroed()).collect()),
+            upper: (geometry.levels > 1)
+                .then(|| Table::from_vec((1..geometry.levels).map(|_| LevelHeader::zeroed()).collect())),
+            slots: Strided::from_vec((0..geometry.slot_count()).map(|_| Slot::zeroed()).collect()),
             payload: Region::new(mapping.into()),
             blocks_at: SLOT_HEAD_BYTES,
             stride: geometry.stride(),
             block_size: geometry.block_size,
             capacity: geometry.capacity,
             attributes: geometry.attributes,
+            levels: geometry.levels,
+            urgent: geometry.urgent,
+            slot_count: geometry.slot_count(),
+            side_loading: geometry.side_loading,
             tag,
         })
     }
@@ -287,11 +268,11 @@ impl Ring {
     fn write_header(&self, geometry: &Geometry, generation: u64) {
         let header = self.header();
         header.version.store(RING_VERSION, Ordering::Relaxed);
-        header.flags.store(u32::from(geometry.attributes), Ordering::Relaxed);
+        header.flags.store(geometry.flags(), Ordering::Relaxed);
         header.block_size.store(geometry.block_size, Ordering::Relaxed);
         header.capacity.store(geometry.capacity, Ordering::Relaxed);
         header.slot_stride.store(geometry.stride() as u32, Ordering::Relaxed);
-        header.levels.store(1, Ordering::Relaxed);
+        header.levels.store(geometry.levels, Ordering::Relaxed);
         header.processes.store(geometry.processes, Ordering::Relaxed);
         header.generation.store(generation, Ordering::Relaxed);
         self.clear_changing_words();
@@ -308,6 +289,7 @@ impl Ring {
         for word in small.into_iter().chain(events) {
             word.store(0, Ordering::Relaxed);
         }
+        self.clear_levels();
         header.name.iter().for_each(|byte| byte.store(0, Ordering::Relaxed));
         for attachment in self.attachments.iter() {
             attachment.store(Attachment::new(self.tag, 0, 0).0, Ordering::Relaxed);
@@ -331,7 +313,7 @@ impl Ring {
         &self.header[0]
     }
 
-    /// Number of slots.
+    /// Number of messages of all levels together, and slots of the lowest.
     #[inline]
     pub fn capacity(&self) -> u32 {
         self.capacity
@@ -341,6 +323,11 @@ impl Ring {
     #[inline]
     pub fn block_size(&self) -> u32 {
         self.block_size
+    }
+
+    /// Whether what is larger than a block is sent as a copy in an allocation.
+    pub fn side_loads(&self) -> bool {
+        self.side_loading
     }
 
     /// Byte of the channel at which the first slot lies, and bytes from slot to slot.
@@ -375,7 +362,10 @@ impl Ring {
     /// The event on which senders sleep.
     #[inline]
     pub fn to_senders<'a, F: Futex>(&'a self, futex: &'a F) -> Event<'a, F> {
-        Event::new(&self.header().to_senders, futex).watched(&self.header().to_pollers)
+        // Senders of different levels wait for different slots: one that is woken in vain must not use up the wake.
+        let sleepers = if self.levels == 1 { 1 } else { u32::MAX };
+        let event = Event::new(&self.header().to_senders, futex).waking(sleepers);
+        event.watched(&self.header().to_pollers)
     }
 
     /// The event on which those sleep who poll. Whoever arms it then arms one of the other two, or both: see
@@ -435,12 +425,25 @@ impl Ring {
     /// [`Corrupt`]: no such slot.
     #[inline]
     pub fn write_reference(&self, index: u32, message: &MessageReference) -> Result<(), Corrupt> {
+        self.write_block(index, message, MessageKind::Reference)
+    }
+
+    /// The same for bytes that were copied into a block.
+    ///
+    /// # Errors
+    /// [`Corrupt`]: no such slot.
+    pub fn write_side_loaded(&self, index: u32, message: &MessageReference) -> Result<(), Corrupt> {
+        self.write_block(index, message, MessageKind::SideLoaded)
+    }
+
+    #[inline]
+    fn write_block(&self, index: u32, message: &MessageReference, kind: MessageKind) -> Result<(), Corrupt> {
         let slot = self.slot(index)?;
         slot.offset.store(message.block.offset, Ordering::Relaxed);
         slot.generation.store(message.block.generation, Ordering::Relaxed);
         slot.view_offset.store(message.view_offset, Ordering::Relaxed);
         slot.view_len.store(message.view_len, Ordering::Relaxed);
-        self.describe(index, Description { len: 32, kind: MessageKind::Reference })
+        self.describe(index, Description { len: 32, kind })
     }
 
     fn describe(&self, index: u32, description: Description) -> Result<(), Corrupt> {
@@ -508,7 +511,7 @@ impl Ring {
     #[inline]
     fn block_at(&self, index: u32, len: u64) -> Result<u64, Corrupt> {
         let at = self.blocks_at + self.stride * u64::from(index);
-        if index < self.capacity && len <= u64::from(self.block_size) {
+        if index < self.slot_count && len <= u64::from(self.block_size) {
             Ok(at)
         } else {
             Err(Corrupt::new("message length", at))
@@ -529,14 +532,8 @@ fn check_geometry(geometry: &Geometry) -> Result<(), Corrupt> {
 fn check_header(header: &RingHeader, geometry: &Geometry, reference: BlockReference) -> Result<(), Corrupt> {
     check_geometry(geometry)?;
     let expected = [
-        (
-            u64::from(header.flags.load(Ordering::Relaxed)),
-            u64::from(geometry.attributes),
-            "channel flags",
-            12,
-        ),
+        (u64::from(header.flags.load(Ordering::Relaxed)), u64::from(geometry.flags()), "channel flags", 12),
         (u64::from(header.slot_stride.load(Ordering::Relaxed)), geometry.stride(), "channel slot stride", 24),
-        (u64::from(header.levels.load(Ordering::Relaxed)), 1, "channel levels", 28),
         (header.generation.load(Ordering::Relaxed), reference.generation, "channel generation", 56),
     ];
     for (found, wanted, what, offset) in expected {

@@ -3,6 +3,8 @@
 //! | state, lap n of slot i | means | who leaves it | to |
 //! | --- | --- | --- | --- |
 //! | EMPTY(n) | free for position (n, i) | a sender at (n, i) | FILLING{me}(n) |
+//! | RESERVED{S}(n) | S has position (n, i), and looks whether all levels together have room | S | FILLING{S}(n) |
+//! | | | anybody: S without room, a stronger reservation, a receiver of a slow one, S dead | EMPTY(n+1) |
 //! | FILLING{S}(n) | S writes the message of (n, i) | S | FULL(n) |
 //! | | | a receiver at (n, i), S alive but slow | REVOKED{S}(n+1) |
 //! | | | anybody, S dead | EMPTY(n+1) |
@@ -13,6 +15,9 @@
 //! | REVOKED{S}(m) | S may still write here; no message | S, or anybody when S is dead | EMPTY(m) |
 //! | RETURNED(m), PUT_BACK(m) | a message to be delivered again, or for the first time | any receiver | TAKING{me}(m), LEASED{me}(m) |
 //! | TAKING, LEASED, REVOKED, RETURNED, PUT_BACK(m) | in somebody's hands, and the tail is at (m, i) | a sender at (m, i) | the same, lap m+1 |
+//!
+//! RESERVED is a state of channels with several priority levels only: elsewhere EMPTY becomes FILLING at once.
+//! Nothing is written into a slot that is only reserved, so anybody may end a reservation.
 //!
 //! Within a lap, and then by lap, every step goes up, but for a message that is given back. A word that names a dead
 //! process and its epoch never comes again, so whoever repairs a slot does it by compare-exchange of the exact word
@@ -64,12 +69,14 @@ pub enum SlotState {
     PutBack = 6,
     /// A lease holds the message in place.
     Leased = 7,
+    /// A sender has the position, and looks whether the channel has room.
+    Reserved = 8,
 }
 
 impl SlotState {
     /// Whether the word names who holds the slot.
     pub const fn names_holder(self) -> bool {
-        matches!(self, Self::Filling | Self::Taking | Self::Revoked | Self::Leased)
+        matches!(self, Self::Filling | Self::Taking | Self::Revoked | Self::Leased | Self::Reserved)
     }
 
     /// Whether a message is in the slot that no position of the ring leads to.
@@ -82,6 +89,11 @@ impl SlotState {
         matches!(self, Self::Taking | Self::Leased | Self::Revoked | Self::Returned | Self::PutBack)
     }
 
+    /// Whether it counts as a message of the channel: one that waits, is in somebody's hands, or will be there.
+    pub const fn is_message(self) -> bool {
+        !matches!(self, Self::Empty | Self::Revoked)
+    }
+
     const fn from_code(code: u64) -> Option<Self> {
         Some(match code {
             0 => Self::Empty,
@@ -92,6 +104,7 @@ impl SlotState {
             5 => Self::Returned,
             6 => Self::PutBack,
             7 => Self::Leased,
+            8 => Self::Reserved,
             _ => return None,
         })
     }
@@ -184,6 +197,18 @@ impl SlotWord {
         (self.state as u64) << Self::STATE_SHIFT | self.holder.bits() << Self::HOLDER_SHIFT | self.lap.0
     }
 
+    /// What [`bits`](Self::bits) made of a word and private memory has kept since.
+    #[inline]
+    pub const fn from_own_bits(bits: u64) -> Self {
+        let name = bits >> Self::HOLDER_SHIFT & Self::HOLDER_MASK;
+        let state = match SlotState::from_code(bits >> Self::STATE_SHIFT) {
+            Some(state) => state,
+            None => SlotState::Empty,
+        };
+        let holder = Holder { process: (name >> 8) as u16, epoch: name as u8 };
+        Self { state, holder, lap: Lap::new(bits) }
+    }
+
     /// Checks what was read at `offset`.
     ///
     /// # Errors
@@ -224,14 +249,24 @@ pub enum MessageKind {
     Inline = 0,
     /// A block of the pool that changes owner with the message.
     Reference = 1,
+    /// Bytes in a block of the pool, which is freed when they were received.
+    SideLoaded = 2,
     /// Frozen memory of the pool, which is nobody's and stays so: any number of messages refer to it.
     Frozen = 3,
+}
+
+impl MessageKind {
+    /// Whether a block of the pool goes with the message.
+    #[inline]
+    pub const fn has_block(self) -> bool {
+        matches!(self, Self::Reference | Self::SideLoaded)
+    }
 }
 
 /// Length and kind of the message in a slot.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Description {
-    /// Bytes in the slot; for a reference, 32.
+    /// Bytes in the slot; for a reference and for what is side-loaded, 32.
     pub len: u32,
     /// What those bytes are.
     pub kind: MessageKind,
@@ -269,6 +304,7 @@ impl Description {
         let kind = match bits >> 32 & 0xff {
             0 => MessageKind::Inline,
             1 => MessageKind::Reference,
+            2 => MessageKind::SideLoaded,
             3 => MessageKind::Frozen,
             _ => return Err(Corrupt::new("slot description", offset)),
         };
@@ -349,6 +385,7 @@ mod tests {
         let word = SlotWord::held(SlotState::Leased, HOLDER, Lap::new(0x9_8765_4321));
         assert_eq!(word.bits(), 0x7abc_d5a9_8765_4321);
         assert_eq!(SlotWord::parse(word.bits(), 0), Ok(word));
+        assert_eq!(SlotWord::from_own_bits(word.bits()), word);
     }
 
     #[test]
@@ -358,7 +395,7 @@ mod tests {
 
     #[test]
     fn unknown_states_and_names_out_of_place_are_corrupt() {
-        for state in 8..16 {
+        for state in 9..16 {
             assert!(SlotWord::parse(state << 60, 7).is_err());
         }
         for state in [SlotState::Empty, SlotState::Full, SlotState::Returned, SlotState::PutBack] {

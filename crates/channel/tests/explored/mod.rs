@@ -30,6 +30,8 @@ const PER_SENDER: usize = 4;
 pub(crate) struct Case {
     pub(crate) name: &'static str,
     pub(crate) capacity: u32,
+    /// Priority levels; those above the lowest have one slot each.
+    pub(crate) levels: u32,
     pub(crate) senders: usize,
     pub(crate) receivers: usize,
     pub(crate) recoverers: usize,
@@ -72,6 +74,7 @@ impl Case {
     pub(crate) const PLAIN: Self = Self {
         name: "",
         capacity: 1,
+        levels: 1,
         senders: 1,
         receivers: 1,
         recoverers: 0,
@@ -113,6 +116,12 @@ impl Case {
     fn recoverer_numbers(&self) -> std::ops::Range<usize> {
         let first = self.senders + self.receivers;
         first..first + self.recoverers
+    }
+
+    /// A lonely sender takes the levels in turn, from the highest down; several have one each.
+    fn level_of(&self, sender: usize, index: usize) -> u32 {
+        let below = (if self.senders == 1 { index } else { sender }) as u32 % self.levels;
+        self.levels - 1 - below
     }
 
     fn choose_faults(&self) {
@@ -228,20 +237,44 @@ impl Futex for ModelFutex<'_> {
 
 impl World {
     fn new(case: Case) -> Self {
-        let geometry = Geometry { block_size: 48, capacity: case.capacity, attributes: false, processes: 8 };
+        let geometry = Geometry {
+            capacity: case.capacity,
+            processes: 8,
+            levels: case.levels,
+            urgent: u32::from(case.levels > 1),
+            ..Geometry::PLAIN
+        };
         let oracle = Oracle { sent: 0, read: 0, done: 0, places: [u64::MAX; 16], patience: case.patience };
         Self { ring: Ring::private(&geometry).unwrap(), oracle: Ghost::new(oracle), case }
     }
 
     fn words(&self) -> Vec<SlotWord> {
-        (0..self.case.capacity).map(|index| self.ring.load(index).unwrap()).collect()
+        (0..self.ring.slot_count()).map(|index| self.ring.load(index).unwrap()).collect()
+    }
+
+    /// In one step with a publish: messages that wait, are written or are in somebody's hands.
+    fn assert_within_capacity(&self) {
+        if self.case.levels > 1 {
+            let is_message = |word: &SlotWord| {
+                !matches!(word.state, SlotState::Empty | SlotState::Revoked | SlotState::Reserved)
+            };
+            let messages = explore::ghost(|| self.words().iter().filter(|word| is_message(word)).count());
+            assert!(messages <= self.case.capacity as usize, "{messages} messages at once");
+        }
     }
 
     /// The end of a slice matters only where a try could do something; elsewhere it is a turn on the spot.
     fn wait_for_something_to_do(&self, process: usize, place: Position) {
         let sends = self.case.sender_numbers().contains(&process);
         wait_until("the end of a slice", || {
-            if sends { self.can_send_at(place) } else { self.can_receive_at(place) || self.can_inspect() }
+            if self.case.levels > 1 {
+                // Its places are one number, and there is more room in the slots than in the channel.
+                self.words().iter().any(|word| sends || word.state != SlotState::Empty)
+            } else if sends {
+                self.can_send_at(place)
+            } else {
+                self.can_receive_at(place) || self.can_inspect()
+            }
         });
     }
 
@@ -335,6 +368,7 @@ impl<'w> Host for ModelHost<'w> {
         match self.phase.replace(Phase::Other) {
             Phase::Other => {}
             Phase::Published(number) => {
+                self.world.assert_within_capacity();
                 self.world.oracle.update(|oracle| oracle.sent |= bit(number));
                 self.merge_states(3);
             }
@@ -442,11 +476,13 @@ impl Outgoing<ModelHost<'_>> for Numbered {
 }
 
 fn send_all(world: &World, context: &Context) {
-    let (channel, side) = (ModelHost::new(world, context.process()).attached(), SendSide::default());
+    let channel = ModelHost::new(world, context.process()).attached();
+    let sides: Vec<SendSide> = (0..world.case.levels).map(SendSide::at_level).collect();
     for index in 0..world.case.messages {
+        let side = &sides[world.case.level_of(context.process(), index) as usize];
         channel.host().progress.set(index as u64);
         let message = Numbered(message_number(context.process(), index));
-        channel.send_until(&side, &message, WaitMode::Idle, None).unwrap();
+        channel.send_until(side, &message, WaitMode::Idle, None).unwrap();
     }
 }
 
@@ -482,17 +518,18 @@ fn read(world: &World, channel: &Attached<ModelHost<'_>>, taken: &Taken) -> u64 
         if !again {
             assert_eq!(oracle.read & bit(number), 0, "message {number} was delivered twice without mark");
             oracle.places[number as usize] = place;
-            assert_in_order(oracle, number as usize);
+            assert_in_order(world, oracle, number as usize);
         }
         oracle.read |= bit(number);
     });
     number
 }
 
-/// The messages of one sender were taken at places that follow each other.
-fn assert_in_order(oracle: &Oracle, number: usize) {
+/// The messages of one sender to one level were taken at places that follow each other.
+fn assert_in_order(world: &World, oracle: &Oracle, number: usize) {
     let first = number / PER_SENDER * PER_SENDER;
-    let known = |number: &usize| oracle.places[*number] != u64::MAX;
+    let level = |number: usize| world.case.level_of(number / PER_SENDER, number % PER_SENDER);
+    let known = |other: &usize| oracle.places[*other] != u64::MAX && level(*other) == level(number);
     let before = (first..number).filter(known).all(|other| oracle.places[other] < oracle.places[number]);
     let after = (number + 1..first + PER_SENDER).filter(known);
     let after = after.into_iter().all(|other| oracle.places[other] > oracle.places[number]);
@@ -526,12 +563,16 @@ fn name_words(world: &World, regions: &mut explore::Regions) {
     }
     if world.case.hints {
         regions.add(&header.tail, "tail").add(&header.head, "head");
+        for number in 1..world.case.levels {
+            let level = world.ring.level(number).unwrap();
+            regions.add(level.tail(), format!("tail{number}")).add(level.head(), format!("head{number}"));
+        }
     }
     regions.add(&header.to_receivers, "to_receivers").add(&header.to_senders, "to_senders");
     if !world.case.pollers.is_empty() {
         regions.add(&header.to_pollers, "to_pollers");
     }
-    for index in 0..world.case.capacity {
+    for index in 0..world.ring.slot_count() {
         let slot = world.ring.slot(index).unwrap();
         regions.add(&slot.word, format!("slot{index}")).add(&slot.offset, format!("payload{index}"));
         if world.case.torn {
@@ -579,7 +620,7 @@ fn judge(world: &World, outcome: &Outcome) -> Result<(), String> {
         let stuck = enough && case.deaths + case.stops == 0 && case.receiver_numbers().any(waits);
         return if stuck { describe("a receiver waits for ever") } else { Ok(()) };
     }
-    let held = (0..case.capacity).filter(|index| stopped(&words[*index as usize]));
+    let held = (0..world.ring.slot_count()).filter(|index| stopped(&words[*index as usize]));
     let held = held.fold(0, |held, index| held | bit(world.ring.reference(index).unwrap().block.offset));
     if oracle.sent & !oracle.done & !held != 0 { describe("a message was lost") } else { Ok(()) }
 }

@@ -26,8 +26,13 @@ pub(crate) fn letter(number: u64) -> Vec<u8> {
 /// Message `number` as an allocation.
 pub(crate) fn parcel(pool: &Pool, number: u64) -> Allocation {
     let mut memory = pool.alloc((PARCEL_WORDS * 8) as u64).unwrap();
-    memory.write(0, &number.to_le_bytes().repeat(PARCEL_WORDS)).unwrap();
+    memory.write(0, &book(number)).unwrap();
     memory
+}
+
+/// Message `number` as bytes that do not fit a block.
+pub(crate) fn book(number: u64) -> Vec<u8> {
+    number.to_le_bytes().repeat(PARCEL_WORDS)
 }
 
 /// Which message the bytes are; all of them must say so.
@@ -43,12 +48,17 @@ pub(crate) fn attributes(capacity: u64) -> ChannelAttributes {
     ChannelAttributes::new().block_size(64).capacity(capacity)
 }
 
+/// Two levels, and books are sent as well.
+pub(crate) fn wide_attributes(capacity: u64) -> ChannelAttributes {
+    attributes(capacity).priority_levels(2).side_loading(true)
+}
+
 /// What the slots of a channel say.
 pub(crate) fn states(channel: &Channel) -> Vec<SlotState> {
     let (pool, reference) = (channel.pool(), channel.descriptor().reference());
     let bytes = pool.channel_block(reference).unwrap().bytes;
     let ring = Ring::open(&pool.region().part(reference.offset, bytes).unwrap(), reference).unwrap();
-    (0..ring.capacity()).map(|index| ring.load(index).unwrap().state).collect()
+    (0..ring.slot_count()).map(|index| ring.load(index).unwrap().state).collect()
 }
 
 /// What became of a message.

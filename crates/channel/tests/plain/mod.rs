@@ -71,7 +71,7 @@ pub(crate) type Plain = Attached<PlainHost>;
 
 /// A new channel.
 pub(crate) fn ring(capacity: u32) -> Ring {
-    Ring::private(&Geometry { block_size: 48, capacity, attributes: false, processes: 16 }).unwrap()
+    Ring::private(&Geometry { capacity, processes: 16, ..Geometry::PLAIN }).unwrap()
 }
 
 /// The channel as one thread has it, which acts as process `process`.

@@ -26,7 +26,7 @@ pub(crate) const SHAPE: Shape = Shape {
     manifest_limit: 12,
 };
 pub(crate) const RING: RingGeometry =
-    RingGeometry { block_size: 64, capacity: 5, attributes: false, processes: SHAPE.process_limit };
+    RingGeometry { block_size: 64, capacity: 5, processes: SHAPE.process_limit, ..RingGeometry::PLAIN };
 
 /// A pool in use by one process, which stands while its bytes are overwritten.
 pub(crate) struct Ground {

@@ -1,5 +1,6 @@
 //! The map of a channel, for documentation and dumps.
 
+use super::level::LEVEL_HEADER_BYTES;
 use super::{ATTACHMENTS_AT, ATTRIBUTE_BYTES, Geometry, HEADER_BYTES, LISTENER_BYTES};
 use crate::SLOT_HEAD_BYTES;
 
@@ -23,8 +24,9 @@ const fn part(offset: u64, bytes: u64, name: &'static str, holds: &'static str) 
 /// Where everything lies.
 impl Geometry {
     /// The parts of a channel, by offset; between them are only bytes that round up to a line.
-    pub const fn parts(&self) -> [Part; 4] {
-        let (attachments, slots) = (self.processes as u64 * 8, self.capacity as u64 * self.stride());
+    pub const fn parts(&self) -> [Part; 5] {
+        let (attachments, slots) = (self.processes as u64 * 8, self.slot_count() as u64 * self.stride());
+        let levels = (self.levels as u64 - 1) * LEVEL_HEADER_BYTES;
         [
             part(0, HEADER_BYTES, "header", "RingHeader"),
             part(
@@ -39,7 +41,8 @@ impl Geometry {
                 "attachments",
                 "`tag:32 | epoch:16 | handles:16`, one word a process slot of the pool",
             ),
-            part(self.slots_at(), slots, "slots", "Slot"),
+            part(self.levels_at(), levels, "levels", "LevelHeader of each priority level above the lowest"),
+            part(self.slots_at(), slots, "slots", "Slot, level by level"),
         ]
     }
 
@@ -77,8 +80,10 @@ mod tests {
     #[test]
     fn the_parts_fill_a_channel_and_each_of_its_slots() {
         for (block_size, attributes, processes) in [(48, false, 1), (1024, true, 1024), (1000, true, 7)] {
-            let geometry = Geometry { block_size, capacity: 3, attributes, processes };
+            let geometry = Geometry { block_size, capacity: 3, attributes, processes, ..Geometry::PLAIN };
             assert_in_a_row(&geometry.parts(), geometry.bytes());
+            let levels = Geometry { levels: 3, urgent: 2, ..geometry };
+            assert_in_a_row(&levels.parts(), levels.bytes());
             assert_in_a_row(&geometry.slot_parts(), geometry.stride());
         }
     }

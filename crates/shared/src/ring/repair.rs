@@ -4,7 +4,7 @@ use weyr_atomic::Ordering;
 
 use super::{Ring, UNSTABLE_READS};
 use crate::fault::{self, Fault};
-use crate::{Actor, BlockReference, Corrupt, Futex, Holder, MessageKind, Position, SlotState, SlotWord};
+use crate::{Actor, BlockReference, Corrupt, Futex, Holder, MessageKind, SlotState, SlotWord};
 
 /// What is done for the dead.
 impl Ring {
@@ -27,7 +27,7 @@ impl Ring {
         if fault::is(Fault::CountedBeforeReturned) {
             self.count_returned();
         }
-        for index in 0..self.capacity {
+        for index in 0..self.slot_count {
             match self.repair_slot(index, actor.into(), &still_dead, &in_flight) {
                 Ok(count) => changed += count,
                 Err(corrupt) => outcome = outcome.and(Err(corrupt)),
@@ -69,7 +69,7 @@ impl Ring {
     /// What a word becomes whose holder is dead.
     fn repaired(&self, index: u32, word: SlotWord, in_flight: &impl Fn(BlockReference) -> bool) -> SlotWord {
         match word.state {
-            SlotState::Filling => word.becomes(SlotState::Empty).laps_later(1),
+            SlotState::Filling | SlotState::Reserved => word.becomes(SlotState::Empty).laps_later(1),
             SlotState::Taking | SlotState::Leased if self.is_untaken(index, in_flight) => {
                 word.becomes(SlotState::Returned).laps_later(fault::is(Fault::ReturnedTakesNextLap).into())
             }
@@ -82,7 +82,7 @@ impl Ring {
     fn is_untaken(&self, index: u32, in_flight: &impl Fn(BlockReference) -> bool) -> bool {
         match (self.description(index).map(|description| description.kind), self.reference(index)) {
             (Ok(MessageKind::Inline | MessageKind::Frozen), _) => true,
-            (Ok(MessageKind::Reference), Ok(message)) => in_flight(message.block),
+            (Ok(kind), Ok(message)) if kind.has_block() => in_flight(message.block),
             _ => false,
         }
     }
@@ -91,21 +91,22 @@ impl Ring {
     ///
     /// An error means that a slot could not be judged; then a block that was not seen may be in it all the same.
     pub fn references(&self) -> impl Iterator<Item = Result<(SlotWord, BlockReference), Corrupt>> {
-        (0..self.capacity).filter_map(|index| self.stable_reference(index).transpose())
+        (0..self.slot_count).filter_map(|index| self.stable_reference(index).transpose())
     }
 
     fn stable_reference(&self, index: u32) -> Result<Option<(SlotWord, BlockReference)>, Corrupt> {
+        use SlotState::{Empty, Filling, Reserved, Revoked};
         for _ in 0..UNSTABLE_READS {
             let word = self.load(index)?;
-            if matches!(word.state, SlotState::Empty | SlotState::Filling | SlotState::Revoked) {
+            if matches!(word.state, Empty | Reserved | Filling | Revoked) {
                 return Ok(None);
             }
             let (description, message) = (self.description(index), self.reference(index)?);
             // Pairs with the claim of the next sender: the same word means that nobody wrote here in between.
             weyr_atomic::fence(Ordering::Acquire);
             if self.load(index)? == word {
-                let is_reference = description?.kind == MessageKind::Reference;
-                return Ok(is_reference.then_some((word, message.block)));
+                let has_block = description?.kind.has_block();
+                return Ok(has_block.then_some((word, message.block)));
             }
         }
         Err(Corrupt::new("slot that never rests", self.word_at(index)))
@@ -118,7 +119,7 @@ impl Ring {
     /// [`Corrupt`]: a word that cannot be; all other slots were drained.
     pub fn drain(&self, me: Holder, mut free: impl FnMut(BlockReference)) -> Result<(), Corrupt> {
         let mut outcome = Ok(());
-        for index in 0..self.capacity {
+        for index in 0..self.slot_count {
             outcome = outcome.and(self.drain_slot(index, me, &mut free));
         }
         outcome
@@ -139,7 +140,7 @@ impl Ring {
         if !self.claim(index, word, taken)? {
             return Ok(());
         }
-        if self.description(index).is_ok_and(|description| description.kind == MessageKind::Reference) {
+        if self.description(index).is_ok_and(|description| description.kind.has_block()) {
             free(self.reference(index)?.block);
         }
         self.release(index, taken, SlotState::Empty).map(|_| ())
@@ -174,7 +175,7 @@ impl Ring {
     /// # Errors
     /// [`Corrupt`]: a word that cannot be.
     pub fn waiting(&self) -> Result<u32, Corrupt> {
-        (0..self.capacity).try_fold(0, |count, index| {
+        (0..self.slot_count).try_fold(0, |count, index| {
             let state = self.load(index)?.state;
             Ok(count + u32::from(state == SlotState::Full || state.is_returned()))
         })
@@ -185,24 +186,7 @@ impl Ring {
     /// # Errors
     /// [`Corrupt`]: a word that cannot be.
     pub fn waiting_again(&self) -> Result<bool, Corrupt> {
-        (0..self.capacity).try_fold(false, |found, index| Ok(found || self.load(index)?.state.is_returned()))
-    }
-
-    /// Whether `position` is over or claimed by a sender: what makes a tail hint behind it believable.
-    ///
-    /// # Errors
-    /// [`Corrupt`]: the slot's word cannot be.
-    pub fn is_before_tail(&self, position: Position) -> Result<bool, Corrupt> {
-        let word = self.load(position.index())?;
-        let ahead = word.lap.after(position.lap());
-        Ok(ahead > 0 || ahead == 0 && matches!(word.state, SlotState::Filling | SlotState::Full))
-    }
-
-    /// Whether `position` is over or taken by a receiver: what makes a head hint behind it believable.
-    ///
-    /// # Errors
-    /// [`Corrupt`]: the slot's word cannot be.
-    pub fn is_before_head(&self, position: Position) -> Result<bool, Corrupt> {
-        Ok(self.load(position.index())?.lap.after(position.lap()) > 0)
+        (0..self.slot_count)
+            .try_fold(false, |found, index| Ok(found || self.load(index)?.state.is_returned()))
     }
 }

@@ -1,0 +1,167 @@
+//! Side-loading: bytes that are larger than a block travel in an allocation of the channel's pool.
+//!
+//! The sender allocates and fills before it claims a slot; from there on the allocation goes the way of any other that
+//! changes hands (`Transfer`), so what a death leaves is the same as well. The slot says that it was bytes: a receiver
+//! copies them out, frees the allocation and empties the slot, in that order. **Taken** is such a message
+//! by the change of the block's word when it is freed; a receiver that dies while it copies leaves a message
+//! that is delivered again.
+//!
+//! The pool of the buffers is the channel's own: a block in flight is freed with its dead sender unless a channel of
+//! the same pool has it, and whoever recovers one pool need not have the other.
+
+use std::time::Instant;
+
+use weyr_managed::{Allocation, Taken as Block};
+use weyr_shared::{MessageReference, Ring};
+
+use crate::channel::Shared;
+use crate::defaults::Limit;
+use crate::host::Host;
+use crate::pool_host::PoolHost;
+use crate::receive::{ReceiveSide, Taken};
+use crate::send::Outgoing;
+use crate::sender::{Label, Sender};
+use crate::wait::LONGEST_SLICE;
+use crate::{Content, Error, Message};
+
+/// Bytes in a block that this process has filled; the caller forgets it once the message is sent.
+#[derive(Debug, Clone, Copy)]
+pub struct SideLoaded(pub MessageReference);
+
+impl<H: Host> Outgoing<H> for SideLoaded {
+    fn fill(&self, host: &H, ring: &Ring, index: u32) -> Result<(), Error> {
+        ring.write_side_loaded(index, &self.0)?;
+        host.begin_transfer(self.0.block)
+    }
+
+    fn take_back(&self, host: &H) -> Result<(), Error> {
+        host.revert_transfer(self.0.block)
+    }
+
+    fn bytes_copied(&self) -> u64 {
+        self.0.view_len
+    }
+}
+
+impl PoolHost {
+    /// Memory of this process for `bytes` bytes; no deadline at all: it does not wait. The pool wakes who waits for
+    /// memory; each slice ends all the same, for the channel may be destroyed meanwhile.
+    fn buffer(
+        &self,
+        bytes: u64,
+        deadline: Option<Option<Instant>>,
+        is_usable: impl Fn() -> Result<(), Error>,
+    ) -> Result<Allocation, Error> {
+        use weyr_managed::Error as Pool;
+        loop {
+            is_usable()?;
+            let outcome = deadline.map_or_else(
+                || self.pool().alloc(bytes),
+                |deadline| {
+                    let slice = Instant::now() + LONGEST_SLICE;
+                    self.pool().alloc_until(bytes, deadline.map_or(slice, |deadline| slice.min(deadline)))
+                },
+            );
+            let is_over = || deadline.flatten().is_some_and(|deadline| Instant::now() >= deadline);
+            return match outcome {
+                Ok(memory) => Ok(memory),
+                Err(Pool::NoMemory { bytes }) => Err(Error::BufferPoolFull { bytes }),
+                Err(Pool::Timeout { .. }) if !is_over() => continue,
+                Err(Pool::Timeout { .. }) => Err(Error::Timeout),
+                Err(Pool::TooLarge { bytes, limit }) => {
+                    Err(Error::TooLarge { needed: bytes, largest: limit })
+                }
+                Err(error) => Err(error.into()),
+            };
+        }
+    }
+}
+
+impl Sender {
+    /// Sends bytes that do not fit a block.
+    #[cold]
+    pub(crate) fn send_large(&self, bytes: &[u8], limit: Limit, label: Label) -> Result<(), Error> {
+        let attached = &self.shared().attached;
+        if !attached.ring().side_loads() {
+            let largest = attached.ring().block_size().into();
+            return Err(Error::TooLarge { needed: bytes.len() as u64, largest });
+        }
+        attached.me()?;
+        // One deadline for memory and slot.
+        let deadline = self.defaults.deadline(limit);
+        let limit = deadline.map_or(Limit::Now, Limit::Until);
+        let is_usable = || attached.check_usable();
+        let mut memory = attached.host().buffer(bytes.len() as u64, deadline, is_usable)?;
+        memory.write(0, bytes)?;
+        let (block, view_len) = (memory.reference(), bytes.len() as u64);
+        // A send that fails drops the memory, which frees it.
+        self.dispatch(&SideLoaded(MessageReference { block, view_offset: 0, view_len }), limit, label)?;
+        // Refused only in a forked child, where it is the parent's to forget.
+        let _ = attached.host().pool().end_transfer(memory);
+        Ok(())
+    }
+}
+
+/// The end of a receive of side-loaded bytes.
+impl Shared {
+    /// Copies the bytes out, frees their memory, and then empties the slot.
+    #[cold]
+    pub(crate) fn finish_large(&self, side: &ReceiveSide, taken: Taken) -> Result<Message, Error> {
+        let mut bytes = Vec::new();
+        let copied = self.large_len(&taken).and_then(|len| {
+            bytes.resize(len as usize, 0);
+            self.copy_large(side, &taken, &mut bytes)
+        });
+        let attributes = copied.and_then(|()| self.attributes(&taken));
+        let attributes = self.finish_buffer(side, taken, attributes)?;
+        Ok(Message::new(Content::Bytes(bytes), taken.is_redelivered(), attributes))
+    }
+
+    /// The same into a buffer of the right size.
+    #[cold]
+    pub(crate) fn finish_large_into(
+        &self,
+        side: &ReceiveSide,
+        taken: Taken,
+        bytes: &mut [u8],
+    ) -> Result<usize, Error> {
+        let copied = self.copy_large(side, &taken, bytes);
+        self.finish_buffer(side, taken, copied)?;
+        Ok(bytes.len())
+    }
+
+    /// Ends a message whose bytes nobody wants any more.
+    pub(crate) fn finish_large_unread(&self, side: &ReceiveSide, taken: Taken) -> Result<(), Error> {
+        self.finish_buffer(side, taken, Ok(()))
+    }
+
+    /// The length, which the pool has confirmed.
+    fn large_len(&self, taken: &Taken) -> Result<u64, Error> {
+        let message = self.attached.reference(taken)?;
+        self.attached.host().read(&message, message.view_len, &mut [])?;
+        Ok(message.view_len)
+    }
+
+    fn copy_large(&self, side: &ReceiveSide, taken: &Taken, bytes: &mut [u8]) -> Result<(), Error> {
+        let message = self.attached.reference(taken)?;
+        self.attached.host().read(&message, 0, bytes)?;
+        side.bytes_copied.add(bytes.len() as u64);
+        Ok(())
+    }
+
+    /// Frees the buffer and then the slot, so that a sender that the slot's release wakes finds both. Whatever was
+    /// there, the slot is free again.
+    fn finish_buffer<T>(
+        &self,
+        side: &ReceiveSide,
+        taken: Taken,
+        copied: Result<T, Error>,
+    ) -> Result<T, Error> {
+        let freed = self.attached.take_block(&taken).map(|(block, _)| drop::<Block>(block));
+        self.attached.release(taken)?;
+        let copied = copied?;
+        freed?;
+        side.messages.add(1);
+        Ok(copied)
+    }
+}

@@ -1,0 +1,85 @@
+//! How large the parts of a channel are, and where they lie.
+
+use weyr_atomic::Ordering;
+
+use super::{ATTRIBUTE_BYTES, MAX_BLOCK_SIZE, MAX_CAPACITY, MIN_BLOCK_SIZE, RingHeader, level};
+use crate::SLOT_HEAD_BYTES;
+
+const FLAG_ATTRIBUTES: u32 = 1;
+const FLAG_SIDE_LOADING: u32 = 2;
+
+/// Sizes of a channel.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Geometry {
+    /// Payload bytes of a slot.
+    pub block_size: u32,
+    /// Number of slots.
+    pub capacity: u32,
+    /// Whether slots have room for message attributes.
+    pub attributes: bool,
+    /// Process slots of the pool.
+    pub processes: u32,
+    /// Priority levels.
+    pub levels: u32,
+    /// Slots of each level above the lowest, which has `capacity`; 0 where there is none above.
+    pub urgent: u32,
+    /// Whether what is larger than a block is copied into an allocation.
+    pub side_loading: bool,
+}
+
+impl Geometry {
+    /// One slot of the smallest size, and nothing else: to be changed where something else is wanted.
+    pub const PLAIN: Self = Self {
+        block_size: MIN_BLOCK_SIZE,
+        capacity: 1,
+        attributes: false,
+        processes: 16,
+        levels: 1,
+        urgent: 0,
+        side_loading: false,
+    };
+
+    pub(super) const fn flags(&self) -> u32 {
+        (if self.attributes { FLAG_ATTRIBUTES } else { 0 })
+            | (if self.side_loading { FLAG_SIDE_LOADING } else { 0 })
+    }
+
+    /// Whether every size is in its range.
+    pub const fn is_valid(&self) -> bool {
+        self.block_size >= MIN_BLOCK_SIZE
+            && self.block_size <= MAX_BLOCK_SIZE
+            && self.capacity >= 1
+            && self.capacity <= MAX_CAPACITY
+            && self.processes >= 1
+            && self.processes <= 1 << 16
+            && self.has_valid_levels()
+    }
+
+    /// Bytes from slot to slot.
+    pub const fn stride(&self) -> u64 {
+        let attributes = if self.attributes { ATTRIBUTE_BYTES } else { 0 };
+        (SLOT_HEAD_BYTES + self.block_size as u64 + attributes).next_multiple_of(64)
+    }
+
+    /// Byte of the channel at which the first slot lies.
+    pub const fn slots_at(&self) -> u64 {
+        self.levels_at() + (self.levels as u64 - 1) * level::LEVEL_HEADER_BYTES
+    }
+
+    /// Bytes of the whole channel.
+    pub const fn bytes(&self) -> u64 {
+        self.slots_at() + self.slot_count() as u64 * self.stride()
+    }
+
+    pub(super) fn stored_in(header: &RingHeader) -> Self {
+        Self {
+            block_size: header.block_size.load(Ordering::Relaxed),
+            capacity: header.capacity.load(Ordering::Relaxed),
+            attributes: header.flags.load(Ordering::Relaxed) & FLAG_ATTRIBUTES != 0,
+            processes: header.processes.load(Ordering::Relaxed),
+            levels: header.levels.load(Ordering::Relaxed),
+            urgent: 0,
+            side_loading: header.flags.load(Ordering::Relaxed) & FLAG_SIDE_LOADING != 0,
+        }
+    }
+}
