@@ -10,7 +10,7 @@ pub trait Outgoing<H: Host> {
     /// Writes it into a slot that this process holds in FILLING.
     ///
     /// # Errors
-    /// [`Corrupt`], or the pool's; then nothing is on its way.
+    /// [`Corrupt`](weyr_shared::Corrupt), or the pool's; then nothing is on its way.
     fn fill(&self, host: &H, ring: &Ring, index: u32) -> Result<(), Error>;
 
     /// Undoes what `fill` did outside the slot.
