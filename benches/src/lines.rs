@@ -93,6 +93,7 @@ fn verdict(row: &RowResult, target: &Target) -> Verdict {
 /// A table of the rows of one direction: a line for each size of a message, a column for each contestant.
 #[derive(Debug, PartialEq)]
 pub(crate) struct SweepTable {
+    pub(crate) direction: Direction,
     pub(crate) title: &'static str,
     pub(crate) contestants: Vec<String>,
     /// The size, and a figure for each contestant.
@@ -101,10 +102,8 @@ pub(crate) struct SweepTable {
 
 /// The tables of all rows that are part of a series.
 pub(crate) fn sweep_tables(rows: &[RowResult]) -> Vec<SweepTable> {
-    let tables = [
-        ("round trip of a message of", Direction::RoundTrip),
-        ("a message of a burst, of", Direction::OneWay),
-    ];
+    let tables =
+        [("round trip of a message of", Direction::RoundTrip), ("one way, a message of", Direction::OneWay)];
     let tables = tables.map(|(title, direction)| sweep_table(title, direction, rows));
     tables.into_iter().filter(|table| !table.lines.is_empty()).collect()
 }
@@ -121,7 +120,7 @@ fn sweep_table(title: &'static str, direction: Direction, rows: &[RowResult]) ->
     let lines = of_direction().map(|(row, bytes)| {
         (amount::size(bytes), (0..row.contestants.len()).map(|index| figure(row, index)).collect())
     });
-    SweepTable { title, contestants, lines: lines.collect() }
+    SweepTable { direction, title, contestants, lines: lines.collect() }
 }
 
 #[cfg(test)]

@@ -3,20 +3,30 @@
 use std::fmt::Write;
 
 use crate::lines::{self, Figure, Line, SweepTable, Verdict};
+use crate::row::Direction;
 use crate::run::Run;
 use crate::{Result, facts};
 
 const BEGIN: &str = "<!-- Made by ./x bench --readme FILE: -->";
+/// What is to be known of the series.
+const SERIES: &str = "Over the size of a message: weyr's are copied into the channel up to 4 KiB, and into memory beside it \
+    above that. What goes by ownership, or is loaned, is not copied, and only its first 8 bytes are written.";
 const END: &str = "<!-- as far as here. -->";
 
 /// Everything between the marks. `stem` leads from the README to the stored files, without what their names end with.
 pub(crate) fn section(run: &Run, stem: &str) -> String {
-    let mut text = format!("{}\n\n", facts::sentences(run).join("\n"));
-    let _ = writeln!(text, "The figures of every round: [{stem}.json]({stem}.json).\n");
+    let mut text = format!("{}\n", facts::sentences(run).join("\n"));
+    let _ = writeln!(text, "The figures are this machine's; rows that are missed say so.");
+    let _ = writeln!(text, "All of them, of every round: [{stem}.json]({stem}.json).\n");
     text.push_str(&table(run));
-    for (sweep, plot) in lines::sweep_tables(&run.rows).iter().zip(["latency", "throughput"]) {
-        let _ = writeln!(text, "\n![{} over its size]({stem}-{plot}.svg)\n", sweep.title);
-        text.push_str(&sweep_table(sweep));
+    let _ = writeln!(text, "\n{SERIES}");
+    for sweep in lines::sweep_tables(&run.rows) {
+        let (shows, plot) = match sweep.direction {
+            Direction::RoundTrip => ("Time of a round trip", "latency"),
+            Direction::OneWay => ("Payload a second, one way,", "throughput"),
+        };
+        let _ = writeln!(text, "\n![{shows} over the size of a message]({stem}-{plot}.svg)\n");
+        text.push_str(&sweep_table(&sweep));
     }
     text
 }

@@ -107,6 +107,9 @@ mod tests {
 
     #[test]
     fn what_failed_is_kept_without_places() {
-        assert_eq!(without_places("cc: /home/me/a.c:3: no\nsuch thing"), "cc: ... no such thing");
+        let mut rows = sample::run().rows;
+        rows[0].contestants[1].outcome = Outcome::Failed("cc: /home/me/a.c:3: no\nsuch thing".into());
+        let run = Run::new(sample::run().machine, String::new(), 1, 1, rows);
+        assert_eq!(run.rows[0].contestants[1].outcome, Outcome::Failed("cc: ... no such thing".into()));
     }
 }
