@@ -7,7 +7,9 @@
 //!
 //! A second run of the same operation need not take the same steps (an address, a process id, a time differs), so a
 //! point is named by how many times the bytes had changed, not by its step. A run that makes the known writes at
-//! the known steps is believed; else the segment is looked at after each step, and its changes are counted.
+//! the known steps is believed; else its changes are counted, with a look at the segment at each instruction that is
+//! known to have changed it in any run. That an instruction is about to write is not seen before it has: to stand right
+//! before a write, the step is made, and taken back (registers and bytes).
 //!
 //! Source: *Dragon* and *UMF* have nothing like it; the method is that of crash-consistency tests of databases
 //! (stop at the n-th write), at the grain of the machine's instructions.
@@ -16,6 +18,7 @@
 
 use std::{
     any::Any,
+    collections::HashSet,
     io,
     panic::{AssertUnwindSafe, catch_unwind},
     time::Instant,
@@ -49,6 +52,8 @@ pub enum Points {
     AfterWrites,
     /// Right before each write, when all that was read for it is as old as it can get. For processes that go on.
     BeforeWrites,
+    /// Both.
+    AroundWrites,
     /// Every one.
     Instructions,
 }
@@ -63,6 +68,16 @@ pub struct Sweep<'a> {
     floor: usize,
     limit_steps: u64,
     limit_seconds: u32,
+}
+
+/// What earlier runs of the operation showed.
+struct Known<'p> {
+    /// The first of them.
+    path: &'p Path,
+    /// No run has left it yet.
+    believed: bool,
+    /// The instructions that changed the segment in any of them.
+    writers: HashSet<u64>,
 }
 
 /// A re-run that leaves the path of the first run is tried this often.
@@ -145,9 +160,10 @@ impl<'a> Sweep<'a> {
         let points = path.points(self.points, self.mode);
         let chosen = self.choice.of(points.len());
         let mut failures = self.too_few(points.len());
+        let mut known = Known { writers: path.writers(), believed: true, path: &path };
         for point in chosen.iter().map(|index| &points[*index]) {
             let process = (&prepare, &operation);
-            failures.extend(self.visit(point, &image, &path, process, &mut after)?);
+            failures.extend(self.visit(point, &image, &mut known, process, &mut after)?);
         }
         self.put_back(&image)?;
         let report = Report {
@@ -183,9 +199,9 @@ impl<'a> Sweep<'a> {
         loop {
             let address = walk.traced.next_instruction()?;
             match walk.step()? {
-                Walked::Unchanged => {}
                 Walked::Changed => path.writes.push(Write { step: walk.traced.steps(), address }),
                 Walked::AtEnd => break,
+                _ => {}
             }
         }
         path.steps = walk.traced.steps();
@@ -206,50 +222,31 @@ impl<'a> Sweep<'a> {
         &self,
         point: &Point,
         image: &Image,
-        path: &Path,
+        known: &mut Known,
         (prepare, operation): (&impl Fn() -> T, &impl Fn(&mut T)),
         after: &mut impl FnMut(&Point) -> Result<(), String>,
     ) -> Result<Vec<Failure>, Error> {
         for attempt in 0..TRIES {
             self.put_back(image)?;
-            // The way that is known first; where the operation takes another one, by counting its writes; then by
-            // looking through it anew, for the children inherit what `after` did to this process's own memory.
-            let traced = match attempt {
-                0 => self.walk_to(point.place, Some(path), prepare, operation)?,
-                1 => self.walk_to(point.place, None, prepare, operation)?,
-                _ => self.walk_anew(point.index, image, path, (prepare, operation))?,
-            };
-            if let Some(traced) = traced {
+            if attempt > 1 {
+                // The children inherit what `after` did to this process's own memory, and may write elsewhere.
+                known.writers.extend(self.look_through(prepare, operation)?.writers());
+                self.put_back(image)?;
+            }
+            if let Some(traced) = self.walk_to(point.place, known, prepare, operation)? {
                 return self.strike(traced, point, after);
             }
+            known.believed = false;
         }
         let message = format!("not reached in {TRIES} runs: the operation takes another way each time");
         Ok(vec![Failure { point: Some(point.clone()), message }])
-    }
-
-    /// To the point of the same number on the way that the operation takes now. None if that has other writes, or if
-    /// points are single steps, which have no number that two ways would share.
-    fn walk_anew<T>(
-        &self,
-        index: usize,
-        image: &Image,
-        first: &Path,
-        (prepare, operation): (&impl Fn() -> T, &impl Fn(&mut T)),
-    ) -> Result<Option<Traced>, Error> {
-        let path = self.look_through(prepare, operation)?;
-        if self.points == Points::Instructions || path.writes.len() != first.writes.len() {
-            return Ok(None);
-        }
-        self.put_back(image)?;
-        let place = path.points(self.points, self.mode)[index].place;
-        self.walk_to(place, Some(&path), prepare, operation)
     }
 
     /// None if the operation took another way, and has no such place.
     fn walk_to<T>(
         &self,
         place: Place,
-        known: Option<&Path>,
+        known: &Known,
         prepare: &impl Fn() -> T,
         operation: &impl Fn(&mut T),
     ) -> Result<Option<Traced>, Error> {
@@ -258,10 +255,8 @@ impl<'a> Sweep<'a> {
         let arrived = match place {
             Place::BeforeFirst => true,
             Place::AfterLast => walk.traced.run_to_end().map(|()| true)?,
-            Place::Behind { write, steps } => match known {
-                Some(path) => walk.retrace(&path.writes[..write], steps)?,
-                None => walk.behind(write, steps)?,
-            },
+            _ if known.believed => walk.retrace(place, &known.path.writes)?,
+            _ => walk.seek(place, &known.writers)?,
         };
         Ok(arrived.then_some(walk.traced))
     }
