@@ -70,6 +70,9 @@ pub struct Sweep<'a> {
     limit_seconds: u32,
 }
 
+/// What the report is called, and which points are run how.
+type Way = (String, (Mode, Points, Choice));
+
 /// What earlier runs of the operation showed.
 struct Known<'p> {
     /// The first of them.
@@ -149,34 +152,67 @@ impl<'a> Sweep<'a> {
         &self,
         prepare: impl Fn() -> T,
         operation: impl Fn(&mut T),
-        mut after: impl FnMut(&Point) -> Result<(), String>,
+        after: impl FnMut(&Point) -> Result<(), String>,
     ) -> Result<Report, Error> {
+        let ways = [(self.name.clone(), (self.mode, self.points, self.choice))];
+        Ok(self.go(&ways, &prepare, &operation, after)?.remove(0))
+    }
+
+    /// As [`run`](Self::run), in each of these modes, with its points and a choice of them, one after the other, and
+    /// with one look through the operation for all. A report for each; its name says which.
+    ///
+    /// # Errors
+    /// As [`run`](Self::run).
+    pub fn run_each<T>(
+        &self,
+        ways: &[(Mode, Points, Choice)],
+        prepare: impl Fn() -> T,
+        operation: impl Fn(&mut T),
+        after: impl FnMut(&Point) -> Result<(), String>,
+    ) -> Result<Vec<Report>, Error> {
+        let name = |(mode, points, _): &(Mode, Points, _)| format!("{}, {mode:?} {points:?}", self.name);
+        let ways: Vec<Way> = ways.iter().map(|way| (name(way), *way)).collect();
+        self.go(&ways, &prepare, &operation, after)
+    }
+
+    fn go<T>(
+        &self,
+        ways: &[Way],
+        prepare: &impl Fn() -> T,
+        operation: &impl Fn(&mut T),
+        mut after: impl FnMut(&Point) -> Result<(), String>,
+    ) -> Result<Vec<Report>, Error> {
         if cfg!(not(target_arch = "x86_64")) {
             return Err(Error::Unsupported);
         }
-        let started = Instant::now();
+        let mut started = Instant::now();
         let image = self.segment.save().map_err(Error::io("save the segment"))?;
-        let path = self.look_through(&prepare, &operation)?;
-        let points = path.points(self.points, self.mode);
-        let chosen = self.choice.of(points.len());
-        let mut failures = self.too_few(points.len());
+        let path = self.look_through(prepare, operation)?;
         let mut known = Known { writers: path.writers(), believed: true, path: &path };
-        for point in chosen.iter().map(|index| &points[*index]) {
-            let process = (&prepare, &operation);
-            failures.extend(self.visit(point, &image, &mut known, process, &mut after)?);
+        let mut reports = Vec::new();
+        for (name, (mode, points, choice)) in ways {
+            let points = path.points(*points, *mode);
+            let chosen = choice.of(points.len());
+            let mut failures = self.too_few(points.len());
+            for point in chosen.iter().map(|index| &points[*index]) {
+                let process = (prepare, operation);
+                failures.extend(self.visit(*mode, point, &image, &mut known, process, &mut after)?);
+            }
+            self.put_back(&image)?;
+            let report = Report {
+                name: name.clone(),
+                steps: path.steps,
+                points_distinct: points.len(),
+                points_run: chosen.len(),
+                skipped: (path.steps + 1).saturating_sub(points.len() as u64),
+                took: started.elapsed(),
+                failures,
+            };
+            started = Instant::now();
+            crate::notes::append(&report).map_err(Error::io("append to the file that WEYR_REPORT names"))?;
+            reports.push(report);
         }
-        self.put_back(&image)?;
-        let report = Report {
-            name: self.name.clone(),
-            steps: path.steps,
-            points_distinct: points.len(),
-            points_run: chosen.len(),
-            skipped: (path.steps + 1).saturating_sub(points.len() as u64),
-            took: started.elapsed(),
-            failures,
-        };
-        crate::notes::append(&report).map_err(Error::io("append to the file that WEYR_REPORT names"))?;
-        Ok(report)
+        Ok(reports)
     }
 
     fn too_few(&self, points: usize) -> Vec<Failure> {
@@ -220,9 +256,10 @@ impl<'a> Sweep<'a> {
     /// One point: put the segment back, bring a child there, and let `after` look. Gives what is wrong.
     fn visit<T>(
         &self,
+        mode: Mode,
         point: &Point,
         image: &Image,
-        known: &mut Known,
+        known: &mut Known<'_>,
         (prepare, operation): (&impl Fn() -> T, &impl Fn(&mut T)),
         after: &mut impl FnMut(&Point) -> Result<(), String>,
     ) -> Result<Vec<Failure>, Error> {
@@ -234,7 +271,7 @@ impl<'a> Sweep<'a> {
                 self.put_back(image)?;
             }
             if let Some(traced) = self.walk_to(point.place, known, prepare, operation)? {
-                return self.strike(traced, point, after);
+                return strike(mode, traced, point, after);
             }
             known.believed = false;
         }
@@ -246,7 +283,7 @@ impl<'a> Sweep<'a> {
     fn walk_to<T>(
         &self,
         place: Place,
-        known: &Known,
+        known: &Known<'_>,
         prepare: &impl Fn() -> T,
         operation: &impl Fn(&mut T),
     ) -> Result<Option<Traced>, Error> {
@@ -260,47 +297,48 @@ impl<'a> Sweep<'a> {
         };
         Ok(arrived.then_some(walk.traced))
     }
+}
 
-    fn strike(
-        &self,
-        traced: Traced,
-        point: &Point,
-        after: &mut impl FnMut(&Point) -> Result<(), String>,
-    ) -> Result<Vec<Failure>, Error> {
-        let mut failures = Vec::new();
-        let mut look = |moment| {
-            let point = Point { moment, ..point.clone() };
-            let looked = catch_unwind(AssertUnwindSafe(|| after(&point)));
-            if let Err(message) = looked.unwrap_or_else(|panic| Err(message_of(&*panic))) {
-                failures.push(Failure { point: Some(point), message });
-            }
-        };
-        match self.mode {
-            Mode::Kill => {
-                kill(&mut traced.into_child())?;
-                look(Moment::Died);
-            }
-            Mode::KillUnreaped => {
-                let child = traced.into_child();
-                child.kill().and_then(|()| child.wait_dead()).map_err(Error::io("kill the child"))?;
-                look(Moment::Died);
-            }
-            Mode::StopThenKill => {
-                let mut child = traced.leave_stopped()?;
-                look(Moment::Stopped);
-                kill(&mut child)?;
-                look(Moment::Ended);
-            }
-            Mode::StopThenContinue => {
-                let mut child = traced.leave_stopped()?;
-                look(Moment::Stopped);
-                let outcome = go_on(&mut child).map_err(Error::io("let the child go on"))?;
-                look(Moment::Ended);
-                failures.extend(unless_at_end(outcome, point));
-            }
+/// Does to the process what the mode says, and lets `after` look.
+fn strike(
+    mode: Mode,
+    traced: Traced,
+    point: &Point,
+    after: &mut impl FnMut(&Point) -> Result<(), String>,
+) -> Result<Vec<Failure>, Error> {
+    let mut failures = Vec::new();
+    let mut look = |moment| {
+        let point = Point { moment, ..point.clone() };
+        let looked = catch_unwind(AssertUnwindSafe(|| after(&point)));
+        if let Err(message) = looked.unwrap_or_else(|panic| Err(message_of(&*panic))) {
+            failures.push(Failure { point: Some(point), message });
         }
-        Ok(failures)
+    };
+    match mode {
+        Mode::Kill => {
+            kill(&mut traced.into_child())?;
+            look(Moment::Died);
+        }
+        Mode::KillUnreaped => {
+            let child = traced.into_child();
+            child.kill().and_then(|()| child.wait_dead()).map_err(Error::io("kill the child"))?;
+            look(Moment::Died);
+        }
+        Mode::StopThenKill => {
+            let mut child = traced.leave_stopped()?;
+            look(Moment::Stopped);
+            kill(&mut child)?;
+            look(Moment::Ended);
+        }
+        Mode::StopThenContinue => {
+            let mut child = traced.leave_stopped()?;
+            look(Moment::Stopped);
+            let outcome = go_on(&mut child).map_err(Error::io("let the child go on"))?;
+            look(Moment::Ended);
+            failures.extend(unless_at_end(outcome, point));
+        }
     }
+    Ok(failures)
 }
 
 /// What a panic of `after` said, so that an assertion in it is a failure of its point, and the others are run.
