@@ -123,11 +123,11 @@ impl Attachment {
 
     /// Nobody acts: no slot is in the middle of a call, leases are somebody's, and the laps agree.
     fn check_slots(&self, ring: &Ring) -> Result<(), (&'static str, String)> {
-        for word in (0..ring.capacity()).filter_map(|index| ring.load(index).ok()) {
+        for word in (0..ring.slot_count()).filter_map(|index| ring.load(index).ok()) {
             let process = word.holder.process;
             let nobody = self.heap.process_word(process).state() == Process::Free;
             match word.state {
-                SlotState::Filling | SlotState::Taking | SlotState::Revoked => {
+                SlotState::Reserved | SlotState::Filling | SlotState::Taking | SlotState::Revoked => {
                     return Err(("nothing is left half done", format!("slot is {:?}", word.state)));
                 }
                 SlotState::Leased if nobody => {

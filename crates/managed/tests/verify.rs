@@ -8,7 +8,7 @@ use std::fs::{File, OpenOptions};
 use std::os::unix::fs::FileExt;
 
 use scratch::{Scratch, assert_sound, attributes};
-use weyr_managed::geometry::{Geometry, Shape};
+use weyr_managed::geometry::{Geometry, METADATA_CHUNK, Shape};
 use weyr_managed::heap::class::{TIER_SHIFTS, class_of};
 use weyr_managed::heap::word::{BlockState, BlockWord, LaneWord, PageWord, ProcessWord, SlotState};
 use weyr_managed::layout::{
@@ -38,17 +38,21 @@ struct World {
 
 impl World {
     fn new(test: &str) -> Self {
+        Self::of_pages(test, 64)
+    }
+
+    fn of_pages(test: &str, pages: u64) -> Self {
         let shape = Shape {
             page_shift: 12,
-            initial_pages: 64,
-            segment_pages: 64,
-            maximum_pages: 64,
+            initial_pages: pages,
+            segment_pages: pages,
+            maximum_pages: pages,
             process_limit: 4,
             lane_limit: LANES,
             channel_limit: 2,
             manifest_limit: 64,
         };
-        let attributes = attributes(test, 64 * PAGE).page_size(PAGE).segment_size(64 * PAGE);
+        let attributes = attributes(test, pages * PAGE).page_size(PAGE).segment_size(pages * PAGE);
         let pool = Scratch::with(attributes.processes(4).lanes(LANES).channels(2).manifest_entries(64));
         let held = [64, 4 * PAGE].map(|bytes| pool.alloc(bytes).unwrap());
         let file = OpenOptions::new().read(true).write(true).open(pool.path()).unwrap();
@@ -205,6 +209,24 @@ fn each_invariant_of_pages_that_is_broken_is_found_by_its_name() {
 }
 
 #[test]
+fn metadata_in_use_that_is_not_marked_as_backed_is_found() {
+    let world = World::of_pages("verify backing", 2048);
+    let (marks, backed) = (world.geometry.offsets.metadata_backed, "what is in use is backed");
+    let chunk = |byte: u64| byte / METADATA_CHUNK;
+    let (header, word) = (0, chunk(world.block_word()));
+    assert!(word > chunk(world.geometry.offsets.descriptors), "the words lie in a chunk of their own");
+    for chunk in [header, word] {
+        let was = world.word(marks);
+        world.write(marks, was & !(1 << chunk));
+        for mode in BOTH {
+            assert!(world.found(mode).contains(backed), "chunk {chunk}, {mode:?}: {:?}", world.found(mode));
+        }
+        world.write(marks, was);
+    }
+    assert_sound(&world.pool, 2);
+}
+
+#[test]
 fn each_invariant_of_blocks_that_is_broken_is_found_by_its_name() {
     let world = World::new("verify blocks");
     let word = world.word(world.block_word());
@@ -273,8 +295,9 @@ fn each_invariant_of_actors_that_is_broken_is_found_by_its_name() {
 #[test]
 fn each_invariant_of_channels_that_is_broken_is_found_by_its_name() {
     let world = World::new("verify channels");
+    let plain = weyr_shared::Geometry::PLAIN;
     let geometry =
-        weyr_shared::Geometry { block_size: 64, capacity: 2, processes: 4, ..weyr_shared::Geometry::PLAIN };
+        weyr_shared::Geometry { block_size: 64, capacity: 2, processes: 4, levels: 2, urgent: 1, ..plain };
     let memory = world.pool.alloc(geometry.bytes()).unwrap();
     let (reference, region) = (memory.reference(), world.pool.region());
     let region = region.part(reference.offset, geometry.bytes()).unwrap();
@@ -297,6 +320,16 @@ fn each_invariant_of_channels_that_is_broken_is_found_by_its_name() {
     let was = world.word(place);
     world.write(place, word);
     assert!(world.found(Mode::Quiesced).is_empty());
+    // Slots that senders have reserved, and left so, at either level.
+    for slot in [1, 2] {
+        let slot =
+            world.geometry.offsets.data + reference.offset + geometry.slots_at() + slot * geometry.stride();
+        let (empty, reserved) = (world.word(slot), (MessageState::Reserved as u64) << 60);
+        world.write(slot, empty | reserved);
+        assert!(world.found(Mode::Online).is_empty());
+        assert!(world.found(Mode::Quiesced).contains("nothing is left half done"));
+        world.write(slot, empty);
+    }
     fill(1, message.block);
     assert_eq!(world.found(Mode::Quiesced), BTreeSet::from([invariant]));
     world.write(place, was);
