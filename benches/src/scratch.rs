@@ -37,6 +37,18 @@ pub(crate) fn name(rest: &str) -> String {
     format!("{PREFIX}{}.{rest}", std::process::id())
 }
 
+/// Removes files beside the pools whose names begin with `prefix`.
+#[cfg(feature = "iceoryx2")]
+pub(crate) fn remove_named(prefix: &str) {
+    let Ok(entries) = std::fs::read_dir(POOLS) else { return };
+    let named =
+        |entry: &std::fs::DirEntry| entry.file_name().to_str().is_some_and(|name| name.starts_with(prefix));
+    for entry in entries.flatten().filter(named) {
+        // What cannot be removed now is removed by the next run.
+        let _ = std::fs::remove_file(entry.path());
+    }
+}
+
 /// Removes what runs that were killed have left.
 pub(crate) fn remove_abandoned() {
     let Ok(entries) = std::fs::read_dir(POOLS) else { return };

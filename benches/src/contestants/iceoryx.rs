@@ -68,6 +68,13 @@ impl Iceoryx {
     }
 }
 
+/// Some of its files outlive its nodes.
+impl Drop for Iceoryx {
+    fn drop(&mut self) {
+        scratch::remove_named(&self.prefix);
+    }
+}
+
 type Service = iceoryx2::service::port_factory::publish_subscribe::PortFactory<ipc::Service, [u8], ()>;
 
 /// Nothing is dropped on the way, and as much may wait as in the others.

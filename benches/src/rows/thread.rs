@@ -54,16 +54,25 @@ fn samples<Q: Queue + Clone>(
     (0..SAMPLES).map(|_| time_of_message(queue, pairs, each, processors)).collect()
 }
 
-/// Sends `each` messages from each of `pairs` threads to as many. Each thread has a handle of its own.
+/// What one thread did, and when.
+struct Part {
+    sum: u64,
+    start: Instant,
+    end: Instant,
+}
+
+/// Sends `each` messages from each of `pairs` threads to as many. Each thread has a handle of its own. The time is that
+/// from when the first of them began until the last was done, by their own clocks: the thread that starts them may run
+/// when they have ended.
 fn time_of_message<Q: Queue + Clone>(
     queue: &Q,
     pairs: u64,
     each: u64,
     processors: Processors,
 ) -> Result<f64> {
-    let barrier = Barrier::new(pairs as usize * 2 + 1);
+    let barrier = Barrier::new(pairs as usize * 2);
     let barrier = &barrier;
-    thread::scope(|scope| {
+    let parts = thread::scope(|scope| {
         let senders: Vec<_> = (0..pairs)
             .map(|_| (queue.clone(), processors[0]))
             .map(|(queue, on)| scope.spawn(move || act(on, barrier, || send_all(&queue, each))))
@@ -72,32 +81,33 @@ fn time_of_message<Q: Queue + Clone>(
             .map(|_| (queue.clone(), processors[1]))
             .map(|(queue, on)| scope.spawn(move || act(on, barrier, || receive_all(&queue, each))))
             .collect();
-        barrier.wait();
-        let start = Instant::now();
-        let mut sums = senders.into_iter().chain(receivers).map(|thread| {
-            let sum = thread.join().map_err(|_| "a thread panicked")?;
-            sum.map_err(Box::<dyn std::error::Error>::from)
+        let parts = senders.into_iter().chain(receivers).map(|thread| {
+            let part = thread.join().map_err(|_| "a thread panicked")?;
+            part.map_err(Box::<dyn std::error::Error>::from)
         });
-        let sent = sums.by_ref().take(pairs as usize).sum::<Result<u64>>()?;
-        let received = sums.sum::<Result<u64>>()?;
-        let time = start.elapsed().as_nanos() as f64;
-        if sent != received {
-            return Err(
-                format!("messages that add up to {sent} were sent, and to {received} received").into()
-            );
-        }
-        Ok(time / (each * pairs) as f64)
-    })
+        parts.collect::<Result<Vec<Part>>>()
+    })?;
+    let (senders, receivers) = parts.split_at(pairs as usize);
+    let sum = |parts: &[Part]| parts.iter().map(|part| part.sum).sum::<u64>();
+    let (sent, received) = (sum(senders), sum(receivers));
+    if sent != received {
+        return Err(format!("messages that add up to {sent} were sent, and to {received} received").into());
+    }
+    let (start, end) = (parts.iter().map(|part| part.start).min(), parts.iter().map(|part| part.end).max());
+    let time = end.zip(start).map(|(end, start)| end - start).ok_or("nobody did anything")?;
+    Ok(time.as_nanos() as f64 / (each * pairs) as f64)
 }
 
 fn act(
     processor: usize,
     barrier: &Barrier,
     work: impl FnOnce() -> Result<u64>,
-) -> std::result::Result<u64, String> {
+) -> std::result::Result<Part, String> {
     let stayed = stay_on(processor);
     barrier.wait();
-    stayed.and_then(|()| work()).map_err(|error| error.to_string())
+    let start = Instant::now();
+    let sum = stayed.and_then(|()| work()).map_err(|error| error.to_string())?;
+    Ok(Part { sum, start, end: Instant::now() })
 }
 
 fn send_all(queue: &impl Queue, count: u64) -> Result<u64> {
