@@ -60,4 +60,4 @@ pub use repair::{Repair, Repaired};
 pub use section::{Part, Section};
 pub use stored::{Block, ChannelFacts};
 pub use transfer::Taken;
-pub use weyr_shared::{Actor, BlockReference, Cooperative, Field};
+pub use weyr_shared::{Actor, BlockReference, Cooperative, Field, Forgotten};

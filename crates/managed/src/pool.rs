@@ -283,6 +283,19 @@ impl Pool {
         Allocation::found(self.attachment(), reference, bytes, self.cooperative)
     }
 
+    /// As [`alloc_aligned`](Self::alloc_aligned), with bytes that are zero. Whole pages that nobody had before are not
+    /// touched for that.
+    ///
+    /// # Errors
+    /// As [`alloc_aligned`](Self::alloc_aligned).
+    pub fn alloc_zeroed(&self, bytes: u64, alignment: u64) -> Result<Allocation, Error> {
+        let allocation = self.alloc_aligned(bytes, alignment)?;
+        if !self.attachment().zeroing {
+            self.attachment().clear_new(allocation.reference(), bytes)?;
+        }
+        Ok(allocation)
+    }
+
     /// As [`alloc`](Self::alloc), waiting for memory until `deadline`: served when anybody frees, in any process.
     ///
     /// Who waits for whole pages reserves the part of the pool in which least is in use: others do not allocate there
