@@ -30,6 +30,7 @@ mod huge;
 pub mod layout;
 mod manifest;
 mod membership;
+mod message_repair;
 pub mod name;
 mod pool;
 mod published;
