@@ -161,7 +161,7 @@ fn sweep<T>(
     prepare: impl Fn(&Ground) -> T,
     operate: impl Fn(&mut T),
 ) {
-    sweep_stopping(Points::BeforeWrites, name, ground, floor, stories, prepare, operate);
+    sweep_stopping(Points::AroundWrites, name, ground, floor, stories, prepare, operate);
 }
 
 /// As [`sweep`]; stops at other points. What allocates private memory or reads `/proc` takes another number of steps
@@ -229,7 +229,7 @@ fn receive(channel: &mut Channel) {
 #[test]
 fn receive_bytes() {
     let ground = Ground::with_letter("receive");
-    sweep_stopping(Points::AfterWrites, "receive, inline", &ground, 3, RECEIVED, Ground::warm, receive);
+    sweep("receive, inline", &ground, 3, RECEIVED, Ground::warm, receive);
     let into_buffer = |channel: &mut Channel| {
         let mut bytes = [0; 40];
         if channel.receiver().try_receive_into(&mut bytes).is_ok() {
@@ -242,7 +242,7 @@ fn receive_bytes() {
 #[test]
 fn receive_an_allocation() {
     let ground = Ground::with_parcel("receive-allocation");
-    sweep_stopping(Points::AfterWrites, "receive, allocation", &ground, 5, RECEIVED, Ground::warm, receive);
+    sweep("receive, allocation", &ground, 5, RECEIVED, Ground::warm, receive);
 }
 
 #[test]
@@ -311,14 +311,14 @@ fn receive_what_stays() {
         Some(memory)
     });
     let points = Points::AfterWrites;
-    sweep_stopping(points, "receive, frozen", &ground, 3, RECEIVED, Ground::warm, receive);
+    sweep("receive, frozen", &ground, 3, RECEIVED, Ground::warm, receive);
     let ground = Ground::with_memory("receive-published", |pool, channel| {
         let memory = published(pool, 1);
         let other = pool.open(&memory.descriptor()).unwrap();
         channel.sender().send_published(memory).unwrap();
         Some(other)
     });
-    sweep_stopping(points, "receive, published", &ground, 4, RECEIVED, Ground::warm, receive);
+    sweep("receive, published", &ground, 4, RECEIVED, Ground::warm, receive);
 }
 
 #[test]
@@ -338,7 +338,7 @@ fn receive_to_a_landing_pad() {
     let ground = Ground::with_letter("landing");
     sweep("receive to, inline", &ground, 3, RECEIVED, with_pad, land);
     let ground = Ground::with_parcel("landing-allocation");
-    sweep_stopping(Points::AfterWrites, "receive to, allocation", &ground, 5, RECEIVED, with_pad, land);
+    sweep("receive to, allocation", &ground, 5, RECEIVED, with_pad, land);
 }
 
 type Leasing = (Channel, Option<Lease>);
@@ -397,5 +397,5 @@ fn recovery() {
         channel.pool().recover();
     };
     let points = Points::AfterWrites;
-    sweep_stopping(points, "recovery", &ground, 12, stories, beside_a_dead_one, recover);
+    sweep("recovery", &ground, 12, stories, beside_a_dead_one, recover);
 }

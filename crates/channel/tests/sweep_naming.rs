@@ -46,7 +46,7 @@ fn making_a_channel_with_a_name() {
     let segment = FileSegment::open(&path).unwrap();
     for mode in [Mode::Kill, Mode::StopThenContinue] {
         let sweep = Sweep::new(format!("channel, create named, {mode:?}"), &segment).mode(mode);
-        let sweep = sweep.points(Points::AfterWrites).choose(Choice::from_environment(10)).floor(10);
+        let sweep = sweep.points(Points::AroundWrites).choose(Choice::from_environment(10)).floor(10);
         // With memory at hand, so that the channel is all that is made.
         let prepare = || {
             let pool = Pool::attach_path(&path).unwrap();

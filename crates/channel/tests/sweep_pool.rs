@@ -82,7 +82,7 @@ fn sweep<T>(
     for (mode, points) in [(Mode::Kill, Points::AfterWrites), (Mode::StopThenContinue, stops)] {
         let sweep = Sweep::new(format!("beside a channel, {name}, {mode:?}"), &segment);
         // Operations whose stops lie behind the writes are the long ones.
-        let sample = if stops == Points::BeforeWrites { 10 } else { 3 };
+        let sample = if stops == Points::AroundWrites { 10 } else { 3 };
         let sweep = sweep.mode(mode).points(points).choose(Choice::from_environment(sample)).floor(floor);
         let look = |point: &Point| {
             look(ground, point);
@@ -103,9 +103,9 @@ fn drop_one(held: &mut (Pool, Option<Allocation>)) {
 #[test]
 fn alloc() {
     let ground = Ground::new("channel-alloc", Growth::None);
-    sweep(Points::BeforeWrites, "alloc, at hand", &ground, 3, Ground::warm, |pool| hold(pool, 100));
-    sweep(Points::AfterWrites, "alloc, fresh slab", &ground, 12, Ground::warm, |pool| hold(pool, 1000));
-    sweep(Points::BeforeWrites, "alloc, span", &ground, 12, Ground::warm, |pool| hold(pool, 5 << 12));
+    sweep(Points::AroundWrites, "alloc, at hand", &ground, 3, Ground::warm, |pool| hold(pool, 100));
+    sweep(Points::AroundWrites, "alloc, fresh slab", &ground, 12, Ground::warm, |pool| hold(pool, 1000));
+    sweep(Points::AroundWrites, "alloc, span", &ground, 12, Ground::warm, |pool| hold(pool, 5 << 12));
 }
 
 #[test]
@@ -118,8 +118,8 @@ fn free() {
             (pool, Some(memory))
         }
     };
-    sweep(Points::BeforeWrites, "free, own block", &ground, 3, with(100), drop_one);
-    sweep(Points::BeforeWrites, "free, span", &ground, 12, with(5 << 12), drop_one);
+    sweep(Points::AroundWrites, "free, own block", &ground, 3, with(100), drop_one);
+    sweep(Points::AroundWrites, "free, span", &ground, 12, with(5 << 12), drop_one);
     let of_a_thread = |ground: &Ground| {
         let pool = ground.warm();
         let (send, receive) = std::sync::mpsc::channel();
@@ -133,13 +133,13 @@ fn free() {
         });
         (pool, Some(receive.recv().unwrap()))
     };
-    sweep(Points::BeforeWrites, "free, another thread's block", &ground, 6, of_a_thread, drop_one);
+    sweep(Points::AroundWrites, "free, another thread's block", &ground, 6, of_a_thread, drop_one);
 }
 
 #[test]
 fn grow() {
     let ground = Ground::new("channel-grow", Growth::UpTo(512 << 10));
-    sweep(Points::BeforeWrites, "grow", &ground, 40, Ground::warm, |pool| hold(pool, 160 << 10));
+    sweep(Points::AroundWrites, "grow", &ground, 40, Ground::warm, |pool| hold(pool, 160 << 10));
 }
 
 #[test]
@@ -147,7 +147,7 @@ fn attach() {
     let ground = Ground::new("channel-attach", Growth::None);
     let path = ground.path.clone();
     let attach = |state: &mut Option<Pool>| *state = Some(Pool::attach_path(&path).unwrap());
-    sweep(Points::AfterWrites, "attach", &ground, 8, |_| None, attach);
+    sweep(Points::AroundWrites, "attach", &ground, 8, |_| None, attach);
 }
 
 #[test]
@@ -164,5 +164,5 @@ fn recovery() {
     // Attaching finds the dead member, and recovers it.
     let path = ground.path.clone();
     let attach = |state: &mut Option<Pool>| *state = Some(Pool::attach_path(&path).unwrap());
-    sweep(Points::AfterWrites, "recovery", &ground, 40, |_| None, attach);
+    sweep(Points::AroundWrites, "recovery", &ground, 40, |_| None, attach);
 }

@@ -96,6 +96,34 @@ fn live(work: impl FnOnce(), parent: Pid) -> ! {
     }
 }
 
+/// As [`spawn`]: the child does `prepare`, waits until the thread that spawned it sleeps in the kernel, does `act`, and
+/// exits. It dies with its parent before that, and not in the middle of `act`. Needs `/proc`.
+///
+/// To wait for `prepare` is a sleep as well, so `prepare` returns only when the parent has told it that it waited.
+///
+/// # Errors
+/// As [`spawn`].
+pub fn when_parent_sleeps<T>(prepare: impl FnOnce() -> T, act: impl FnOnce(T)) -> io::Result<Child> {
+    let sleeper = rustix::thread::gettid();
+    let parent = getpid();
+    spawn(move || {
+        let state = prepare();
+        let stat = format!("/proc/{}/task/{}/stat", parent.as_raw_nonzero(), sleeper.as_raw_nonzero());
+        while state_of(&stat) != Some('S') {
+            std::thread::yield_now();
+        }
+        let freed = set_parent_process_death_signal(None);
+        if freed.is_ok() && getppid() == Some(parent) {
+            act(state);
+        }
+    })
+}
+
+/// The letter behind the name, which may hold any letter. Source: proc_pid_stat(5).
+fn state_of(stat: &str) -> Option<char> {
+    std::fs::read_to_string(stat).ok()?.rsplit(") ").next()?.chars().next()
+}
+
 /// Ends this process without running a destructor or an exit handler.
 pub(crate) fn exit(code: i32) -> ! {
     // SAFETY: `_exit` takes any code and does not return.

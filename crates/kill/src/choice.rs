@@ -23,11 +23,14 @@ impl Choice {
     /// not set or none).
     #[must_use]
     pub fn from_environment(points: usize) -> Self {
-        if env::var("WEYR_SWEEP").is_ok_and(|choice| choice == "full") {
-            return Self::All;
-        }
-        let seed = env::var("WEYR_SEED").ok().and_then(|seed| seed.parse().ok()).unwrap_or(1);
-        Self::AtMost { points, seed }
+        if is_full() { Self::All } else { Self::AtMost { points, seed: seed() } }
+    }
+
+    /// At most `full` points where `WEYR_SWEEP=full` is set, else at most `points`: for kinds of points of which there
+    /// are too many to run all, as there are of instructions.
+    #[must_use]
+    pub fn drawn(points: usize, full: usize) -> Self {
+        Self::AtMost { points: if is_full() { full } else { points }, seed: seed() }
     }
 
     /// The chosen of `count` points, ascending.
@@ -41,6 +44,14 @@ impl Choice {
             Self::AtMost { points, seed } => draw(count, points.max(2), seed),
         }
     }
+}
+
+fn is_full() -> bool {
+    env::var("WEYR_SWEEP").is_ok_and(|choice| choice == "full")
+}
+
+fn seed() -> u64 {
+    env::var("WEYR_SEED").ok().and_then(|seed| seed.parse().ok()).unwrap_or(1)
 }
 
 /// The first, the last, and others drawn from between by exchanging each with a random one of those left.

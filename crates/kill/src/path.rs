@@ -1,5 +1,7 @@
 //! The way of an operation through its instructions, and the points on it.
 
+use std::collections::HashSet;
+
 use crate::{Mode, Moment, Place, Point, Points};
 
 /// What the first pass saw: how long the operation is, and its writes.
@@ -18,6 +20,11 @@ pub(crate) struct Write {
 }
 
 impl Path {
+    /// The instructions that changed the segment.
+    pub(crate) fn writers(&self) -> HashSet<u64> {
+        self.writes.iter().map(|write| write.address).collect()
+    }
+
     /// The points of one kind, ascending.
     pub(crate) fn points(&self, points: Points, mode: Mode) -> Vec<Point> {
         let moment = match mode {
@@ -46,19 +53,26 @@ impl Path {
 
     /// The places between the first and the last, each with its step.
     fn between(&self, points: Points) -> Vec<(Place, u64)> {
-        let starts = [0].into_iter().chain(self.writes.iter().map(|write| write.step));
+        let starts = || [0].into_iter().chain(self.writes.iter().map(|write| write.step));
         let ends = self.writes.iter().map(|write| write.step).chain([self.steps]);
-        let quiet = starts.zip(ends).enumerate();
-        let place = |write, steps, start| (Place::Behind { write, steps }, start + steps);
+        let quiet = starts().zip(ends).enumerate();
+        let after = starts().enumerate().skip(1);
+        let after = after.map(|(write, step)| (Place::Behind { write, steps: 0 }, step));
+        let before = self.writes.iter().zip(1..);
+        let before = before.map(|(Write { step, .. }, write)| (Place::Before { write }, step - 1));
         match points {
-            Points::AfterWrites => quiet.skip(1).map(|(write, (start, _))| place(write, 0, start)).collect(),
-            Points::BeforeWrites => quiet
-                .take(self.writes.len())
-                .map(|(write, (start, end))| place(write, end - start - 1, start))
-                .collect(),
+            Points::AfterWrites => after.collect(),
+            Points::BeforeWrites => before.collect(),
+            Points::AroundWrites => {
+                // Where a write follows the other, or is the first instruction, both are one point.
+                let apart = before.zip(starts()).filter(|((_, step), former)| step > former);
+                let mut around: Vec<_> = apart.map(|(place, _)| place).chain(after).collect();
+                around.sort_by_key(|(_, step)| *step);
+                around
+            }
             Points::Instructions => quiet
                 .flat_map(|(write, (start, end))| {
-                    (0..end - start).map(move |steps| place(write, steps, start))
+                    (0..end - start).map(move |steps| (Place::Behind { write, steps }, start + steps))
                 })
                 .skip(1)
                 .collect(),
@@ -85,8 +99,11 @@ mod tests {
         let (first, last) = ((0, Place::BeforeFirst), (7, Place::AfterLast));
         let after = [first, (2, behind(1, 0)), (3, behind(2, 0)), (6, behind(3, 0)), last];
         assert_eq!(places(Points::AfterWrites), after);
-        let before = [first, (1, behind(0, 1)), (2, behind(1, 0)), (5, behind(2, 2)), last];
+        let right_before = |step, write| (step, Place::Before { write });
+        let before = [first, right_before(1, 1), right_before(2, 2), right_before(5, 3), last];
         assert_eq!(places(Points::BeforeWrites), before);
+        let around = [first, before[1], after[1], after[2], before[3], after[3], last];
+        assert_eq!(places(Points::AroundWrites), around);
         let steps: Vec<u64> = places(Points::Instructions).iter().map(|(step, _)| *step).collect();
         assert_eq!(steps, [0, 1, 2, 3, 4, 5, 6, 7]);
     }

@@ -23,8 +23,13 @@ pub enum Place {
     Behind {
         /// The write; 0 is the start of the operation.
         write: usize,
-        /// Steps behind it that changed nothing.
+        /// Steps behind it that changed nothing. A run that comes to its next write in fewer stands right before that.
         steps: u64,
+    },
+    /// Everything up to the n-th write, and not that one: it is what the next step carries out.
+    Before {
+        /// The write, counted from 1.
+        write: usize,
     },
     /// All of it.
     AfterLast,
@@ -77,6 +82,7 @@ impl fmt::Display for Place {
             Self::BeforeFirst => formatter.write_str("before the first instruction"),
             Self::Behind { write, steps: 0 } => write!(formatter, "after write {write}"),
             Self::Behind { write, steps } => write!(formatter, "{steps} steps after write {write}"),
+            Self::Before { write } => write!(formatter, "right before write {write}"),
             Self::AfterLast => formatter.write_str("after the last instruction"),
         }
     }

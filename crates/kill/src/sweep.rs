@@ -7,7 +7,9 @@
 //!
 //! A second run of the same operation need not take the same steps (an address, a process id, a time differs), so a
 //! point is named by how many times the bytes had changed, not by its step. A run that makes the known writes at
-//! the known steps is believed; else the segment is looked at after each step, and its changes are counted.
+//! the known steps is believed; else its changes are counted, with a look at the segment at each instruction that is
+//! known to have changed it in any run. That an instruction is about to write is not seen before it has: to stand right
+//! before a write, the step is made, and taken back (registers and bytes).
 //!
 //! Source: *Dragon* and *UMF* have nothing like it; the method is that of crash-consistency tests of databases
 //! (stop at the n-th write), at the grain of the machine's instructions.
@@ -16,6 +18,7 @@
 
 use std::{
     any::Any,
+    collections::HashSet,
     io,
     panic::{AssertUnwindSafe, catch_unwind},
     time::Instant,
@@ -49,6 +52,8 @@ pub enum Points {
     AfterWrites,
     /// Right before each write, when all that was read for it is as old as it can get. For processes that go on.
     BeforeWrites,
+    /// Both.
+    AroundWrites,
     /// Every one.
     Instructions,
 }
@@ -63,6 +68,19 @@ pub struct Sweep<'a> {
     floor: usize,
     limit_steps: u64,
     limit_seconds: u32,
+}
+
+/// What the report is called, and which points are run how.
+type Way = (String, (Mode, Points, Choice));
+
+/// What earlier runs of the operation showed.
+struct Known<'p> {
+    /// The first of them.
+    path: &'p Path,
+    /// No run has left it yet.
+    believed: bool,
+    /// The instructions that changed the segment in any of them.
+    writers: HashSet<u64>,
 }
 
 /// A re-run that leaves the path of the first run is tried this often.
@@ -134,33 +152,67 @@ impl<'a> Sweep<'a> {
         &self,
         prepare: impl Fn() -> T,
         operation: impl Fn(&mut T),
-        mut after: impl FnMut(&Point) -> Result<(), String>,
+        after: impl FnMut(&Point) -> Result<(), String>,
     ) -> Result<Report, Error> {
+        let ways = [(self.name.clone(), (self.mode, self.points, self.choice))];
+        Ok(self.go(&ways, &prepare, &operation, after)?.remove(0))
+    }
+
+    /// As [`run`](Self::run), in each of these modes, with its points and a choice of them, one after the other, and
+    /// with one look through the operation for all. A report for each; its name says which.
+    ///
+    /// # Errors
+    /// As [`run`](Self::run).
+    pub fn run_each<T>(
+        &self,
+        ways: &[(Mode, Points, Choice)],
+        prepare: impl Fn() -> T,
+        operation: impl Fn(&mut T),
+        after: impl FnMut(&Point) -> Result<(), String>,
+    ) -> Result<Vec<Report>, Error> {
+        let name = |(mode, points, _): &(Mode, Points, _)| format!("{}, {mode:?} {points:?}", self.name);
+        let ways: Vec<Way> = ways.iter().map(|way| (name(way), *way)).collect();
+        self.go(&ways, &prepare, &operation, after)
+    }
+
+    fn go<T>(
+        &self,
+        ways: &[Way],
+        prepare: &impl Fn() -> T,
+        operation: &impl Fn(&mut T),
+        mut after: impl FnMut(&Point) -> Result<(), String>,
+    ) -> Result<Vec<Report>, Error> {
         if cfg!(not(target_arch = "x86_64")) {
             return Err(Error::Unsupported);
         }
-        let started = Instant::now();
+        let mut started = Instant::now();
         let image = self.segment.save().map_err(Error::io("save the segment"))?;
-        let path = self.look_through(&prepare, &operation)?;
-        let points = path.points(self.points, self.mode);
-        let chosen = self.choice.of(points.len());
-        let mut failures = self.too_few(points.len());
-        for point in chosen.iter().map(|index| &points[*index]) {
-            let process = (&prepare, &operation);
-            failures.extend(self.visit(point, &image, &path, process, &mut after)?);
+        let path = self.look_through(prepare, operation)?;
+        let mut known = Known { writers: path.writers(), believed: true, path: &path };
+        let mut reports = Vec::new();
+        for (name, (mode, points, choice)) in ways {
+            let points = path.points(*points, *mode);
+            let chosen = choice.of(points.len());
+            let mut failures = self.too_few(points.len());
+            for point in chosen.iter().map(|index| &points[*index]) {
+                let process = (prepare, operation);
+                failures.extend(self.visit(*mode, point, &image, &mut known, process, &mut after)?);
+            }
+            self.put_back(&image)?;
+            let report = Report {
+                name: name.clone(),
+                steps: path.steps,
+                points_distinct: points.len(),
+                points_run: chosen.len(),
+                skipped: (path.steps + 1).saturating_sub(points.len() as u64),
+                took: started.elapsed(),
+                failures,
+            };
+            started = Instant::now();
+            crate::notes::append(&report).map_err(Error::io("append to the file that WEYR_REPORT names"))?;
+            reports.push(report);
         }
-        self.put_back(&image)?;
-        let report = Report {
-            name: self.name.clone(),
-            steps: path.steps,
-            points_distinct: points.len(),
-            points_run: chosen.len(),
-            skipped: (path.steps + 1).saturating_sub(points.len() as u64),
-            took: started.elapsed(),
-            failures,
-        };
-        crate::notes::append(&report).map_err(Error::io("append to the file that WEYR_REPORT names"))?;
-        Ok(report)
+        Ok(reports)
     }
 
     fn too_few(&self, points: usize) -> Vec<Failure> {
@@ -183,9 +235,9 @@ impl<'a> Sweep<'a> {
         loop {
             let address = walk.traced.next_instruction()?;
             match walk.step()? {
-                Walked::Unchanged => {}
                 Walked::Changed => path.writes.push(Write { step: walk.traced.steps(), address }),
                 Walked::AtEnd => break,
+                _ => {}
             }
         }
         path.steps = walk.traced.steps();
@@ -204,52 +256,34 @@ impl<'a> Sweep<'a> {
     /// One point: put the segment back, bring a child there, and let `after` look. Gives what is wrong.
     fn visit<T>(
         &self,
+        mode: Mode,
         point: &Point,
         image: &Image,
-        path: &Path,
+        known: &mut Known<'_>,
         (prepare, operation): (&impl Fn() -> T, &impl Fn(&mut T)),
         after: &mut impl FnMut(&Point) -> Result<(), String>,
     ) -> Result<Vec<Failure>, Error> {
         for attempt in 0..TRIES {
             self.put_back(image)?;
-            // The way that is known first; where the operation takes another one, by counting its writes; then by
-            // looking through it anew, for the children inherit what `after` did to this process's own memory.
-            let traced = match attempt {
-                0 => self.walk_to(point.place, Some(path), prepare, operation)?,
-                1 => self.walk_to(point.place, None, prepare, operation)?,
-                _ => self.walk_anew(point.index, image, path, (prepare, operation))?,
-            };
-            if let Some(traced) = traced {
-                return self.strike(traced, point, after);
+            if attempt > 1 {
+                // The children inherit what `after` did to this process's own memory, and may write elsewhere.
+                known.writers.extend(self.look_through(prepare, operation)?.writers());
+                self.put_back(image)?;
             }
+            if let Some(traced) = self.walk_to(point.place, known, prepare, operation)? {
+                return strike(mode, traced, point, after);
+            }
+            known.believed = false;
         }
         let message = format!("not reached in {TRIES} runs: the operation takes another way each time");
         Ok(vec![Failure { point: Some(point.clone()), message }])
-    }
-
-    /// To the point of the same number on the way that the operation takes now. None if that has other writes, or if
-    /// points are single steps, which have no number that two ways would share.
-    fn walk_anew<T>(
-        &self,
-        index: usize,
-        image: &Image,
-        first: &Path,
-        (prepare, operation): (&impl Fn() -> T, &impl Fn(&mut T)),
-    ) -> Result<Option<Traced>, Error> {
-        let path = self.look_through(prepare, operation)?;
-        if self.points == Points::Instructions || path.writes.len() != first.writes.len() {
-            return Ok(None);
-        }
-        self.put_back(image)?;
-        let place = path.points(self.points, self.mode)[index].place;
-        self.walk_to(place, Some(&path), prepare, operation)
     }
 
     /// None if the operation took another way, and has no such place.
     fn walk_to<T>(
         &self,
         place: Place,
-        known: Option<&Path>,
+        known: &Known<'_>,
         prepare: &impl Fn() -> T,
         operation: &impl Fn(&mut T),
     ) -> Result<Option<Traced>, Error> {
@@ -258,54 +292,53 @@ impl<'a> Sweep<'a> {
         let arrived = match place {
             Place::BeforeFirst => true,
             Place::AfterLast => walk.traced.run_to_end().map(|()| true)?,
-            Place::Behind { write, steps } => match known {
-                Some(path) => walk.retrace(&path.writes[..write], steps)?,
-                None => walk.behind(write, steps)?,
-            },
+            _ if known.believed => walk.retrace(place, &known.path.writes)?,
+            _ => walk.seek(place, &known.writers)?,
         };
         Ok(arrived.then_some(walk.traced))
     }
+}
 
-    fn strike(
-        &self,
-        traced: Traced,
-        point: &Point,
-        after: &mut impl FnMut(&Point) -> Result<(), String>,
-    ) -> Result<Vec<Failure>, Error> {
-        let mut failures = Vec::new();
-        let mut look = |moment| {
-            let point = Point { moment, ..point.clone() };
-            let looked = catch_unwind(AssertUnwindSafe(|| after(&point)));
-            if let Err(message) = looked.unwrap_or_else(|panic| Err(message_of(&*panic))) {
-                failures.push(Failure { point: Some(point), message });
-            }
-        };
-        match self.mode {
-            Mode::Kill => {
-                kill(&mut traced.into_child())?;
-                look(Moment::Died);
-            }
-            Mode::KillUnreaped => {
-                let child = traced.into_child();
-                child.kill().and_then(|()| child.wait_dead()).map_err(Error::io("kill the child"))?;
-                look(Moment::Died);
-            }
-            Mode::StopThenKill => {
-                let mut child = traced.leave_stopped()?;
-                look(Moment::Stopped);
-                kill(&mut child)?;
-                look(Moment::Ended);
-            }
-            Mode::StopThenContinue => {
-                let mut child = traced.leave_stopped()?;
-                look(Moment::Stopped);
-                let outcome = go_on(&mut child).map_err(Error::io("let the child go on"))?;
-                look(Moment::Ended);
-                failures.extend(unless_at_end(outcome, point));
-            }
+/// Does to the process what the mode says, and lets `after` look.
+fn strike(
+    mode: Mode,
+    traced: Traced,
+    point: &Point,
+    after: &mut impl FnMut(&Point) -> Result<(), String>,
+) -> Result<Vec<Failure>, Error> {
+    let mut failures = Vec::new();
+    let mut look = |moment| {
+        let point = Point { moment, ..point.clone() };
+        let looked = catch_unwind(AssertUnwindSafe(|| after(&point)));
+        if let Err(message) = looked.unwrap_or_else(|panic| Err(message_of(&*panic))) {
+            failures.push(Failure { point: Some(point), message });
         }
-        Ok(failures)
+    };
+    match mode {
+        Mode::Kill => {
+            kill(&mut traced.into_child())?;
+            look(Moment::Died);
+        }
+        Mode::KillUnreaped => {
+            let child = traced.into_child();
+            child.kill().and_then(|()| child.wait_dead()).map_err(Error::io("kill the child"))?;
+            look(Moment::Died);
+        }
+        Mode::StopThenKill => {
+            let mut child = traced.leave_stopped()?;
+            look(Moment::Stopped);
+            kill(&mut child)?;
+            look(Moment::Ended);
+        }
+        Mode::StopThenContinue => {
+            let mut child = traced.leave_stopped()?;
+            look(Moment::Stopped);
+            let outcome = go_on(&mut child).map_err(Error::io("let the child go on"))?;
+            look(Moment::Ended);
+            failures.extend(unless_at_end(outcome, point));
+        }
     }
+    Ok(failures)
 }
 
 /// What a panic of `after` said, so that an assertion in it is a failure of its point, and the others are run.

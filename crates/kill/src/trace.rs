@@ -30,6 +30,28 @@ pub(crate) struct Traced {
     pending: c_int,
 }
 
+/// The registers of a stopped process, without those for floating point and vectors: no instruction that writes to
+/// memory changes these as well.
+#[cfg(target_arch = "x86_64")]
+pub(crate) struct Registers(libc::user_regs_struct);
+
+#[cfg(target_arch = "x86_64")]
+impl Registers {
+    fn address(&self) -> u64 {
+        self.0.rip
+    }
+}
+
+#[cfg(not(target_arch = "x86_64"))]
+pub(crate) struct Registers;
+
+#[cfg(not(target_arch = "x86_64"))]
+impl Registers {
+    fn address(&self) -> u64 {
+        0
+    }
+}
+
 /// What a step did.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Step {
@@ -92,8 +114,13 @@ impl Traced {
     }
 
     /// The address of the instruction that the next step carries out.
-    #[cfg(target_arch = "x86_64")]
     pub(crate) fn next_instruction(&self) -> Result<u64, Error> {
+        Ok(self.registers()?.address())
+    }
+
+    /// What its registers hold.
+    #[cfg(target_arch = "x86_64")]
+    pub(crate) fn registers(&self) -> Result<Registers, Error> {
         let mut registers = std::mem::MaybeUninit::<libc::user_regs_struct>::uninit();
         // SAFETY: the request writes one `user_regs_struct` to where its last argument points, and that is one.
         let answer = unsafe {
@@ -101,12 +128,27 @@ impl Traced {
         };
         succeeded(answer).map_err(Error::io("read the registers of the traced child"))?;
         // SAFETY: the request succeeded, so all of it is written; it is plain integers.
-        Ok(unsafe { registers.assume_init() }.rip)
+        Ok(Registers(unsafe { registers.assume_init() }))
     }
 
-    /// The address of the instruction that the next step carries out.
+    /// Gives its registers back what they held, so that its next step is the one that followed then.
+    #[cfg(target_arch = "x86_64")]
+    pub(crate) fn set_registers(&mut self, registers: &Registers) -> Result<(), Error> {
+        // SAFETY: the request reads one `user_regs_struct` from where its last argument points, and that is one. What
+        // the child then does is the child's alone.
+        let answer = unsafe {
+            libc::ptrace(libc::PTRACE_SETREGS, self.child.id(), null_mut::<c_void>(), &raw const registers.0)
+        };
+        succeeded(answer).map_err(Error::io("set the registers of the traced child"))
+    }
+
     #[cfg(not(target_arch = "x86_64"))]
-    pub(crate) fn next_instruction(&self) -> Result<u64, Error> {
+    pub(crate) fn registers(&self) -> Result<Registers, Error> {
+        Err(Error::Unsupported)
+    }
+
+    #[cfg(not(target_arch = "x86_64"))]
+    pub(crate) fn set_registers(&mut self, _registers: &Registers) -> Result<(), Error> {
         Err(Error::Unsupported)
     }
 

@@ -203,6 +203,7 @@ fn a_stop_before_the_write_shows_an_update_that_is_lost_when_the_process_goes_on
     };
     assert_eq!(lost_with(Points::AfterWrites), 0, "the old value is read and written between two points");
     assert_eq!(lost_with(Points::BeforeWrites), 1);
+    assert_eq!(lost_with(Points::AroundWrites), 1);
     assert!(lost_with(Points::Instructions) >= 1);
 }
 
@@ -281,6 +282,48 @@ fn a_point_is_found_again_when_the_way_to_it_has_another_length() {
     );
     report.unwrap().assert_clean();
     assert_eq!(seen, STATES);
+}
+
+#[test]
+fn a_stop_stands_right_before_the_write_when_the_way_to_it_has_another_length() {
+    let board = Board::new();
+    let segment = board.segment();
+    // The test's own file counts the runs, outside the segment.
+    let runs = Board::new();
+    let wander_and_add = |words: &mut Words| {
+        let rounds = Words::map(runs.0.as_file());
+        rounds.set(DATA, rounds.get(DATA) + 1);
+        let read = words.get(DATA);
+        (0..rounds.get(DATA) % 3 * 10).for_each(|_| {
+            words.get(DATA);
+        });
+        words.set(DATA, read + 1);
+        words.set(FLAG, 1);
+    };
+    for points in [Points::BeforeWrites, Points::AroundWrites, Points::Instructions] {
+        let mut seen = Vec::new();
+        let sweep = Sweep::new("wander", &segment).mode(Mode::StopThenContinue).points(points);
+        let report = sweep.run(
+            || board.words(),
+            wander_and_add,
+            |point| {
+                seen.push((point.moment, board.read()));
+                Ok(())
+            },
+        );
+        report.unwrap().assert_clean();
+        let ended = |(moment, _): &&(Moment, (u64, u64))| *moment == Moment::Ended;
+        assert!(seen.iter().filter(ended).all(|(_, read)| *read == (1, 1)), "{seen:?}");
+        seen.retain(|(moment, _)| *moment == Moment::Stopped);
+        let seen: Vec<_> = seen.into_iter().map(|(_, read)| read).collect();
+        match points {
+            Points::BeforeWrites => assert_eq!(seen, [(0, 0), (0, 0), (1, 0), (1, 1)]),
+            Points::AroundWrites => {
+                assert!(seen.is_sorted() && seen[..3] == [(0, 0), (0, 0), (1, 0)], "{seen:?}");
+            }
+            _ => assert!(seen.len() > 10 && seen.is_sorted() && seen.contains(&(1, 0)), "{seen:?}"),
+        }
+    }
 }
 
 #[test]

@@ -130,9 +130,9 @@ impl Attachment {
 
     /// Nobody acts: no slot is in the middle of a call, leases are somebody's, and the laps agree.
     fn check_slots(&self, ring: &Ring) -> Result<(), (&'static str, String)> {
-        for word in (0..ring.capacity()).filter_map(|index| ring.load(index).ok()) {
+        for word in (0..ring.slot_count()).filter_map(|index| ring.load(index).ok()) {
             match word.state {
-                SlotState::Filling | SlotState::Taking | SlotState::Revoked => {
+                SlotState::Reserved | SlotState::Filling | SlotState::Taking | SlotState::Revoked => {
                     return Err(("nothing is left half done", format!("slot is {:?}", word.state)));
                 }
                 SlotState::Leased if self.is_nobody(word.holder) => {

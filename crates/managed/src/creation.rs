@@ -71,16 +71,18 @@ pub(crate) fn create(attributes: &PoolAttributes) -> Result<Arc<Lender<Attachmen
     let geometry = Geometry::new(shape);
     let object = unpublished.object();
     object.set_len(geometry.object_bytes(shape.initial_pages)).map_err(failed)?;
-    let first = geometry.offsets.processes.next_multiple_of(METADATA_CHUNK).min(geometry.offsets.data);
+    let first = geometry.first_metadata();
     object.back(0, first).map_err(failed)?;
     let (window, least) =
         (geometry.object_bytes(shape.maximum_pages), geometry.object_bytes(shape.initial_pages));
     let mapping = map(object, window, least, Access::ReadWrite)?;
     let region = Region::new(mapping);
     write_header(region.view(0)?, &shape, attributes);
-    let object = Arc::new(unpublished.publish(&path).map_err(failed)?);
-    let heap = Heap::new(geometry, &region, Store::Object(Arc::clone(&object)))?;
+    let mut heap = Heap::new(geometry, &region, Store::Present)?;
+    // Before others can look: they take what is not marked for empty.
     heap.backing.note_metadata(first);
+    let object = Arc::new(unpublished.publish(&path).map_err(failed)?);
+    heap.backing.store = Store::Object(Arc::clone(&object));
     let data = data_of(&region, &heap.geometry)?;
     let attachment = Attachment::new(heap, data, object, attributes.name.clone(), path);
     if (attributes.commit || attributes.prefault)
@@ -212,6 +214,7 @@ pub(crate) fn attach(object: Object, path: &Path, access: Access) -> Result<Arc<
     let object = Arc::new(object);
     let data = data_of(&region, &geometry)?;
     let heap = Heap::new(geometry, &region, Store::Object(Arc::clone(&object)))?;
+    heap.reaches(bytes);
     let name = read_name(heap.header()).unwrap_or(name);
     Ok(Attachment::new(heap, data, object, name, path.to_owned()))
 }
@@ -274,6 +277,7 @@ fn identity_check(header: &PoolHeader) -> u64 {
         &header.user,
         &header.name_bytes,
         &header.manifest_limit,
+        &header.reserved_limit,
     ];
     let mut crc = crc32fast::Hasher::new();
     words.iter().for_each(|word| crc.update(&word.load(Ordering::Relaxed).to_le_bytes()));

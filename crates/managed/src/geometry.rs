@@ -167,6 +167,12 @@ impl Geometry {
         manifest_places(&self.shape)
     }
 
+    /// Bytes of metadata from the start on that are backed before anybody sees the pool: the header and the bits that
+    /// say what is backed.
+    pub fn first_metadata(&self) -> u64 {
+        self.offsets.processes.next_multiple_of(METADATA_CHUNK).min(self.offsets.data)
+    }
+
     /// Bytes of one allocation that fills the pool.
     pub fn largest_allocation(&self) -> u64 {
         self.maximum_bytes()

@@ -9,6 +9,7 @@ use std::collections::BTreeSet;
 use scratch::assert_sound;
 use spoilt::{LANES, PAGE, World, at};
 use weyr_managed::Mode;
+use weyr_managed::geometry::METADATA_CHUNK;
 use weyr_managed::heap::class::class_of;
 use weyr_managed::heap::word::{BlockState, BlockWord, LaneWord, PageWord, ProcessWord};
 use weyr_managed::layout::ManifestRecord;
@@ -50,6 +51,24 @@ fn each_invariant_of_pages_that_is_broken_is_found_by_its_name() {
     }
     world.expect("actors are lanes in use", Mode::Online, (free_word, PageWord::claim(world.free_lane, 1).0));
     world.expect("nothing is left half done", Mode::Quiesced, (free_word, PageWord::claim(world.lane, 1).0));
+}
+
+#[test]
+fn metadata_in_use_that_is_not_marked_as_backed_is_found() {
+    let world = World::of_pages("verify backing", 2048);
+    let (marks, backed) = (world.geometry.offsets.metadata_backed, "what is in use is backed");
+    let chunk = |byte: u64| byte / METADATA_CHUNK;
+    let (header, word) = (0, chunk(world.block_word()));
+    assert!(word > chunk(world.geometry.offsets.descriptors), "the words lie in a chunk of their own");
+    for chunk in [header, word] {
+        let was = world.word(marks);
+        world.write(marks, was & !(1 << chunk));
+        for mode in BOTH {
+            assert!(world.found(mode).contains(backed), "chunk {chunk}, {mode:?}: {:?}", world.found(mode));
+        }
+        world.write(marks, was);
+    }
+    assert_sound(&world.pool, 2);
 }
 
 #[test]
@@ -121,8 +140,9 @@ fn each_invariant_of_actors_that_is_broken_is_found_by_its_name() {
 #[test]
 fn each_invariant_of_channels_that_is_broken_is_found_by_its_name() {
     let world = World::new("verify channels");
+    let plain = weyr_shared::Geometry::PLAIN;
     let geometry =
-        weyr_shared::Geometry { block_size: 64, capacity: 2, processes: 4, ..weyr_shared::Geometry::PLAIN };
+        weyr_shared::Geometry { block_size: 64, capacity: 2, processes: 4, levels: 2, urgent: 1, ..plain };
     let memory = world.pool.alloc(geometry.bytes()).unwrap();
     let (reference, region) = (memory.reference(), world.pool.region());
     let region = region.part(reference.offset, geometry.bytes()).unwrap();
@@ -145,6 +165,16 @@ fn each_invariant_of_channels_that_is_broken_is_found_by_its_name() {
     let was = world.word(place);
     world.write(place, word);
     assert!(world.found(Mode::Quiesced).is_empty());
+    // Slots that senders have reserved, and left so, at either level.
+    for slot in [1, 2] {
+        let slot =
+            world.geometry.offsets.data + reference.offset + geometry.slots_at() + slot * geometry.stride();
+        let (empty, reserved) = (world.word(slot), (MessageState::Reserved as u64) << 60);
+        world.write(slot, empty | reserved);
+        assert!(world.found(Mode::Online).is_empty());
+        assert!(world.found(Mode::Quiesced).contains("nothing is left half done"));
+        world.write(slot, empty);
+    }
     fill(1, message.block);
     assert_eq!(world.found(Mode::Quiesced), BTreeSet::from([invariant]));
     world.write(place, was);

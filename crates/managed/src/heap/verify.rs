@@ -7,9 +7,13 @@
 use std::fmt;
 
 use weyr_atomic::Ordering;
+use weyr_shared::Layout as _;
 
 use super::Heap;
+use super::class::TIER_SHIFTS;
 use super::word::{BlockState, BlockWord, PageState, PageWord, SlotState};
+use crate::geometry::METADATA_CHUNK;
+use crate::layout::PageDescriptor;
 
 /// Whether others may act while a pool is verified.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -70,6 +74,9 @@ impl Heap {
     /// Checks every invariant that the heap alone can be asked for. By loads only.
     pub fn verify(&self, mode: Mode) -> Verification {
         let mut result = Verification::default();
+        for chunk in 0..self.geometry.first_metadata().div_ceil(METADATA_CHUNK) {
+            self.confirm(&mut result, mode, chunk, || self.check_backed(chunk * METADATA_CHUNK));
+        }
         for page in self.known_pages() {
             result.pages += 1;
             self.confirm(&mut result, mode, page, || self.check_page(page, mode));
@@ -113,6 +120,21 @@ impl Heap {
         }
     }
 
+    /// Nobody looks where nothing is marked as backed.
+    fn check_backed(&self, offset: u64) -> Check {
+        if self.backing.has_metadata(offset) {
+            return Ok(());
+        }
+        Err(("what is in use is backed", format!("the metadata around byte {offset:#x} is not marked so")))
+    }
+
+    /// What describes a slab or span, and the words of its first blocks.
+    fn check_tables(&self, head: u64, tier: usize) -> Check {
+        let at = &self.geometry.offsets;
+        self.check_backed(at.descriptors + head * PageDescriptor::SIZE as u64)?;
+        self.check_backed(at.tiers[tier] + (self.page_offset(head) >> TIER_SHIFTS[tier]) * 8)
+    }
+
     fn check_page(&self, page: u64, mode: Mode) -> Check {
         let seen = self.page(page);
         match seen.state() {
@@ -152,10 +174,12 @@ impl Heap {
         if seen.state() == PageState::Slab {
             self.check_lane_in_use(seen.lane(), "a slab")?;
         }
+        self.check_tables(page, class.tier.into())?;
         self.check_tails(page, class.pages.into())
     }
 
     fn check_span(&self, page: u64) -> Check {
+        self.check_tables(page, 0)?;
         let word = BlockWord(self.span_word(page).load(Ordering::Acquire));
         if word.is_free() {
             return Err(("a head has a live block", "the span's block word is free".into()));
@@ -165,6 +189,7 @@ impl Heap {
 
     fn check_kept(&self, page: u64, seen: PageWord) -> Check {
         self.check_lane_in_use(seen.lane(), "a kept run")?;
+        self.check_tables(page, 0)?;
         let word = BlockWord(self.span_word(page).load(Ordering::Acquire));
         if !word.is_free() {
             return Err(("kept runs have no live block", format!("block word {:#018x}", word.0)));

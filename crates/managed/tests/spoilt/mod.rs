@@ -36,17 +36,21 @@ pub(crate) struct World {
 
 impl World {
     pub(crate) fn new(test: &str) -> Self {
+        Self::of_pages(test, 64)
+    }
+
+    pub(crate) fn of_pages(test: &str, pages: u64) -> Self {
         let shape = Shape {
             page_shift: 12,
-            initial_pages: 64,
-            segment_pages: 64,
-            maximum_pages: 64,
+            initial_pages: pages,
+            segment_pages: pages,
+            maximum_pages: pages,
             process_limit: 4,
             lane_limit: LANES,
             channel_limit: 2,
             manifest_limit: 64,
         };
-        let attributes = attributes(test, 64 * PAGE).page_size(PAGE).segment_size(64 * PAGE);
+        let attributes = attributes(test, pages * PAGE).page_size(PAGE).segment_size(pages * PAGE);
         let pool = Scratch::with(attributes.processes(4).lanes(LANES).channels(2).manifest_entries(64));
         let held = [64, 4 * PAGE].map(|bytes| pool.alloc(bytes).unwrap());
         let file = OpenOptions::new().read(true).write(true).open(pool.path()).unwrap();
