@@ -45,6 +45,10 @@ struct Case {
     /// Which users may die.
     dying: Range<usize>,
     mistake: Option<Mistake>,
+    /// Who removes messages without their block, which there are none of.
+    repairers: usize,
+    /// The first receiver sends the block again, through the same ring.
+    again: bool,
 }
 
 /// What a variant that must fail does wrongly.
@@ -56,6 +60,10 @@ enum Mistake {
     EverythingReturned,
     /// The blocks are swept before the channels are repaired and looked through.
     SweepWithoutChannels,
+    /// Who repairs asks for the block before it looks at the slot that it empties.
+    LostBeforeSlot,
+    /// Who repairs asks which senders are gone behind its look at the messages.
+    GoneBehindMessages,
 }
 
 const BASE: Case = Case {
@@ -68,6 +76,8 @@ const BASE: Case = Case {
     patience: 0,
     dying: 0..8,
     mistake: None,
+    repairers: 0,
+    again: false,
 };
 
 struct World {
@@ -242,8 +252,46 @@ impl<'w> Host for ModelHost<'w> {
 }
 
 fn attached(world: &World, process: usize, ring: usize) -> Attached<ModelHost<'_>> {
-    fault::choose(&[Fault::WithoutHints]);
-    Attached::for_model(world.rings[ring].clone(), ModelHost::new(world, process, ring), actor(process))
+    attached_for(world, process, ring, ring)
+}
+
+/// A handle for the program's operation of this number.
+fn attached_for(world: &World, process: usize, ring: usize, operation: usize) -> Attached<ModelHost<'_>> {
+    choose_faults(world);
+    Attached::for_model(world.rings[ring].clone(), ModelHost::new(world, process, operation), actor(process))
+}
+
+fn choose_faults(world: &World) {
+    match world.case.mistake {
+        Some(Mistake::LostBeforeSlot) => fault::choose(&[Fault::WithoutHints, Fault::LostBeforeSlot]),
+        _ => fault::choose(&[Fault::WithoutHints]),
+    }
+}
+
+/// Removes messages without their block, once.
+fn repair(world: &World, context: &Context) {
+    choose_faults(world);
+    let host = ModelHost::new(world, context.process(), 0);
+    for ring in &world.rings {
+        let removed = ring.remove_lost(actor(context.process()).into(), |_| !world.is_in_flight(), &host);
+        assert_eq!(removed, Ok(0), "a message was removed that has its block");
+    }
+    if world.case.deaths > 0 {
+        take_in_lost_block(world);
+    }
+}
+
+/// What the pool's repair does with a block in flight that no message has, if its sender is gone.
+fn take_in_lost_block(world: &World) {
+    let gone =
+        || -> Vec<usize> { (0..1 + world.case.receivers).filter(|&user| explore::is_dead(user)).collect() };
+    let before = gone();
+    let referred = world.rings.iter().flat_map(Ring::references).map(offset_of).any(|offset| offset == 0);
+    let gone = if world.case.mistake == Some(Mistake::GoneBehindMessages) { gone() } else { before };
+    let word = world.block.load(Ordering::Acquire);
+    if !referred && gone.iter().any(|&sender| word == block_word(IN_FLIGHT, sender)) {
+        let _by_who_recovers = world.exchange(word, block_word(FREE, 0));
+    }
 }
 
 fn message() -> Transfer {
@@ -269,9 +317,10 @@ fn receive(world: &World, context: &Context) {
         channel.take_block(&taken).unwrap();
         channel.release(taken).unwrap();
     }
-    if world.case.rings > 1 && !last {
+    let again = world.case.again && context.process() == 1;
+    if world.case.rings > 1 && !last || again {
         drop(channel);
-        let next = attached(world, context.process(), 1);
+        let next = attached_for(world, context.process(), usize::from(!again), 1);
         next.send_until(&SendSide::default(), &message(), WaitMode::Idle, None).unwrap();
     }
 }
@@ -342,6 +391,9 @@ fn explore(case: Case) -> Report {
     for _ in 0..case.recoverers {
         model = model.process(recover);
     }
+    for _ in 0..case.repairers {
+        model = model.process(repair);
+    }
     let everybody = 1 + case.receivers + case.recoverers.saturating_sub(1);
     let dying = case.dying.start..case.dying.end.min(everybody);
     let model = model.may_die(dying).deaths(case.deaths).regions(name_words).private_elsewhere();
@@ -373,6 +425,37 @@ fn a_block_survives_two_recoverers_of_which_one_dies() {
 #[test]
 fn a_block_goes_through_two_channels() {
     explore(Case { name: "two channels", rings: 2, receivers: 2, dying: 1..2, ..BASE }).assert_holds();
+}
+
+#[test]
+fn a_repair_leaves_messages_alone_that_have_their_block() {
+    let case = Case { repairers: 1, deaths: 0, recoverers: 0, ..BASE };
+    explore(Case { name: "a repair, 1 to 1", ..case.clone() }).assert_holds();
+    explore(Case { name: "a repair, slow sender", patience: 1, capacity: 2, ..case.clone() }).assert_holds();
+    explore(Case { name: "a repair, sent again", again: true, receivers: 2, ..case.clone() }).assert_holds();
+    explore(Case { name: "a repair, a user dies", deaths: 1, recoverers: 1, ..case }).assert_holds();
+}
+
+#[test]
+fn asking_for_the_senders_behind_the_messages_is_found() {
+    let mistake = Some(Mistake::GoneBehindMessages);
+    let case = Case { name: "senders behind messages", mistake, repairers: 1, ..BASE };
+    explore(case).assert_violated("Stale");
+}
+
+#[test]
+fn asking_for_the_block_before_the_slot_is_found() {
+    let case = Case {
+        name: "asked before the slot",
+        mistake: Some(Mistake::LostBeforeSlot),
+        repairers: 1,
+        again: true,
+        deaths: 0,
+        recoverers: 0,
+        receivers: 2,
+        ..BASE
+    };
+    explore(case).assert_violated("a message was removed that has its block");
 }
 
 #[test]

@@ -8,7 +8,8 @@ use std::process::{Command, Stdio};
 
 use command::{Pools, text};
 use serde_json::Value;
-use weyr::{Mode, Pool, PoolAttributes};
+use weyr::managed::BlockState;
+use weyr::{Channel, ChannelAttributes, Mode, Pool, PoolAttributes};
 
 const MEMBER_OF: &str = "WEYR_TEST_MEMBER_OF";
 
@@ -85,6 +86,100 @@ fn hints_are_made_right_from_the_words() {
     let (report, code) = pools.json(&["pool", "repair", "hints"]);
     assert_eq!((code, count(&report, "free pages that a hint hid")), (0, hidden), "{report}");
     assert_eq!(pool.verify(Mode::Online).hidden_pages, 0);
+}
+
+/// Overwrites words of a pool's object.
+struct Object {
+    file: std::fs::File,
+    inspection: weyr::managed::Inspection,
+}
+
+impl Object {
+    fn of(pool: &Pool) -> Self {
+        let file = std::fs::File::options().read(true).write(true).open(pool.path()).unwrap();
+        Self { file, inspection: Pool::inspect(pool.path()).unwrap() }
+    }
+
+    fn start(&self, section: &str) -> u64 {
+        self.inspection.sections().into_iter().find(|known| known.part.name == section).unwrap().offset
+    }
+
+    fn change(&self, place: u64, change: impl Fn(u64) -> u64) {
+        let mut word = [0; 8];
+        self.file.read_exact_at(&mut word, place).unwrap();
+        let changed = change(u64::from_le_bytes(word));
+        self.file.write_all_at(&changed.to_le_bytes(), place).unwrap();
+    }
+}
+
+#[test]
+fn each_kind_of_damage_is_named_and_counted() {
+    let pools = Pools::new();
+    let pool = create(&pools, "kinds");
+    let object = Object::of(&pool);
+    let channel = Channel::create(&pool, &ChannelAttributes::new().block_size(64).capacity(2)).unwrap();
+    let typed = pool.alloc_typed(100, 7, 1).unwrap();
+    typed.write(0, b"payload").unwrap();
+    let lost = pool.alloc(100).unwrap().publish().unwrap();
+    // The block of a typed allocation is called published, a published one on its way for a process slot that nobody
+    // has, and the channel is not in the table, which has an entry of nothing.
+    let word_at = |offset: u64| object.inspection.block(offset).unwrap().word_at;
+    let (pool_state, in_flight) = (BlockState::Pool as u64, BlockState::InFlightPool as u64);
+    object.change(word_at(typed.reference().offset), |word| word & !15 | pool_state);
+    object.change(word_at(lost.reference().offset), |word| word & !15 | in_flight | 40 << 4);
+    object.change(object.start("channel table"), |_| 0);
+    object.change(object.start("channel table") + 8, |_| 5 << 24 | 1);
+
+    let (named, code) = pools.json(&["pool", "verify", "kinds", "--quiesced"]);
+    let names = |report: &Value| {
+        let findings = report["findings"].as_array().unwrap().iter();
+        findings.map(|finding| finding["invariant"].as_str().unwrap().to_owned()).collect::<Vec<_>>()
+    };
+    let broken = [
+        "records are of typed blocks",
+        "channels are in the table",
+        "a block in flight is in exactly one message",
+    ];
+    assert_eq!(
+        (code, names(&named), &named["leftover_entries"]),
+        (1, broken.map(String::from).to_vec(), &1.into())
+    );
+
+    let (report, code) = pools.json(&["pool", "repair", "kinds"]);
+    assert_eq!(
+        (code, &report["holds"], &report["findings_before"]),
+        (0, &true.into(), &2.into()),
+        "{report}"
+    );
+    for (what, times) in [
+        ("channels that were not in the table", 1),
+        ("channel table entries without a channel", 1),
+        ("message slots of nobody", 0),
+        ("messages without their block", 0),
+        ("blocks in flight without a message", 1),
+        ("manifest entries that nobody makes", 0),
+        ("manifest entries of blocks that are gone", 0),
+        ("manifest entries of blocks without a type", 1),
+        ("second manifest entries of one key", 0),
+        ("typed blocks without a manifest entry", 0),
+    ] {
+        assert_eq!(count(&report, what), times, "{what}");
+    }
+    let (verified, code) = pools.json(&["pool", "verify", "kinds", "--quiesced"]);
+    assert_eq!((code, &verified["leftover_entries"]), (0, &0.into()), "{verified}");
+    let mut payload = [0; 7];
+    pool.find_by_id(typed.block_id()).unwrap().read(0, &mut payload).unwrap();
+    assert_eq!(&payload, b"payload");
+    channel.send(b"on").unwrap();
+    assert_eq!(channel.receive().unwrap().into_bytes().unwrap(), b"on");
+
+    // The table of the command names what was repaired and nothing else.
+    object.change(object.start("channel table") + 8, |_| 5 << 24 | 1);
+    let shown = text(&pools.run(&["pool", "repair", "kinds"]));
+    assert!(
+        shown.contains("channel table entries without a channel") && !shown.contains("manifest"),
+        "{shown}"
+    );
 }
 
 #[test]

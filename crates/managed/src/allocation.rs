@@ -1,14 +1,15 @@
 //! Memory that this process owns.
 
+use std::ptr::NonNull;
 use std::sync::Arc;
 
-use weyr_shared::{BlockReference, Cooperative, Lender, Loan, Payload};
+use weyr_shared::{BlockReference, Cooperative, Forgotten, Lender, Loan, Payload};
 use weyr_sys::fork;
 
 use crate::attachment::Attachment;
 use crate::heap::ChangeError;
 use crate::heap::word::{BlockState, BlockWord};
-use crate::{Error, Published};
+use crate::{Error, Pool, Published};
 
 /// Bytes of a pool that this process owns: freed when dropped, or when the process dies.
 ///
@@ -156,6 +157,15 @@ impl Allocation {
         Ok(self.payload()?.into_mut_slice()?)
     }
 
+    /// Where the bytes lie in this process: valid until it is freed, which forgetting it puts off. It is taken back by
+    /// [`Pool::regain`](crate::Pool::regain).
+    ///
+    /// # Errors
+    /// As [`as_slice`](Self::as_slice).
+    pub fn as_address(&mut self) -> Result<NonNull<[u8]>, Error> {
+        Ok(self.payload()?.into_address()?)
+    }
+
     /// Makes it the pool's: it lives until somebody frees it, whoever dies, and gets a descriptor.
     ///
     /// Commit point: one compare-exchange of its word. Before it a death frees it, behind it nothing but
@@ -207,6 +217,31 @@ impl Drop for Allocation {
         if self.nonce == fork::nonce() {
             Attachment::free_own(attachment, self.reference, self.bytes, self.nonce);
         }
+    }
+}
+
+impl Pool {
+    /// The allocation of this process that starts at `address` and was forgotten, `bytes` bytes of it.
+    ///
+    /// Takes a look at the block's word, and does not block.
+    ///
+    /// # Errors
+    /// [`Error::NotABlock`], [`Error::WrongState`], [`Error::OutOfRange`] when shared memory was spoilt: it is not
+    /// changed, and stays this process's until that ends.
+    pub fn regain(&self, address: NonNull<u8>, bytes: u64, word: Forgotten) -> Result<Allocation, Error> {
+        let attachment = self.attachment();
+        let offset = attachment.offset_of(address);
+        let block = attachment.heap.locate_offset(offset).ok_or(Error::NotABlock { offset })?;
+        if block.seen.state() != BlockState::Alloc {
+            let state = block.seen.state().name();
+            return Err(Error::WrongState { offset, state, action: "taking it back" });
+        }
+        if bytes > block.bytes {
+            return Err(Error::OutOfRange { offset: 0, bytes, limit: block.bytes });
+        }
+        let reference = BlockReference { offset, generation: block.seen.generation() };
+        let loan = Loan::regained(attachment, word);
+        Ok(Allocation::from_parts(loan, reference, bytes, self.cooperation()))
     }
 }
 

@@ -1,6 +1,7 @@
 //! A pool as one process has it: the mapping, the tables, its membership.
 
 use std::path::PathBuf;
+use std::ptr::NonNull;
 use std::sync::{Arc, Weak};
 
 use weyr_atomic::{AtomicU64, Ordering};
@@ -164,13 +165,23 @@ impl Attachment {
         if self.heap.header().state.load(Ordering::Relaxed) != STATE_READY {
             return Err(Error::Destroyed);
         }
-        let bias = (self.mapping.as_ptr() as u64 + self.heap.geometry.offsets.data) % alignment;
+        let bias = self.data_address() % alignment;
         let demand = Demand { bytes, alignment: Some(Alignment { bytes: alignment, bias }) };
         let tried = self.with_lane(|own, _| self.heap.alloc_demand(own, demand))?;
         match tried.map_err(|errno| self.backing_error(errno, bytes))? {
             Some(block) => Ok(block),
             None => self.alloc_under_pressure(demand),
         }
+    }
+
+    /// Address of the data area in this process.
+    fn data_address(&self) -> u64 {
+        self.mapping.as_ptr() as u64 + self.heap.geometry.offsets.data
+    }
+
+    /// Data offset of an address; of one outside the pool, some number that no block has.
+    pub(crate) fn offset_of(&self, address: NonNull<u8>) -> u64 {
+        (address.addr().get() as u64).wrapping_sub(self.data_address())
     }
 
     pub(crate) fn backing_error(&self, errno: Errno, bytes: u64) -> Error {

@@ -95,6 +95,83 @@ impl Heap {
         Ok(())
     }
 
+    /// Whether an entry, the `index`th, is nobody's: its block is no channel, nor about to become one, or another entry
+    /// names it before.
+    fn is_leftover(&self, index: u64, entry: u64) -> bool {
+        let of_channel = match self.entry_block(entry) {
+            Some((block, _)) => is_becoming(block.seen),
+            None => self.is_outside_window((entry >> GENERATION_BITS) * 64),
+        };
+        let same = |earlier: u64| {
+            self.channel_entry(earlier).is_some_and(|word| word.load(Ordering::Acquire) == entry)
+        };
+        !of_channel || (0..index).any(same)
+    }
+
+    /// The entries that are nobody's, with their places.
+    fn leftover_entries(&self) -> impl Iterator<Item = (&weyr_atomic::AtomicU64, u64)> + '_ {
+        (0..self.channels.len() as u64).filter_map(|index| {
+            let word = self.channel_entry(index)?;
+            let entry = word.load(Ordering::Acquire);
+            (entry != 0 && self.is_leftover(index, entry)).then_some((word, entry))
+        })
+    }
+
+    /// How many entries are nobody's.
+    pub(crate) fn count_leftover_entries(&self) -> u64 {
+        self.leftover_entries().count() as u64
+    }
+
+    /// Empties entries that are nobody's; returns how many. Each by exact compare-exchange: a block that is gone stays
+    /// so, and one that is about to become a channel is its maker's.
+    pub(crate) fn clear_leftover_entries(&self) -> u64 {
+        let clear = |(word, entry): &(&weyr_atomic::AtomicU64, u64)| {
+            word.compare_exchange(*entry, 0, Ordering::AcqRel, Ordering::Acquire).is_ok()
+        };
+        self.leftover_entries().filter(clear).count() as u64
+    }
+
+    /// Whether an entry names this block.
+    fn is_entered(&self, reference: BlockReference) -> bool {
+        let entry = entry_of(reference);
+        let names =
+            |index| self.channel_entry(index).is_some_and(|word| word.load(Ordering::Acquire) == entry);
+        (0..self.channels.len() as u64).any(names)
+    }
+
+    /// Whether this block is a channel that no entry names. It is entered before it is a channel, and its entry goes
+    /// behind it; so that is nobody's doing.
+    pub(crate) fn is_missing_channel(&self, reference: BlockReference) -> bool {
+        let is_channel =
+            || self.locate(reference).is_ok_and(|block| block.seen.state() == BlockState::Channel);
+        is_channel() && !self.is_entered(reference) && is_channel()
+    }
+
+    /// The channels that no entry names.
+    pub(crate) fn missing_channels(&self) -> Vec<BlockReference> {
+        let mut missing = Vec::new();
+        self.for_each_block(|block, offset| {
+            let reference = BlockReference { offset, generation: block.seen.generation() };
+            if block.seen.state() == BlockState::Channel && self.is_missing_channel(reference) {
+                missing.push(reference);
+            }
+        });
+        missing
+    }
+
+    /// Enters channels that no entry names, as far as there is room; returns how many. Of two that enter one the second
+    /// leaves a leftover; so does one that enters a channel while it is freed.
+    ///
+    /// # Errors
+    /// The kernel's, when the table could not be backed.
+    pub(crate) fn enter_missing_channels(&self) -> Result<u64, Errno> {
+        let mut entered = 0;
+        for reference in self.missing_channels() {
+            entered += u64::from(self.enter_channel(reference)?);
+        }
+        Ok(entered)
+    }
+
     /// Empties the entry of a block that is no channel any more.
     fn erase_channel(&self, reference: BlockReference) {
         for index in 0..self.channels.len() as u64 {

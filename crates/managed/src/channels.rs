@@ -12,7 +12,7 @@ use crate::attachment::Attachment;
 use crate::channel_table::ChannelBlock;
 use crate::heap::recovery::Channels;
 use crate::heap::verify::{Finding, Mode, Verification};
-use crate::heap::word::{BlockState, SlotState as Process};
+use crate::heap::word::BlockState;
 use crate::{Error, creation};
 
 /// Every channel of an attached pool.
@@ -30,7 +30,7 @@ impl Attachment {
     }
 
     /// Attaches this process to a channel; then makes sure that it is still one.
-    fn attach_to(&self, ring: &Ring, block: ChannelBlock) -> Result<Actor, Error> {
+    pub(crate) fn attach_to(&self, ring: &Ring, block: ChannelBlock) -> Result<Actor, Error> {
         let me = self.membership()?.actor;
         let gone = Error::NotABlock { offset: block.reference.offset };
         ring.attach(me).map_err(|_| gone.clone())?;
@@ -80,6 +80,16 @@ impl Attachment {
             };
             result.findings.push(finding);
         }
+        result.leftover_entries = self.heap.count_leftover_entries();
+        for reference in self.heap.missing_channels() {
+            let detail =
+                format!("generation {} is a channel that recovery does not find", reference.generation);
+            result.findings.push(Finding {
+                invariant: "channels are in the table",
+                place: reference.offset,
+                detail,
+            });
+        }
         let mut messages: HashMap<BlockReference, u32> = HashMap::new();
         for block in self.channel_blocks() {
             if let Err((invariant, detail)) = self.check_channel(block, mode, &mut messages) {
@@ -109,29 +119,25 @@ impl Attachment {
         if processes != self.heap.geometry.shape.process_limit {
             return wrong(format!("it has room for {processes} processes, the pool for another number"));
         }
-        if mode == Mode::Quiesced {
-            self.check_slots(&ring)?;
-        }
         for reference in ring.references() {
             match reference {
                 Ok((_, reference)) => *messages.entry(reference).or_default() += 1,
                 Err(corrupt) => return wrong(corrupt.to_string()),
             }
         }
-        Ok(())
+        if mode == Mode::Quiesced { self.check_slots(&ring) } else { Ok(()) }
     }
 
     /// Nobody acts: no slot is in the middle of a call, leases are somebody's, and the laps agree.
     fn check_slots(&self, ring: &Ring) -> Result<(), (&'static str, String)> {
         for word in (0..ring.slot_count()).filter_map(|index| ring.load(index).ok()) {
-            let process = word.holder.process;
-            let nobody = self.heap.process_word(process).state() == Process::Free;
             match word.state {
                 SlotState::Reserved | SlotState::Filling | SlotState::Taking | SlotState::Revoked => {
                     return Err(("nothing is left half done", format!("slot is {:?}", word.state)));
                 }
-                SlotState::Leased if nobody => {
-                    let detail = format!("a lease of process slot {process}, which is free");
+                SlotState::Leased if self.is_nobody(word.holder) => {
+                    let process = word.holder.process;
+                    let detail = format!("a lease of somebody who had process slot {process} and is gone");
                     return Err(("owners are processes of the pool", detail));
                 }
                 _ => {}

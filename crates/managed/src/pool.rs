@@ -100,8 +100,17 @@ impl Pool {
         Ok(pool)
     }
 
+    /// Attaches without a look at the other members, and for the caller alone: nobody else in this process comes by this
+    /// attachment, which is a member of its own.
+    pub(crate) fn join_alone(path: &Path) -> Result<Pool, Error> {
+        let object = creation::open(path, Access::ReadWrite)?;
+        let attachment = creation::attach(object, path, Access::ReadWrite)?;
+        attachment.membership()?;
+        Ok(Pool { handle: Arc::new(Handle { attachment }), cooperative: None })
+    }
+
     /// Attaches without a look at the other members. Whether this process had not attached it before.
-    pub(crate) fn join_path(path: &Path) -> Result<(Pool, bool), Error> {
+    fn join_path(path: &Path) -> Result<(Pool, bool), Error> {
         let object = creation::open(path, Access::ReadWrite)?;
         let identity = object.identity().map_err(Error::os("looking at the pool's object"))?;
         if let Some(pool) = Pool::registered(identity) {
@@ -281,6 +290,19 @@ impl Pool {
         }
         let reference = self.attachment().alloc_aligned(bytes, alignment)?;
         Allocation::found(self.attachment(), reference, bytes, self.cooperative)
+    }
+
+    /// As [`alloc_aligned`](Self::alloc_aligned), with bytes that are zero. Whole pages that nobody had before are not
+    /// touched for that.
+    ///
+    /// # Errors
+    /// As [`alloc_aligned`](Self::alloc_aligned).
+    pub fn alloc_zeroed(&self, bytes: u64, alignment: u64) -> Result<Allocation, Error> {
+        let allocation = self.alloc_aligned(bytes, alignment)?;
+        if !self.attachment().zeroing {
+            self.attachment().clear_new(allocation.reference(), bytes)?;
+        }
+        Ok(allocation)
     }
 
     /// As [`alloc`](Self::alloc), waiting for memory until `deadline`: served when anybody frees, in any process.

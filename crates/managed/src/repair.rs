@@ -33,8 +33,10 @@ pub struct Repaired {
 
 type Step = fn(&Attachment) -> Result<Vec<Repair>, Error>;
 
-/// In this order: what the dead held comes back first, for it makes pages free and slabs ownerless.
-const STEPS: [Step; 2] = [recover_the_dead, rebuild_hints];
+/// In this order: what the dead held comes back first, for it makes pages free and slabs ownerless. Slots before the
+/// messages in them, and these before their blocks; messages before the manifest, for blocks with keys are sent.
+const STEPS: [Step; 5] =
+    [recover_the_dead, repair_channel_table, repair_messages, repair_manifest, rebuild_hints];
 
 fn recover_the_dead(attachment: &Attachment) -> Result<Vec<Repair>, Error> {
     let dead = attachment.with_lane(|own, _| {
@@ -49,6 +51,35 @@ fn recover_the_dead(attachment: &Attachment) -> Result<Vec<Repair>, Error> {
     ])
 }
 
+fn repair_channel_table(attachment: &Attachment) -> Result<Vec<Repair>, Error> {
+    let heap = &attachment.heap;
+    let entered = heap.enter_missing_channels().map_err(Error::os("backing the channel table"))?;
+    Ok(vec![
+        Repair { what: "channels that were not in the table", count: entered },
+        Repair { what: "channel table entries without a channel", count: heap.clear_leftover_entries() },
+    ])
+}
+
+fn repair_messages(attachment: &Attachment) -> Result<Vec<Repair>, Error> {
+    let me = attachment.membership()?.actor;
+    Ok(vec![
+        Repair { what: "message slots of nobody", count: attachment.repair_nobodys_slots() },
+        Repair { what: "messages without their block", count: attachment.remove_lost_messages() },
+        Repair { what: "blocks in flight without a message", count: attachment.publish_lost_blocks(me) },
+    ])
+}
+
+fn repair_manifest(attachment: &Attachment) -> Result<Vec<Repair>, Error> {
+    let (heap, me) = (&attachment.heap, attachment.membership()?.actor.process);
+    Ok(vec![
+        Repair { what: "manifest entries that nobody makes", count: heap.empty_nobodys_records(me) },
+        Repair { what: "manifest entries of blocks that are gone", count: heap.clear_leftovers() },
+        Repair { what: "manifest entries of blocks without a type", count: heap.empty_records_of_others() },
+        Repair { what: "second manifest entries of one key", count: heap.empty_second_records() },
+        Repair { what: "typed blocks without a manifest entry", count: heap.untype_blocks_without_record() },
+    ])
+}
+
 fn rebuild_hints(attachment: &Attachment) -> Result<Vec<Repair>, Error> {
     let heap = &attachment.heap;
     let empty = attachment.with_lane(|own, _| heap.give_back_empty_orphans(own))?;
@@ -60,8 +91,13 @@ fn rebuild_hints(attachment: &Attachment) -> Result<Vec<Repair>, Error> {
 }
 
 impl Pool {
-    /// Attaches the pool whose object is `path`, puts right whatever can be, and says what that was. Others go on
-    /// meanwhile; takes time with the size of the pool.
+    /// Attaches the pool whose object is `path`, as a member of its own, puts right whatever can be, and says what that
+    /// was. Others go on meanwhile; takes time with the size of the pool.
+    ///
+    /// No payload is touched, and none is lost that anybody could still reach: a typed block whose entry is gone stays
+    /// as published memory without a key, and one whose message is gone becomes published memory (where recovery has not
+    /// taken it for unsent: when whoever had its sender's process slot by then died). Left alone is what a living process may be in the middle of: its blocks in flight, its entries of the manifest, its
+    /// slots.
     ///
     /// ```
     /// use weyr_managed::{Pool, PoolAttributes};
@@ -77,7 +113,7 @@ impl Pool {
     /// As [`attach_path`](Self::attach_path). What was put right before an error stays so.
     pub fn repair(path: &Path) -> Result<Repaired, Error> {
         let before = Pool::inspect(path)?.verify(Mode::Online);
-        let (pool, _) = Pool::join_path(path)?;
+        let pool = Pool::join_alone(path)?;
         let mut repairs = Vec::new();
         for step in STEPS {
             repairs.extend(step(pool.attachment())?);

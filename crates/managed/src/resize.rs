@@ -41,11 +41,24 @@ impl Allocation {
     /// # Ok::<(), weyr_managed::Error>(())
     /// ```
     pub fn resize(&mut self, bytes: u64) -> Result<(), Error> {
+        self.resize_by(bytes, Effort::All)
+    }
+
+    /// As [`resize`](Self::resize), with what is free behind it as it is: in the time of an allocation.
+    ///
+    /// # Errors
+    /// As [`resize`](Self::resize), and [`Error::NotInPlace`] also where a closer look would find room.
+    pub fn resize_at_once(&mut self, bytes: u64) -> Result<(), Error> {
+        self.resize_by(bytes, Effort::First)
+    }
+
+    fn resize_by(&mut self, bytes: u64, effort: Effort) -> Result<(), Error> {
         let attachment = Arc::clone(self.attachment()?);
-        attachment.resize(self.reference(), bytes)?;
+        let room = attachment.heap.room_of(self.reference());
+        attachment.resize(self.reference(), bytes, effort)?;
         let before = self.set_len(bytes);
         if attachment.zeroing && before < bytes {
-            attachment.clear(self.reference(), before, bytes)?;
+            attachment.clear_added(self.reference(), before, bytes, room)?;
         }
         Ok(())
     }
@@ -76,13 +89,22 @@ impl Allocation {
     }
 }
 
+/// What is done before a resize is refused.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Effort {
+    /// One try.
+    First,
+    /// All that is done before an allocation fails.
+    All,
+}
+
 impl Attachment {
-    fn resize(&self, reference: BlockReference, bytes: u64) -> Result<(), Error> {
+    fn resize(&self, reference: BlockReference, bytes: u64, effort: Effort) -> Result<(), Error> {
         let limit = self.heap.geometry.maximum_bytes().min(self.data.len());
         if bytes > limit {
             return Err(Error::TooLarge { bytes, limit });
         }
-        let resized = self.with_lane(|own, _| self.resize_with(own, reference, bytes))?;
+        let resized = self.with_lane(|own, _| self.resize_with(own, reference, bytes, effort))?;
         self.heap.freed();
         let resized = resized.map_err(|error| explain(error, reference, "resizing it"))?;
         match resized.map_err(|errno| self.backing_error(errno, bytes))? {
@@ -97,10 +119,11 @@ impl Attachment {
         own: &mut LaneHeap,
         reference: BlockReference,
         bytes: u64,
+        effort: Effort,
     ) -> Result<Result<Resized, Errno>, ChangeError> {
         let first = self.heap.resize(own, reference, bytes)?;
         let is_span = self.heap.is_span(reference);
-        if !matches!(first, Ok(Resized::InTheWay(_))) || !is_span {
+        if !matches!(first, Ok(Resized::InTheWay(_))) || !is_span || effort == Effort::First {
             return Ok(first);
         }
         let end = reference.offset.saturating_add(bytes);

@@ -9,15 +9,25 @@ impl Attachment {
     /// The bytes of a new allocation, as the pool's attributes want them.
     #[inline]
     pub(crate) fn prepare(&self, reference: BlockReference, bytes: u64) -> Result<(), Error> {
-        if self.zeroing { self.clear(reference, 0, bytes) } else { Ok(()) }
+        if self.zeroing { self.clear_new(reference, bytes) } else { Ok(()) }
     }
 
-    /// Sets bytes `from .. to` of a block that the caller owns to zero, as far as they are not known to be.
+    /// Sets all `bytes` bytes of a block that was just allocated to zero, unless they are known to be.
     #[cold]
-    pub(crate) fn clear(&self, reference: BlockReference, from: u64, to: u64) -> Result<(), Error> {
-        // Of the page in which they begin something may have been used.
-        let page = self.heap.geometry.page_bytes();
-        let whole = if from == 0 { 0 } else { from.next_multiple_of(page).min(to) };
+    pub(crate) fn clear_new(&self, reference: BlockReference, bytes: u64) -> Result<(), Error> {
+        self.clear_added(reference, 0, bytes, 0)
+    }
+
+    /// Sets bytes `from .. to` of a block that the caller owns to zero. Of those behind its former room, in bytes, some
+    /// may be known to be; what lies within that was the caller's before.
+    pub(crate) fn clear_added(
+        &self,
+        reference: BlockReference,
+        from: u64,
+        to: u64,
+        room: u64,
+    ) -> Result<(), Error> {
+        let whole = from.max(room).min(to);
         let dirty = if self.heap.is_fresh(reference, whole, to) { whole } else { to };
         if from < dirty {
             Payload::new(&self.data, reference.offset + from, dirty - from, None)?.fill(0);

@@ -83,6 +83,34 @@ fn table(name: &str, room: u32, mortal: &[usize], processes: u32, lives: u32) ->
     model.at_end(move |world, outcome| well(world, outcome, room))
 }
 
+/// Two makers, and one who repairs the table meanwhile; `mortal` may die, and is helped.
+fn repaired(name: &str, room: u32, mortal: &[usize], lives: u32) -> Model<World> {
+    let helped = mortal.first().copied().unwrap_or(0);
+    let parts = Parts { mortal: mortal.to_vec(), ..Parts::default() };
+    let names = move |world: &World, regions: &mut Regions| world.steps().name(regions, &parts);
+    let build = move || world(room, 4);
+    let model = Model::new(name).memory(build).regions(names).private_elsewhere();
+    let model = model
+        .process(move |world, _| maker(world, 0, lives))
+        .process(move |world, _| maker(world, 1, lives))
+        .process(|world, _| {
+            world.steps().repair_channel_table();
+            world.finish(2);
+        })
+        .process(move |world, _| model::helper(world, 3, helped));
+    let model = model.may_die(mortal.iter().copied()).invariant(listed);
+    model.at_end(move |world, outcome| well(world, outcome, room))
+}
+
+#[test]
+fn the_table_leads_to_every_channel_while_it_is_repaired() {
+    let most = most();
+    holds(repaired("table: two makers, a repair, room for one", 1, &[], 1).max_states(most));
+    holds(repaired("table: two makers, a repair, room for both", 2, &[], 1).max_states(most));
+    holds(repaired("table: two makers, a repair, a maker dies", 2, &[0], 1).max_states(most));
+    holds(repaired("table: two makers, a repair, the repairer dies", 2, &[2], 1).max_states(most));
+}
+
 #[test]
 fn the_table_leads_to_every_channel() {
     let most = most();
@@ -97,5 +125,7 @@ fn an_entry_that_counts_only_from_the_channel_on_is_found() {
     without(Fault::EntryBeforeChannel, || {
         let model = table("table: entries of blocks to be are taken", 1, &[], 2, 1);
         fails(model, &["the table does not lead to"]);
+        let model = repaired("table: entries of blocks to be are cleared", 2, &[], 1);
+        fails(model.max_states(most()), &["the table does not lead to"]);
     });
 }

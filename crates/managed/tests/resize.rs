@@ -159,3 +159,38 @@ fn what_is_cut_off_serves_who_waits() {
     drop(memory);
     assert_whole(&pool);
 }
+
+#[test]
+fn what_a_zeroing_pool_gave_and_got_back_by_a_resize_is_zeroed_before_it_is_given_again() {
+    let pool = Scratch::with(attributes("resize-own", 1 << 20).zeroing(true));
+    // A slab block of two pages, and whole pages of which the first is kept in any case.
+    for (most, least) in [(2 * PAGE, 100), (10 * PAGE, 0), (10 * PAGE, PAGE + 1)] {
+        let mut memory = pool.alloc(most).unwrap();
+        memory.fill(7).unwrap();
+        memory.resize(least).unwrap();
+        memory.resize(most).unwrap();
+        let mut found = vec![1; (most - least) as usize];
+        memory.read(least, &mut found).unwrap();
+        assert!(found.iter().all(|&byte| byte == 0), "{most} after {least}");
+    }
+}
+
+#[test]
+fn a_resize_at_once_takes_what_is_free_and_looks_no_further() {
+    let pool = Scratch::new("resize-at-once", 1 << 20);
+    let mut memory = pool.alloc(20 * PAGE).unwrap();
+    memory.resize_at_once(120 * PAGE).unwrap();
+    memory.resize_at_once(20 * PAGE).unwrap();
+    // Kept by this thread for its next of that length: free memory to everybody who looks closely.
+    let behind: Vec<Allocation> = (0..4).map(|_| pool.alloc(4 * PAGE).unwrap()).collect();
+    let next = memory.reference().offset + 20 * PAGE;
+    assert!(behind.iter().any(|memory| memory.reference().offset == next));
+    drop(behind);
+    assert_eq!(
+        memory.resize_at_once(21 * PAGE),
+        Err(Error::NotInPlace { bytes: 21 * PAGE, room: 20 * PAGE })
+    );
+    memory.resize(21 * PAGE).unwrap();
+    drop(memory);
+    assert_whole(&pool);
+}

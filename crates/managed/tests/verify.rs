@@ -2,174 +2,19 @@
 #![forbid(unsafe_code)]
 
 mod scratch;
+mod spoilt;
 
 use std::collections::BTreeSet;
-use std::fs::{File, OpenOptions};
-use std::os::unix::fs::FileExt;
 
-use scratch::{Scratch, assert_sound, attributes};
-use weyr_managed::geometry::{Geometry, METADATA_CHUNK, Shape};
-use weyr_managed::heap::class::{TIER_SHIFTS, class_of};
-use weyr_managed::heap::word::{BlockState, BlockWord, LaneWord, PageWord, ProcessWord, SlotState};
-use weyr_managed::layout::{
-    BUCKET_RECORDS, Lane, ManifestBucket, ManifestRecord, PageDescriptor, ProcessSlot,
-};
-use weyr_managed::{Allocation, Mode};
+use scratch::assert_sound;
+use spoilt::{LANES, PAGE, World, at};
+use weyr_managed::Mode;
+use weyr_managed::geometry::METADATA_CHUNK;
+use weyr_managed::heap::class::class_of;
+use weyr_managed::heap::word::{BlockState, BlockWord, LaneWord, PageWord, ProcessWord};
+use weyr_managed::layout::ManifestRecord;
 use weyr_shared::SlotState as MessageState;
-use weyr_shared::{BlockReference, Lap, Layout, MessageReference, Ring};
-
-const PAGE: u64 = 4096;
-const LANES: u32 = 8;
-
-/// A pool with one small block and one span of four pages, and the words of its object.
-struct World {
-    /// The block and the span; freed before the pool is destroyed.
-    held: [Allocation; 2],
-    pool: Scratch,
-    file: File,
-    geometry: Geometry,
-    /// The lane that this thread has, and one that nobody has.
-    lane: u16,
-    free_lane: u16,
-    /// The process slot of this process, and one that nobody has.
-    process: u16,
-    free_process: u16,
-}
-
-impl World {
-    fn new(test: &str) -> Self {
-        Self::of_pages(test, 64)
-    }
-
-    fn of_pages(test: &str, pages: u64) -> Self {
-        let shape = Shape {
-            page_shift: 12,
-            initial_pages: pages,
-            segment_pages: pages,
-            maximum_pages: pages,
-            process_limit: 4,
-            lane_limit: LANES,
-            channel_limit: 2,
-            manifest_limit: 64,
-        };
-        let attributes = attributes(test, pages * PAGE).page_size(PAGE).segment_size(pages * PAGE);
-        let pool = Scratch::with(attributes.processes(4).lanes(LANES).channels(2).manifest_entries(64));
-        let held = [64, 4 * PAGE].map(|bytes| pool.alloc(bytes).unwrap());
-        let file = OpenOptions::new().read(true).write(true).open(pool.path()).unwrap();
-        let process = pool.actor().unwrap().process;
-        let mut world = Self {
-            held,
-            pool,
-            file,
-            geometry: Geometry::new(shape),
-            lane: 0,
-            free_lane: 0,
-            process,
-            free_process: process ^ 1,
-        };
-        world.lane = PageWord(world.word(world.page_word(world.block() / PAGE))).lane();
-        let is_free = |&lane: &u16| LaneWord(world.word(world.lane_word(lane))).state() == SlotState::Free;
-        world.free_lane = (0..LANES as u16).find(is_free).unwrap();
-        world
-    }
-
-    fn block(&self) -> u64 {
-        self.held[0].reference().offset
-    }
-
-    fn span(&self) -> u64 {
-        self.held[1].reference().offset / PAGE
-    }
-
-    /// A page that nobody has.
-    fn free_page(&self) -> u64 {
-        let is_free = |&page: &u64| self.word(self.page_word(page)) & 15 == 0;
-        (0..64).rev().find(is_free).unwrap()
-    }
-
-    fn page_word(&self, page: u64) -> u64 {
-        self.geometry.offsets.page_words + page * 8
-    }
-
-    fn block_word(&self) -> u64 {
-        self.block_word_at(self.block())
-    }
-
-    /// The word of a block of 64 bytes.
-    fn block_word_at(&self, offset: u64) -> u64 {
-        let tier = usize::from(self.geometry.classes[class_of(64)].tier);
-        self.geometry.offsets.tiers[tier] + (offset >> TIER_SHIFTS[tier]) * 8
-    }
-
-    /// The places of the records that the manifest has.
-    fn records(&self) -> Vec<u64> {
-        let record = |index: u64| {
-            let (bucket, slot) = (index / BUCKET_RECORDS as u64, index % BUCKET_RECORDS as u64);
-            self.geometry.offsets.manifest
-                + bucket * ManifestBucket::SIZE as u64
-                + at::<ManifestBucket>("records")
-                + slot * ManifestRecord::SIZE as u64
-        };
-        (0..64).map(record).filter(|&place| self.word(place) & 15 != 0).collect()
-    }
-
-    fn span_word(&self) -> u64 {
-        self.geometry.offsets.tiers[0] + self.span() * 8
-    }
-
-    fn descriptor(&self, page: u64, field: &str) -> u64 {
-        self.geometry.offsets.descriptors + page * PageDescriptor::SIZE as u64 + at::<PageDescriptor>(field)
-    }
-
-    fn lane_word(&self, lane: u16) -> u64 {
-        self.geometry.offsets.lanes + u64::from(lane) * Lane::SIZE as u64 + at::<Lane>("word")
-    }
-
-    fn process_word(&self, process: u16) -> u64 {
-        self.geometry.offsets.processes
-            + u64::from(process) * ProcessSlot::SIZE as u64
-            + at::<ProcessSlot>("word")
-    }
-
-    fn word(&self, place: u64) -> u64 {
-        let mut bytes = [0; 8];
-        self.file.read_exact_at(&mut bytes, place).unwrap();
-        u64::from_le_bytes(bytes)
-    }
-
-    fn write(&self, place: u64, word: u64) {
-        self.file.write_all_at(&word.to_le_bytes(), place).unwrap();
-    }
-
-    fn block_as(&self, state: BlockState, actor: u16) -> (u64, u64) {
-        (self.block_word(), BlockWord(self.word(self.block_word())).with(state, actor).0)
-    }
-
-    /// What verifying finds, by name.
-    fn found(&self, mode: Mode) -> BTreeSet<&'static str> {
-        self.pool.verify(mode).findings.iter().map(|finding| finding.invariant).collect()
-    }
-
-    /// Spoils one word, expects what is found, and puts the word back.
-    fn expect(&self, invariant: &'static str, mode: Mode, spoilt: (u64, u64)) {
-        self.expect_all(&[invariant], mode, spoilt);
-    }
-
-    fn expect_all(&self, invariants: &[&'static str], mode: Mode, (place, word): (u64, u64)) {
-        let (was, blocks) = (self.word(place), self.pool.usage().total.blocks);
-        assert_ne!(was, word, "{invariants:?}: nothing is spoilt");
-        self.write(place, word);
-        let expected = BTreeSet::from_iter(invariants.iter().copied());
-        assert_eq!(self.found(mode), expected, "{mode:?}, {place:#x}: {was:#x} to {word:#x}");
-        self.write(place, was);
-        assert_sound(&self.pool, blocks);
-    }
-}
-
-/// Bytes from the start of the structure to a field.
-fn at<T: Layout>(field: &str) -> u64 {
-    T::FIELDS.iter().find(|known| known.name == field).unwrap().offset as u64
-}
+use weyr_shared::{BlockReference, Lap, MessageReference, Ring};
 
 /// A state that no word of this version has.
 const UNKNOWN: u64 = 15;

@@ -37,6 +37,8 @@ pub enum Fault {
     OnlookersForgotten,
     /// A copy of a message that others may take is believed without a second look at its slot.
     PeekWithoutSecondLook,
+    /// Whether a message's block is lost is asked before the look at its slot.
+    LostBeforeSlot,
     /// No mistake, but fewer states: hints are neither written nor looked at.
     WithoutHints,
 }

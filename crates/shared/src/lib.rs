@@ -27,7 +27,7 @@ pub use corrupt::Corrupt;
 pub use event::{Armed, Awake, Event, Futex, KernelFutex};
 pub use identity::{Actor, BlockReference};
 pub use layout::{Field, Layout, Shareable};
-pub use loan::{Lender, Loan, Stock};
+pub use loan::{Forgotten, Lender, Loan, Stock};
 pub use payload::{Cooperative, Payload, PayloadError};
 pub use region::Region;
 pub use ring::{

@@ -64,6 +64,28 @@ unsafe fn withdraw<T>(owner: *const Lender<T>, shares: u64) {
     }
 }
 
+/// The caller's word that a handle which it forgot is taken back.
+///
+/// Safe code cannot make one:
+///
+/// ```compile_fail,E0133
+/// let forgotten = weyr_shared::Forgotten::assume();
+/// ```
+#[derive(Debug)]
+pub struct Forgotten(());
+
+impl Forgotten {
+    /// Vouches for one call, in which it is used.
+    ///
+    /// # Safety
+    /// What the call names was a handle made from the same owner, in this life of the process (not before a fork), and
+    /// given to [`std::mem::forget`]. It is taken back once, and whatever is left of references to what it owned is
+    /// used no more while the new handle is.
+    pub const unsafe fn assume() -> Self {
+        Self(())
+    }
+}
+
 /// One share of an owner; derefs to it.
 pub struct Loan<T> {
     /// Not counted by itself: the shares hold the count.
@@ -74,6 +96,11 @@ impl<T> Loan<T> {
     /// A share by itself, counted at once.
     pub fn single(owner: &Arc<Lender<T>>) -> Self {
         issue(owner, 1);
+        Self::issued(owner)
+    }
+
+    /// The share of a loan that was forgotten.
+    pub fn regained(owner: &Arc<Lender<T>>, _of_a_loan: Forgotten) -> Self {
         Self::issued(owner)
     }
 
@@ -209,6 +236,22 @@ mod tests {
         drop(loans);
         assert_eq!(ended(), 0);
         drop(last);
+        assert_eq!(ended(), 1);
+    }
+
+    #[test]
+    fn a_loan_that_is_forgotten_keeps_its_owner_until_it_is_taken_back() {
+        let (owner, ended) = owner();
+        let address = Arc::downgrade(&owner);
+        std::mem::forget(Loan::single(&owner));
+        drop(owner);
+        assert_eq!(ended(), 0);
+        let owner = address.upgrade().unwrap();
+        // SAFETY: the loan forgotten above, once.
+        let regained = Loan::regained(&owner, unsafe { Forgotten::assume() });
+        drop(owner);
+        assert_eq!(ended(), 0);
+        drop(regained);
         assert_eq!(ended(), 1);
     }
 

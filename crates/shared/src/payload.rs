@@ -3,6 +3,8 @@
 //! All copies into and out of shared memory are in this file. What another process writes while it owns nothing there
 //! cannot be checked, so a reference into payload exists only on the word of the user: [`Cooperative`].
 
+use std::ptr::{self, NonNull};
+
 use crate::{Corrupt, Region};
 
 /// The user's word that whoever maps a pool writes only memory that it owns.
@@ -145,6 +147,17 @@ impl<'r> Payload<'r> {
         Ok(unsafe { std::slice::from_raw_parts_mut(self.start(), self.len as usize) })
     }
 
+    /// Where the bytes lie, for as long as they are mapped and owned: for owners that give out addresses.
+    ///
+    /// # Errors
+    /// [`PayloadError::NotCooperative`].
+    pub fn into_address(self) -> Result<NonNull<[u8]>, PayloadError> {
+        self.cooperative.ok_or(PayloadError::NotCooperative)?;
+        let bytes = ptr::slice_from_raw_parts_mut(self.start(), self.len as usize);
+        // SAFETY: an address in a mapping is not null.
+        Ok(unsafe { NonNull::new_unchecked(bytes) })
+    }
+
     fn start(&self) -> *mut u8 {
         // SAFETY: `offset` was checked to lie inside the region.
         unsafe { self.region.pointer().add(self.offset) }
@@ -275,8 +288,10 @@ mod tests {
         let region = region();
         assert_eq!(payload(&region, None).into_slice(), Err(PayloadError::NotCooperative));
         assert_eq!(payload(&region, None).into_mut_slice(), Err(PayloadError::NotCooperative));
+        assert_eq!(payload(&region, None).into_address(), Err(PayloadError::NotCooperative));
         // SAFETY: a private mapping of this test.
         let word = Some(unsafe { Cooperative::assume() });
+        assert_eq!(payload(&region, word).into_address().unwrap().len(), 50);
         payload(&region, word).into_mut_slice().unwrap()[0] = 9;
         assert_eq!(payload(&region, word).into_slice().unwrap()[0], 9);
     }

@@ -36,8 +36,12 @@
 //! has fewer lanes than threads and some share one, for the operation that another thread is at.
 //!
 //! This crate adds the typed states; the rest is `weyr-managed` (pools) and `weyr-channel` (channels).
-#![forbid(unsafe_code)]
+//!
+//! Collections of `allocator-api2` can lie in a pool, too ([`PoolAllocator`]), and leave it as typed memory without a
+//! copy.
+#![deny(unsafe_code)]
 
+mod allocator;
 mod error;
 mod frozen;
 mod owned;
@@ -45,6 +49,8 @@ mod plain;
 mod shared;
 mod typed;
 
+pub use allocator::{IntoAllocation, PoolAllocator};
+pub use allocator_api2;
 pub use error::Error;
 pub use frozen::Frozen;
 pub use owned::Owned;
@@ -68,7 +74,8 @@ pub use zerocopy;
 /// What most programs need, to be imported whole.
 pub mod prelude {
     pub use crate::{
-        Allocation, Channel, ChannelAttributes, ChannelDescriptor, Cooperative, Frozen, Lease, Message,
-        Owned, Pool, PoolAttributes, Published, Receiver, Sender, Shared, TypedMessage, TypedPool,
+        Allocation, Channel, ChannelAttributes, ChannelDescriptor, Cooperative, Frozen, IntoAllocation,
+        Lease, Message, Owned, Pool, PoolAllocator, PoolAttributes, Published, Receiver, Sender, Shared,
+        TypedMessage, TypedPool,
     };
 }

@@ -4,7 +4,7 @@ use weyr_channel::{Content, Message};
 use weyr_managed::{AllocationDescriptor, Pool};
 
 use crate::plain::{Fit, Plain};
-use crate::{Error, Frozen, Owned, Shared};
+use crate::{Error, Frozen, Owned, PoolAllocator, Shared};
 
 /// Typed memory of a pool.
 pub trait TypedPool {
@@ -31,6 +31,12 @@ pub trait TypedPool {
     /// # Errors
     /// As [`owned`](Self::owned).
     fn owned_zeroed<T: Plain>(&self, len: usize) -> Result<Owned<[T]>, Error>;
+
+    /// An allocator for collections of this process, which lie in the pool.
+    ///
+    /// # Errors
+    /// [`Error::Pool`] unless the pool is [cooperative](Pool::cooperative), or where it cannot be joined.
+    fn allocator(&self) -> Result<PoolAllocator, Error>;
 
     /// Frozen memory that another process has named.
     ///
@@ -61,6 +67,10 @@ impl TypedPool for Pool {
         let mut allocation = self.alloc(bytes)?;
         allocation.fill(0)?;
         Owned::from_allocation(allocation)
+    }
+
+    fn allocator(&self) -> Result<PoolAllocator, Error> {
+        PoolAllocator::new(self)
     }
 
     fn open_frozen<T: Fit + ?Sized>(&self, descriptor: &AllocationDescriptor) -> Result<Frozen<T>, Error> {

@@ -41,7 +41,7 @@ pub(crate) enum PoolCommand {
     /// Show the bytes of a pool, with the names of its parts and fields; runs of zeros are folded
     #[command(after_help = super::EXIT_CODES)]
     Dump(DumpArguments),
-    /// Recover the dead, make hints right from the words, and say what was repaired; exits with 1 when a finding is left
+    /// Recover the dead, put right channels, messages, manifest and hints, and count what was; exits with 1 when a finding is left
     #[command(after_help = super::EXIT_CODES)]
     Repair {
         /// Name of the pool

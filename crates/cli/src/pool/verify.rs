@@ -20,6 +20,7 @@ struct Report {
     blocks: u64,
     manifest_entries: u64,
     hidden_pages: u64,
+    leftover_entries: u64,
     duration_ns: u64,
     findings: Vec<Finding>,
 }
@@ -50,7 +51,7 @@ pub(crate) fn run(path: &Path, quiesced: bool, output: &Output) -> Result<(), Fa
 impl Report {
     fn of(pool: &Inspection, quiesced: bool, duration: Duration, verification: Verification) -> Self {
         let holds = verification.holds();
-        let Verification { findings, pages, blocks, records, hidden_pages } = verification;
+        let Verification { findings, pages, blocks, records, hidden_pages, leftover_entries } = verification;
         let findings = findings.into_iter();
         Self {
             name: pool.name().to_owned(),
@@ -60,6 +61,7 @@ impl Report {
             blocks,
             manifest_entries: records,
             hidden_pages,
+            leftover_entries,
             duration_ns: duration.as_nanos() as u64,
             findings: findings.map(Finding::from).collect(),
         }

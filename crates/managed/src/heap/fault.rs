@@ -43,6 +43,10 @@ pub enum Fault {
     ShutOut,
     /// Each filling of a record has a version of its own.
     RecordVersion,
+    /// Who empties the records of nobody asks who has a lane behind its look at the record.
+    LaneBehindRecord,
+    /// Who repairs the manifest looks for the record of a block behind its look at the block.
+    RecordBehindBlock,
 }
 
 #[cfg(weyr_face = "explore")]

@@ -199,6 +199,38 @@ impl Steps<'_> {
         let _another = word.compare_exchange(dead.0, free.0, Ordering::AcqRel, Ordering::Acquire);
     }
 
+    /// Puts right what is wrong in the manifest, as process `me`, which makes no records.
+    pub fn repair_manifest(&self, me: u16) {
+        self.0.empty_nobodys_records(me);
+        self.0.clear_leftovers();
+        self.0.empty_records_of_others();
+        self.0.empty_second_records();
+        self.0.untype_blocks_without_record();
+    }
+
+    /// The first step of [`repair_manifest`](Self::repair_manifest) alone.
+    pub fn empty_nobodys_records(&self, me: u16) -> u64 {
+        self.0.empty_nobodys_records(me)
+    }
+
+    /// The last step of [`repair_manifest`](Self::repair_manifest) alone.
+    pub fn untype_blocks_without_record(&self) -> u64 {
+        self.0.untype_blocks_without_record()
+    }
+
+    /// Puts right what is wrong in the channel table.
+    pub fn repair_channel_table(&self) {
+        self.0.enter_missing_channels().expect("present");
+        self.0.clear_leftover_entries();
+    }
+
+    /// Overwrites a record's tag, as no operation would: half-made by `lane`.
+    pub fn spoil_record(&self, number: usize, lane: u16) {
+        let bucket = &self.0.manifest[number / crate::layout::BUCKET_RECORDS];
+        let record = &bucket.records[number % crate::layout::BUCKET_RECORDS];
+        record.tag.store(1 | u64::from(lane) << 4, Ordering::Release);
+    }
+
     /// The block that has a key.
     pub fn find(&self, key: Key) -> Option<BlockReference> {
         self.0.find_typed(key).map(|record| record.block)
@@ -350,7 +382,10 @@ impl Steps<'_> {
             regions.add(&descriptor.local_count, format!("local count {page}"));
             regions.add(&descriptor.remote, format!("remote {page}"));
         }
-        // The index by block is hints that no model reads.
+        // The index by block is hints that hardly any model reads.
+        for (number, place) in heap.manifest_index.iter().enumerate().filter(|_| parts.index) {
+            regions.add(place, format!("index {number}"));
+        }
         for (number, bucket) in heap.manifest.iter().enumerate() {
             regions.add(&bucket.passed, format!("passed {number}"));
             for (place, record) in bucket.records.iter().enumerate().take(parts.records) {
@@ -380,6 +415,8 @@ pub struct Parts {
     pub waiting: bool,
     /// Records of each bucket of the manifest that are used.
     pub records: usize,
+    /// Whether somebody looks for the record of a block.
+    pub index: bool,
 }
 
 fn is_in_use(word: BlockWord) -> bool {

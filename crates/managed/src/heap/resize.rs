@@ -74,6 +74,11 @@ impl Heap {
         self.locate(reference).is_ok_and(|block| block.page.state() == PageState::Head)
     }
 
+    /// Bytes that the block which `reference` means has room for; none if there is no such block.
+    pub(crate) fn room_of(&self, reference: BlockReference) -> u64 {
+        self.locate(reference).map_or(0, |block| block.bytes)
+    }
+
     /// Looks at the truth once, as before an allocation fails: what lies behind a span may be free.
     pub(crate) fn relieve_all(&self, own: &mut LaneHeap, liveness: &impl Liveness, channels: &dyn Channels) {
         for relief in Relief::ORDER {

@@ -54,6 +54,8 @@ pub struct Verification {
     pub records: u64,
     /// Free pages that the hints call used: lost to searches until memory is short.
     pub hidden_pages: u64,
+    /// Entries of the channel table whose block is no channel any more: taken over by whoever needs the place.
+    pub leftover_entries: u64,
 }
 
 impl Verification {
@@ -153,9 +155,12 @@ impl Heap {
         self.check_lane_in_use(seen.lane(), "a claimed page")
     }
 
+    pub(crate) fn is_lane_in_use(&self, lane: u16) -> bool {
+        (lane as usize) < self.lanes.len() && self.lane_word(lane).state() != SlotState::Free
+    }
+
     pub(crate) fn check_lane_in_use(&self, lane: u16, what: &str) -> Check {
-        let in_use = (lane as usize) < self.lanes.len() && self.lane_word(lane).state() != SlotState::Free;
-        if in_use {
+        if self.is_lane_in_use(lane) {
             Ok(())
         } else {
             Err(("actors are lanes in use", format!("{what} names lane {lane}, which nobody has")))

@@ -101,6 +101,6 @@ impl Heap {
     }
 }
 
-fn is_typed(state: BlockState) -> bool {
+pub(super) fn is_typed(state: BlockState) -> bool {
     matches!(state, BlockState::Typed | BlockState::InFlightTyped)
 }

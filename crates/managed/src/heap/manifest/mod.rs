@@ -13,7 +13,8 @@
 //! lies in a later one, and each bucket in between counts it, so that a search knows when to end.
 //!
 //! One idea a file: `record` tags and fields, `insert` how a key is won, `lookup` how it is found, `removal`
-//! how a record ends, also after deaths, `index` from a block to its record, `check` the invariants.
+//! how a record ends, also after deaths, `repair` what is put right on request, `index` from a block to its record,
+//! `check` the invariants.
 
 pub(crate) mod check;
 pub(crate) mod index;
@@ -21,6 +22,7 @@ pub(crate) mod insert;
 pub(crate) mod lookup;
 pub mod record;
 pub(crate) mod removal;
+mod repair;
 
 use weyr_atomic::{AtomicU64, Ordering};
 use weyr_shared::{BlockReference, Layout as _};
