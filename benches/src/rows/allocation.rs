@@ -198,16 +198,19 @@ fn alloc_batches<A: Allocator>(
     full: &SyncSender<Vec<A::Block>>,
     emptied: &Receiver<Vec<A::Block>>,
 ) -> Result<Samples> {
+    // In memory of this thread until the clock has stopped: a handle is several words, a pointer one.
+    let mut own = Vec::with_capacity(BATCH);
     sampled(batches, || {
         let mut batch = emptied.recv().map_err(|_| "the freeing thread has ended")?;
         let start = thread_time();
         for _ in 0..BATCH {
             match allocator.alloc(bytes) {
-                Ok(block) => batch.push(block),
+                Ok(block) => own.push(block),
                 Err(error) => return Err(error.into()),
             }
         }
         let time = thread_time() - start;
+        batch.append(&mut own);
         full.send(batch).map_err(|_| "the freeing thread has ended")?;
         Ok(time)
     })
@@ -222,10 +225,12 @@ fn free_batches<A: Allocator>(
 ) -> std::result::Result<Samples, String> {
     let free = || {
         stay_on(processor)?;
+        let mut own = Vec::with_capacity(BATCH);
         sampled(batches, || {
             let mut batch = filled.recv().map_err(|_| "the allocating thread has ended")?;
+            own.append(&mut batch);
             let start = thread_time();
-            batch.drain(..).for_each(|block| allocator.free(block));
+            own.drain(..).for_each(|block| allocator.free(block));
             let time = thread_time() - start;
             // At the end nobody takes it any more.
             let _ = empty.send(batch);

@@ -7,7 +7,7 @@ use weyr_atomic::{AtomicU64, Ordering};
 use weyr_shared::{Actor, BlockReference, Lender, Loan, Region};
 use weyr_sys::mapping::Mapping;
 use weyr_sys::object::{Access, Object, unlink};
-use weyr_sys::{Errno, host};
+use weyr_sys::{Errno, serial};
 
 use crate::Error;
 use crate::allocation::explain;
@@ -56,7 +56,7 @@ impl Attachment {
         let uuid = half(&header.uuid_low) | half(&header.uuid_high) << 64;
         let options = header.options.load(Ordering::Relaxed);
         let zeroing = options & OPTION_ZEROING != 0;
-        let id = host::random_u128() as u64 | 1;
+        let id = serial::next();
         let mapping = Arc::clone(data.mapping());
         if options & OPTION_HUGE_PAGES != 0 {
             heap.backing.huge = huge::allow(&mapping, &heap);

@@ -214,6 +214,7 @@ pub(crate) fn attach(object: Object, path: &Path, access: Access) -> Result<Arc<
     let object = Arc::new(object);
     let data = data_of(&region, &geometry)?;
     let heap = Heap::new(geometry, &region, Store::Object(Arc::clone(&object)))?;
+    heap.reaches(bytes);
     let name = read_name(heap.header()).unwrap_or(name);
     Ok(Attachment::new(heap, data, object, name, path.to_owned()))
 }

@@ -4,9 +4,11 @@
 
 mod scratch;
 
+use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
 use scratch::{Line, Scratch, after, assert_sound, assert_whole, kill, wait_for_death};
+use weyr_atomic::{AtomicU32, Ordering};
 use weyr_kill::{Child, Outcome, Rendezvous, child, note};
 use weyr_managed::{Allocation, Error, Pool, Published};
 
@@ -116,6 +118,38 @@ fn a_quarter_of_the_pool_is_had_beside_four_that_free_and_allocate_blocks_all_th
         children.into_iter().for_each(kill);
         pool.recover();
         boards.into_iter().for_each(|board| board.0.free().unwrap());
+        assert_whole(&pool);
+    }
+}
+
+/// Without the reservation nothing here ever leaves two blocks free beside each other: whoever frees one takes one.
+#[test]
+fn a_run_comes_together_although_all_that_is_freed_is_taken_at_once() {
+    for bytes in [BLOCK, 5 * BLOCK] {
+        let pool = Scratch::with(scratch::attributes("taken-at-once", 2 << 20).page_size(4096));
+        let mut held: VecDeque<Allocation> = std::iter::from_fn(|| pool.alloc(bytes).ok()).collect();
+        let (served, most) = (AtomicU32::new(0), 20 * held.len());
+        let is_served = || served.load(Ordering::SeqCst) == 1;
+        let mut turns = 0;
+        std::thread::scope(|scope| {
+            let waiting = scope.spawn(|| {
+                let run = pool.alloc_until(pool.size() / 4, some_day());
+                served.store(1, Ordering::SeqCst);
+                run.map(drop)
+            });
+            while !is_served() && turns < most {
+                while pool.waiters() == 0 && !is_served() {
+                    std::thread::yield_now();
+                }
+                drop(held.pop_front());
+                held.extend(pool.alloc(bytes));
+                turns += 1;
+            }
+            held.clear();
+            waiting.join().unwrap().unwrap();
+        });
+        assert!(turns < most, "nothing came together in {turns} turns");
+        note(format_args!("allocation that waits, blocks of {bytes}: served after {turns} turns"));
         assert_whole(&pool);
     }
 }

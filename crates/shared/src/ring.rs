@@ -155,14 +155,10 @@ pub struct Ring {
     payload: Region,
     /// Byte of `payload` at which the block of slot 0 lies.
     blocks_at: u64,
+    geometry: Geometry,
+    /// Of the geometry, which would compute them at each use.
     stride: u64,
-    block_size: u32,
-    capacity: u32,
-    attributes: bool,
-    levels: u32,
-    urgent: u32,
     slot_count: u32,
-    side_loading: bool,
     tag: u32,
 }
 
@@ -228,14 +224,9 @@ impl Ring {
             )?,
             payload: region.clone(),
             blocks_at: slots_at + SLOT_HEAD_BYTES,
+            geometry: *geometry,
             stride: geometry.stride(),
-            block_size: geometry.block_size,
-            capacity: geometry.capacity,
-            attributes: geometry.attributes,
-            levels: geometry.levels,
-            urgent: geometry.urgent,
             slot_count: geometry.slot_count(),
-            side_loading: geometry.side_loading,
             tag,
         })
     }
@@ -253,14 +244,9 @@ impl Ring {
             slots: Strided::from_vec((0..geometry.slot_count()).map(|_| Slot::zeroed()).collect()),
             payload: Region::new(mapping.into()),
             blocks_at: SLOT_HEAD_BYTES,
+            geometry: *geometry,
             stride: geometry.stride(),
-            block_size: geometry.block_size,
-            capacity: geometry.capacity,
-            attributes: geometry.attributes,
-            levels: geometry.levels,
-            urgent: geometry.urgent,
             slot_count: geometry.slot_count(),
-            side_loading: geometry.side_loading,
             tag,
         })
     }
@@ -316,18 +302,18 @@ impl Ring {
     /// Number of messages of all levels together, and slots of the lowest.
     #[inline]
     pub fn capacity(&self) -> u32 {
-        self.capacity
+        self.geometry.capacity
     }
 
     /// Payload bytes of a slot.
     #[inline]
     pub fn block_size(&self) -> u32 {
-        self.block_size
+        self.geometry.block_size
     }
 
     /// Whether what is larger than a block is sent as a copy in an allocation.
     pub fn side_loads(&self) -> bool {
-        self.side_loading
+        self.geometry.side_loading
     }
 
     /// Byte of the channel at which the first slot lies, and bytes from slot to slot.
@@ -363,7 +349,7 @@ impl Ring {
     #[inline]
     pub fn to_senders<'a, F: Futex>(&'a self, futex: &'a F) -> Event<'a, F> {
         // Senders of different levels wait for different slots: one that is woken in vain must not use up the wake.
-        let sleepers = if self.levels == 1 { 1 } else { u32::MAX };
+        let sleepers = if self.geometry.levels == 1 { 1 } else { u32::MAX };
         let event = Event::new(&self.header().to_senders, futex).waking(sleepers);
         event.watched(&self.header().to_pollers)
     }
@@ -459,7 +445,7 @@ impl Ring {
     pub fn description(&self, index: u32) -> Result<Description, Corrupt> {
         let at = self.word_at(index) + 8;
         let description = Description::parse(self.slot(index)?.description.load(Ordering::Relaxed), at)?;
-        if description.len > self.block_size {
+        if description.len > self.geometry.block_size {
             return Err(Corrupt::new("message length", at));
         }
         Ok(description)
@@ -511,7 +497,7 @@ impl Ring {
     #[inline]
     fn block_at(&self, index: u32, len: u64) -> Result<u64, Corrupt> {
         let at = self.blocks_at + self.stride * u64::from(index);
-        if index < self.slot_count && len <= u64::from(self.block_size) {
+        if index < self.slot_count && len <= u64::from(self.geometry.block_size) {
             Ok(at)
         } else {
             Err(Corrupt::new("message length", at))

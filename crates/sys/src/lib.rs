@@ -33,6 +33,7 @@ pub mod presence;
 mod private_word;
 pub mod process;
 mod procfs;
+pub mod serial;
 pub mod thread;
 
 pub use rustix::io::Errno;

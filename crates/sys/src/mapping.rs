@@ -6,6 +6,8 @@
 //!
 //! What it does not do: it gives out an address, never a reference. What is behind it, other processes may write.
 
+mod place;
+
 use crate::fork;
 use crate::object::{Access, Object};
 use rustix::io::Errno;
@@ -65,15 +67,11 @@ impl Mapping {
     /// # Ok::<(), weyr_sys::Errno>(())
     /// ```
     pub fn shared(object: &Object, len: usize, access: Access) -> Result<Mapping, Errno> {
-        let protection = match access {
-            Access::ReadOnly => ProtFlags::READ,
-            Access::ReadWrite => ProtFlags::READ | ProtFlags::WRITE,
-        };
-        Mapping::of(object, len, protection)
+        Mapping::of(object, len, protection_for(access))
     }
 
-    /// As [`shared`](Self::shared), at an address that is a multiple of `alignment`, a power of two: address space of
-    /// that size more is reserved for a moment. Where there is not so much, at any page.
+    /// As [`shared`](Self::shared), at an address that is a multiple of `alignment`, a power of two. Where no such place
+    /// is known, address space of that size more is reserved for a moment; where there is not so much, it is any page.
     ///
     /// # Errors
     /// As [`shared`](Self::shared).
@@ -83,19 +81,31 @@ impl Mapping {
         access: Access,
         alignment: usize,
     ) -> Result<Mapping, Errno> {
-        let Some(window) =
-            len.checked_next_multiple_of(page_size()).and_then(|len| len.checked_add(alignment))
-        else {
-            return Mapping::shared(object, len, access);
+        let protection = protection_for(access);
+        let proposed = place::proposed(len, alignment).map(|place| place as *mut c_void);
+        // A refusal is for the call below to explain.
+        let found = proposed.and_then(|place| Mapping::near(place, object, len, protection).ok());
+        let aligned = found.filter(|mapping| mapping.as_ptr().addr().is_multiple_of(alignment));
+        let mapping = match aligned {
+            Some(mapping) => mapping,
+            None => Mapping::within_reserved(object, len, protection, alignment)?,
         };
-        let Ok(mut reserved) = Mapping::anonymous(window) else {
-            return Mapping::shared(object, len, access);
+        place::taken(mapping.as_ptr().addr());
+        Ok(mapping)
+    }
+
+    fn within_reserved(
+        object: &Object,
+        len: usize,
+        protection: ProtFlags,
+        alignment: usize,
+    ) -> Result<Mapping, Errno> {
+        let whole_pages = len.checked_next_multiple_of(page_size());
+        let window = whole_pages.and_then(|len| len.checked_add(alignment));
+        let Some(mut reserved) = window.and_then(|window| Mapping::anonymous(window).ok()) else {
+            return Mapping::of(object, len, protection);
         };
         let front = reserved.as_ptr().align_offset(alignment);
-        let protection = match access {
-            Access::ReadOnly => ProtFlags::READ,
-            Access::ReadWrite => ProtFlags::READ | ProtFlags::WRITE,
-        };
         let place = reserved.as_ptr().wrapping_add(front);
         let flags = MapFlags::SHARED | MapFlags::NORESERVE | MapFlags::FIXED;
         // SAFETY: the range lies within the mapping that was just reserved, which nobody else has or has touched.
@@ -124,10 +134,20 @@ impl Mapping {
     }
 
     fn of(object: &Object, len: usize, protection: ProtFlags) -> Result<Mapping, Errno> {
+        Mapping::near(std::ptr::null_mut(), object, len, protection)
+    }
+
+    /// At `place` if the kernel has nothing there, else where it likes.
+    fn near(
+        place: *mut c_void,
+        object: &Object,
+        len: usize,
+        protection: ProtFlags,
+    ) -> Result<Mapping, Errno> {
         let len = mappable(len)?;
         let flags = MapFlags::SHARED | MapFlags::NORESERVE;
-        // SAFETY: a new mapping at an address of the kernel's choice touches no existing memory.
-        let address = unsafe { mmap(std::ptr::null_mut(), len, protection, flags, object, 0) }?;
+        // SAFETY: a new mapping, which without MAP_FIXED takes the place of no other.
+        let address = unsafe { mmap(place, len, protection, flags, object, 0) }?;
         Mapping::at(address, len)
     }
 
@@ -263,7 +283,15 @@ impl Drop for Mapping {
             // may use it only while `self` lives.
             let unmapped = unsafe { munmap(self.address.as_ptr().cast(), self.len) };
             debug_assert!(unmapped.is_ok());
+            place::given_back(self.address.addr().get(), self.len);
         }
+    }
+}
+
+fn protection_for(access: Access) -> ProtFlags {
+    match access {
+        Access::ReadOnly => ProtFlags::READ,
+        Access::ReadWrite => ProtFlags::READ | ProtFlags::WRITE,
     }
 }
 

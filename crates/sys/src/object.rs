@@ -11,11 +11,12 @@ mod unpublished;
 
 pub use unpublished::{TEMPORARY_PREFIX, Unpublished};
 
-use rustix::fs::{FileType, MemfdFlags, Mode, OFlags, SealFlags};
+use rustix::fs::{FileType, MemfdFlags, Mode, OFlags, SealFlags, Stat};
 use rustix::io::{Errno, retry_on_intr};
 use std::ops::Range;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::path::Path;
+use std::sync::OnceLock;
 
 /// What a process may do with an object.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -39,6 +40,10 @@ impl Access {
 #[derive(Debug)]
 pub struct Object {
     descriptor: OwnedFd,
+    /// The name by which it was opened, which may be another object's by now.
+    path: Option<Box<Path>>,
+    /// Never changes; asked for once.
+    identity: OnceLock<ObjectIdentity>,
 }
 
 /// Which object it is, whatever its name, as long as somebody has it open.
@@ -78,7 +83,7 @@ impl Object {
     pub fn create(path: &Path, mode: u32) -> Result<Object, Errno> {
         let flags = OFlags::CREATE | OFlags::EXCL | OFlags::RDWR | OFlags::CLOEXEC | OFlags::NOFOLLOW;
         let descriptor = retry_on_intr(|| rustix::fs::open(path, flags, Mode::RUSR | Mode::WUSR))?;
-        let object = Object { descriptor };
+        let object = Object { path: Some(path.into()), ..descriptor.into() };
         match object.set_mode(mode) {
             Ok(()) => Ok(object),
             Err(error) => unlink(path).and(Err(error)),
@@ -95,8 +100,12 @@ impl Object {
         let careful = OFlags::CLOEXEC | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::NOCTTY;
         let descriptor =
             retry_on_intr(|| rustix::fs::open(path, access.open_flags() | careful, Mode::empty()))?;
-        match FileType::from_raw_mode(rustix::fs::fstat(&descriptor)?.st_mode) {
-            FileType::RegularFile => Ok(Object { descriptor }),
+        let status = rustix::fs::fstat(&descriptor)?;
+        match FileType::from_raw_mode(status.st_mode) {
+            FileType::RegularFile => {
+                let identity = OnceLock::from(identity_in(&status));
+                Ok(Object { descriptor, path: Some(path.into()), identity })
+            }
             FileType::Directory => Err(Errno::ISDIR),
             _ => Err(Errno::INVAL),
         }
@@ -114,7 +123,7 @@ impl Object {
             Err(Errno::INVAL) => rustix::fs::memfd_create(name, sealable),
             answer => answer,
         }?;
-        Ok(Object { descriptor })
+        Ok(descriptor.into())
     }
 
     /// Seals a memfd against being shortened, by anybody and for ever; unless `growable`, against growing too. After
@@ -203,8 +212,11 @@ impl Object {
     /// # Errors
     /// What fstat(2) answers.
     pub fn identity(&self) -> Result<ObjectIdentity, Errno> {
-        let status = rustix::fs::fstat(&self.descriptor)?;
-        Ok(ObjectIdentity { device: status.st_dev, inode: status.st_ino })
+        if let Some(identity) = self.identity.get() {
+            return Ok(*identity);
+        }
+        let identity = identity_in(&rustix::fs::fstat(&self.descriptor)?);
+        Ok(*self.identity.get_or_init(|| identity))
     }
 
     /// Owner, rights, length and names.
@@ -240,10 +252,19 @@ impl Object {
     /// `NOENT`: `/proc` is not mounted. `ACCESS`: the object's rights do not allow `access`. `NFILE`, `MFILE`: too many
     /// open files.
     pub fn reopen(&self, access: Access) -> Result<Object, Errno> {
+        if let Some(again) = self.reopen_by_name(access) {
+            return Ok(again);
+        }
         let path = self.path_of_descriptor();
         let flags = access.open_flags() | OFlags::CLOEXEC;
         let descriptor = retry_on_intr(|| rustix::fs::open(&path, flags, Mode::empty()))?;
-        Ok(Object { descriptor })
+        Ok(Object { path: self.path.clone(), identity: self.identity.clone(), descriptor })
+    }
+
+    /// By its name, if it is this object's still: half the time of the way through `/proc`.
+    fn reopen_by_name(&self, access: Access) -> Option<Object> {
+        let again = Object::open(self.path.as_deref()?, access).ok()?;
+        (again.identity().ok()? == self.identity().ok()?).then_some(again)
     }
 
     /// A path to the open object itself. By thread: `/proc/self` is empty once the first thread has ended.
@@ -261,8 +282,12 @@ impl AsFd for Object {
 /// Takes over a descriptor that came from another process. Nothing is checked: the calls say what it cannot do.
 impl From<OwnedFd> for Object {
     fn from(descriptor: OwnedFd) -> Object {
-        Object { descriptor }
+        Object { descriptor, path: None, identity: OnceLock::new() }
     }
+}
+
+fn identity_in(status: &Stat) -> ObjectIdentity {
+    ObjectIdentity { device: status.st_dev, inode: status.st_ino }
 }
 
 impl From<Object> for OwnedFd {

@@ -205,3 +205,24 @@ fn a_mapping_lies_at_a_multiple_of_its_alignment_and_keeps_nothing_around_it() {
     let none = Mapping::shared_aligned(&object, 0, Access::ReadWrite, 2 << 20);
     assert_eq!(none.err(), Some(Errno::INVAL));
 }
+
+#[test]
+fn aligned_mappings_come_and_go_anywhere_and_share_no_byte() {
+    let mut live: Vec<(Mapping, u8)> = Vec::new();
+    for round in 0..200_u8 {
+        let len = (1 + usize::from(round) % 4) * page_size();
+        let alignment = [page_size(), 64 << 10, 2 << 20][usize::from(round) % 3];
+        let own = memory(len);
+        let mapping = Mapping::shared_aligned(&own, len, Access::ReadWrite, alignment).expect("mapped");
+        assert_eq!(mapping.as_ptr().addr() % alignment, 0);
+        (0..len).step_by(page_size()).for_each(|at| put(&mapping, at, round));
+        live.push((mapping, round));
+        if round % 5 > 1 {
+            live.swap_remove(usize::from(round) * 7 % live.len());
+        }
+        let whole = |(mapping, round): &(Mapping, u8)| {
+            (0..mapping.len()).step_by(page_size()).all(|at| get(mapping, at) == *round)
+        };
+        assert!(live.iter().all(whole));
+    }
+}

@@ -83,6 +83,22 @@ fn an_unlinked_object_lives_on_for_those_who_have_it() {
 }
 
 #[test]
+fn an_object_opened_again_is_the_same_whoever_has_its_name_now() {
+    let directory = directory();
+    let path = directory.path().join("pool");
+    let object = Object::create(&path, 0o600).expect("created");
+    let opened = Object::open(&path, Access::ReadWrite).expect("opened");
+    assert_eq!(object.reopen(Access::ReadWrite).expect("by its name").identity(), object.identity());
+    unlink(&path).expect("unlinked");
+    let other = Object::create(&path, 0o600).expect("another of that name");
+    for first in [&object, &opened] {
+        let again = first.reopen(Access::ReadWrite).expect("opened again");
+        assert_eq!(again.identity(), first.identity());
+        assert_ne!(again.identity(), other.identity());
+    }
+}
+
+#[test]
 fn an_object_opened_again_has_an_access_of_its_own() {
     let object = Object::memory("again").expect("a memfd");
     let reader = object.reopen(Access::ReadOnly).expect("opened again");

@@ -127,7 +127,12 @@ impl Backing {
     /// Whole pages of data that the object is long enough for.
     pub(crate) fn object_pages(&self, page_shift: u32) -> u64 {
         let Store::Object(object) = &self.store else { return 0 };
-        object.len().map_or(0, |bytes| bytes.saturating_sub(self.data_start) >> page_shift)
+        object.len().map_or(0, |bytes| self.pages_in(bytes, page_shift))
+    }
+
+    /// Whole pages of data in an object of `bytes` bytes.
+    pub(crate) fn pages_in(&self, bytes: u64, page_shift: u32) -> u64 {
+        bytes.saturating_sub(self.data_start) >> page_shift
     }
 
     /// Bytes of the object that are backed, rounded up to chunks.

@@ -208,6 +208,11 @@ impl Heap {
         if inside { pages } else { self.pages_within_object(pages) }
     }
 
+    /// The object was seen to be `bytes` long, and no object of a pool gets shorter.
+    pub(crate) fn reaches(&self, bytes: u64) {
+        self.reach.fetch_max(self.backing.pages_in(bytes, self.geometry.shape.page_shift), Ordering::Relaxed);
+    }
+
     /// The header is an allegation, and touching what lies behind the object's end would end in a signal.
     #[cold]
     fn pages_within_object(&self, pages: u64) -> u64 {

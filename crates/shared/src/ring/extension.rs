@@ -44,7 +44,7 @@ impl Ring {
     /// Whether slots have room for message attributes.
     #[inline]
     pub fn has_attributes(&self) -> bool {
-        self.attributes
+        self.geometry.attributes
     }
 
     /// Adds attributes to the message in slot `index`, which the caller has written and holds in FILLING.
@@ -146,7 +146,7 @@ impl Ring {
 
     fn extension(&self, index: u32) -> Result<&SlotExtension, Corrupt> {
         let slot_at = self.block_at(index, 0)? - SLOT_HEAD_BYTES;
-        if !self.attributes {
+        if !self.geometry.attributes {
             return Err(Corrupt::new("slot extension", slot_at));
         }
         self.payload.view(slot_at + self.stride - ATTRIBUTE_BYTES)

@@ -77,7 +77,7 @@ impl Ring {
     /// Number of priority levels.
     #[inline]
     pub fn levels(&self) -> u32 {
-        self.levels
+        self.geometry.levels
     }
 
     /// Number of slots of all levels.
@@ -97,24 +97,25 @@ impl Ring {
     /// # Errors
     /// [`Corrupt`]: no such level.
     pub fn level(&self, number: u32) -> Result<Level<'_>, Corrupt> {
-        if number >= self.levels {
+        if number >= self.geometry.levels {
             return Err(Corrupt::new("priority level", number.into()));
         }
-        let first = number.checked_sub(1).map_or(0, |above| self.capacity + above * self.urgent);
+        let above_lowest = |above| self.geometry.capacity + above * self.geometry.urgent;
+        let first = number.checked_sub(1).map_or(0, above_lowest);
         Ok(Level { ring: self, number, first })
     }
 
     /// Byte of the channel at which the headers of the levels above the lowest lie, and how many there are.
     pub fn levels_at(&self) -> (u64, u64) {
         let attachments = ATTACHMENTS_AT + 8 * self.attachments.len() as u64;
-        (attachments.next_multiple_of(64), (self.levels - 1).into())
+        (attachments.next_multiple_of(64), (self.geometry.levels - 1).into())
     }
 
     pub(super) fn clear_levels(&self) {
         for level in self.upper.iter().flat_map(|upper| upper.iter()) {
             level.tail.store(0, Ordering::Relaxed);
             level.head.store(0, Ordering::Relaxed);
-            level.capacity.store(self.urgent, Ordering::Relaxed);
+            level.capacity.store(self.geometry.urgent, Ordering::Relaxed);
         }
     }
 }
@@ -129,7 +130,8 @@ impl<'a> Level<'a> {
     /// Number of its slots.
     #[inline(always)]
     pub fn capacity(&self) -> u32 {
-        if self.number == 0 { self.ring.capacity } else { self.ring.urgent }
+        let geometry = &self.ring.geometry;
+        if self.number == 0 { geometry.capacity } else { geometry.urgent }
     }
 
     /// Its slots, as the channel counts them.

@@ -57,7 +57,7 @@ impl Unpublished {
     fn create_unnamed(directory: &Path, mode: u32) -> Result<Unpublished, Errno> {
         let flags = OFlags::TMPFILE | OFlags::RDWR | OFlags::CLOEXEC;
         let descriptor = retry_on_intr(|| rustix::fs::open(directory, flags, Mode::RUSR | Mode::WUSR))?;
-        let object = Object { descriptor };
+        let object = Object::from(descriptor);
         object.set_mode(mode)?;
         Ok(Unpublished { object, temporary: None })
     }
