@@ -380,7 +380,7 @@ fn another_process_acts_in_the_step_in_which_the_operation_sleeps() {
             heard.wait().unwrap();
             board.words()
         };
-        let act = |mut words: Words| {
+        let act = |words: Words| {
             words.set(DATA, 7);
             woken.post().unwrap();
         };
