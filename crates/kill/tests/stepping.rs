@@ -390,13 +390,13 @@ fn another_process_acts_in_the_step_in_which_the_operation_sleeps() {
         std::mem::forget(other);
         board.words()
     };
-    let sleep = |words: &mut Words| {
+    let wait = |words: &mut Words| {
         woken.wait().unwrap();
         assert_eq!(words.get(DATA), 7);
         words.set(FLAG, 1);
     };
     let mut seen = Vec::new();
-    let report = Sweep::new("asleep", &segment).run(prepare, sleep, |_| {
+    let report = Sweep::new("asleep", &segment).run(prepare, wait, |_| {
         seen.push(board.read());
         Ok(())
     });
