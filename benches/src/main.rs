@@ -11,36 +11,57 @@
 //! | `rows` | all of them |
 //! | `contestants` | who runs, one file each |
 //! | `round` | running the rows |
+//! | `exchange` | timing messages between two processes |
 //! | `processor`, `process`, `clock`, `scratch`, `shared_page` | where, in whom, and how long something ran |
-//! | `machine`, `report` | what is printed |
+//! | `run`, `machine`, `date`, `store` | a run as data with the facts that belong to it, and where it is kept |
+//! | `lines`, `facts`, `amount` | what tables say, whoever prints them |
+//! | `report`, `markdown` | tables for a terminal, and for the README |
+//! | `plot`, `svg` | plots over the size of a message |
 //!
 //! What it does not do: compare figures across runs. On a shared machine only ratios within one run mean something.
 
+mod amount;
 mod arguments;
 mod clock;
 mod contestants;
+mod date;
+mod exchange;
+mod facts;
+mod lines;
 mod machine;
+mod markdown;
+mod plot;
 mod process;
 mod processor;
 mod report;
 mod round;
 mod row;
 mod rows;
+mod run;
+#[cfg(test)]
+mod sample;
 mod scratch;
 mod shared_page;
+mod store;
+mod svg;
 
+use std::path::PathBuf;
 use std::process::ExitCode;
+use std::time::Instant;
 
 use clap::Parser;
 
 use arguments::Arguments;
+use processor::Processors;
+use row::Row;
+use run::Run;
 
 /// What goes wrong here is told to a person, and never handled.
 type Result<T> = std::result::Result<T, Box<dyn std::error::Error>>;
 
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
-    match compare(&arguments) {
+    match act(&arguments) {
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => ExitCode::FAILURE,
         Err(error) => {
@@ -51,6 +72,19 @@ fn main() -> ExitCode {
 }
 
 /// Whether every contestant that is there ran, and came to the right result.
+fn act(arguments: &Arguments) -> Result<bool> {
+    if let Some(path) = &arguments.plot {
+        show_paths(&store::draw(&Run::read(path)?, path)?);
+    } else if let Some(path) = &arguments.show {
+        print!("{}", report::text(&Run::read(path)?));
+    } else if let Some(path) = &arguments.readme {
+        store::write_readme(&Run::read(path)?, path)?;
+    } else {
+        return compare(arguments);
+    }
+    Ok(true)
+}
+
 fn compare(arguments: &Arguments) -> Result<bool> {
     scratch::remove_abandoned();
     let processors = processor::chosen()?;
@@ -63,14 +97,27 @@ fn compare(arguments: &Arguments) -> Result<bool> {
         rows.iter().for_each(|row| println!("{}", row.title()));
         return Ok(true);
     }
-    let effort = arguments.effort();
-    let results: Vec<_> = rows.iter().map(|row| round::run(row, &effort)).collect();
-    eprintln!();
-    let machine = machine::facts(processors);
-    println!("{}", report::table(&results));
-    println!("{}", report::footnotes(&machine, &effort));
+    let kept = arguments.store.as_deref().map(store::place).transpose()?;
+    let run = measured(arguments, processors, &rows);
+    print!("{}", report::text(&run));
     if let Some(path) = &arguments.json {
-        std::fs::write(path, report::json(&results, &machine, &effort)?)?;
+        store::write(&run, path)?;
     }
-    Ok(results.iter().all(round::RowResult::is_sound))
+    if let Some(path) = kept {
+        store::write(&run, &path)?;
+        show_paths(&store::draw(&run, &path)?);
+    }
+    Ok(run.is_sound())
+}
+
+fn measured(arguments: &Arguments, processors: Processors, rows: &[Row]) -> Run {
+    let (effort, load, start) = (arguments.effort(), machine::load(), Instant::now());
+    let results = rows.iter().map(|row| round::run(row, &effort)).collect();
+    eprintln!();
+    let machine = machine::facts(processors, load);
+    Run::new(machine, arguments.command(), effort.rounds, start.elapsed().as_secs(), results)
+}
+
+fn show_paths(paths: &[PathBuf]) {
+    paths.iter().for_each(|path| println!("{}", path.display()));
 }

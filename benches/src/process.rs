@@ -17,7 +17,7 @@ use serde::de::DeserializeOwned;
 use crate::{Result, processor};
 
 /// What a child may take, at most.
-const LIMIT: Duration = Duration::from_secs(120);
+const LIMIT: Duration = Duration::from_secs(40);
 
 /// A process to be: where it runs, and what it does.
 pub(crate) struct Work<'w, T> {

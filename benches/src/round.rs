@@ -2,28 +2,34 @@
 
 use std::io::{IsTerminal, Write};
 
-use crate::row::{Contestant, Effort, Part, Row, Target, Unit};
+use serde::{Deserialize, Serialize};
+
+use crate::row::{Contestant, Effort, Part, Row, Sweep, Target, Unit};
 
 /// What one contestant did.
-#[derive(Debug)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(crate) struct ContestantResult {
     pub(crate) name: String,
     /// A figure a round, in the row's unit; or why there is none.
+    #[serde(flatten)]
     pub(crate) outcome: Outcome,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub(crate) enum Outcome {
     Figures(Vec<f64>),
     Absent(String),
     Failed(String),
 }
 
-#[derive(Debug)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(crate) struct RowResult {
-    pub(crate) group: &'static str,
+    pub(crate) group: String,
     pub(crate) name: String,
     pub(crate) unit: Unit,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) sweep: Option<Sweep>,
     /// Ours first.
     pub(crate) contestants: Vec<ContestantResult>,
     pub(crate) targets: Vec<Target>,
@@ -61,9 +67,10 @@ pub(crate) fn run(row: &Row, effort: &Effort) -> RowResult {
     }
     let contestants = row.contestants.iter().zip(outcomes);
     RowResult {
-        group: row.group,
+        group: row.group.to_owned(),
         name: row.name.clone(),
         unit: row.unit,
+        sweep: row.sweep,
         contestants: contestants
             .map(|(contestant, outcome)| ContestantResult { name: contestant.name.clone(), outcome })
             .collect(),
@@ -117,6 +124,12 @@ impl RowResult {
         Some(ours.iter().zip(theirs).map(|(ours, theirs)| ours / theirs).collect())
     }
 
+    /// Ours less the peer's, a round each.
+    pub(crate) fn differences(&self, peer: usize) -> Option<Vec<f64>> {
+        let (ours, theirs) = (self.figures(0)?, self.figures(peer)?);
+        Some(ours.iter().zip(theirs).map(|(ours, theirs)| ours - theirs).collect())
+    }
+
     pub(crate) fn peer(&self, name: &str) -> Option<usize> {
         self.contestants.iter().position(|contestant| contestant.name == name)
     }
@@ -128,16 +141,18 @@ impl RowResult {
             Target::Faster(times, peer) => {
                 Some(Spread::of(&self.ratios(self.peer(peer)?)?)?.median <= 1.0 / times)
             }
+            Target::Above(most, peer) => {
+                Some(Spread::of(&self.differences(self.peer(peer)?)?)?.median <= *most)
+            }
             Target::AtMost(figure) => Some(Spread::of(self.figures(0)?)?.median <= *figure),
-            Target::BestPeer { times, share } => Some(self.share_within(*times)? >= *share),
+            Target::BestPeer { times, share, among } => Some(self.share_within(*times, among)? >= *share),
         }
     }
 
-    /// Part of the rounds in which ours was within `times` of the best peer.
-    pub(crate) fn share_within(&self, times: f64) -> Option<f64> {
+    /// Part of the rounds in which ours was within `times` of the best of the peers `among` them.
+    pub(crate) fn share_within(&self, times: f64, among: &[String]) -> Option<f64> {
         let ours = self.figures(0)?;
-        let peers: Vec<&[f64]> =
-            (1..self.contestants.len()).filter_map(|index| self.figures(index)).collect();
+        let peers: Vec<&[f64]> = among.iter().filter_map(|name| self.figures(self.peer(name)?)).collect();
         let best =
             |round: usize| peers.iter().filter_map(|figures| figures.get(round)).copied().reduce(f64::min);
         let within = ours
@@ -159,9 +174,10 @@ mod tests {
         };
         let all = std::iter::once(ours).chain(peers.iter().copied()).enumerate();
         RowResult {
-            group: "group",
+            group: "group".into(),
             name: "name".into(),
             unit: Unit::Nanoseconds,
+            sweep: None,
             contestants: all.map(contestant).collect(),
             targets: vec![],
         }
@@ -185,8 +201,17 @@ mod tests {
 
     #[test]
     fn the_best_peer_is_found_anew_in_each_round() {
-        let row = result(&[10.0, 10.0, 10.0, 10.0], &[&[5.0, 10.0, 20.0, 20.0], &[20.0, 20.0, 9.5, 9.0]]);
-        assert_eq!(row.share_within(1.1), Some(0.5));
+        let peers: [&[f64]; 3] = [&[5.0, 10.0, 20.0, 20.0], &[20.0, 20.0, 9.5, 9.0], &[1.0; 4]];
+        let row = result(&[10.0, 10.0, 10.0, 10.0], &peers);
+        assert_eq!(row.share_within(1.1, &["1".into(), "2".into()]), Some(0.5));
+        assert_eq!(row.share_within(1.1, &["nobody".into()]), None);
+    }
+
+    #[test]
+    fn above_a_peer_is_the_median_difference() {
+        let row = result(&[110.0, 90.0, 300.0], &[&[10.0, 10.0, 10.0]]);
+        assert_eq!(row.holds(&Target::Above(100.0, "1".into())), Some(true));
+        assert_eq!(row.holds(&Target::Above(99.0, "1".into())), Some(false));
     }
 
     #[test]

@@ -1,6 +1,10 @@
 //! What is compared with what, as data.
 
-use crate::Result;
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+use crate::{Result, amount};
 
 /// How long to measure.
 #[derive(Debug, Clone, Copy)]
@@ -22,24 +26,65 @@ impl Effort {
 pub(crate) type Samples = Vec<f64>;
 
 /// Unit of a row's figures.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) enum Unit {
+    #[serde(rename = "ns")]
     Nanoseconds,
+    #[serde(rename = "%")]
     Percent,
+    #[serde(rename = "B")]
     Bytes,
 }
 
+/// Where a row stands in a series over the size of a message.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Sweep {
+    pub(crate) direction: Direction,
+    pub(crate) bytes: u64,
+}
+
+/// What a message does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum Direction {
+    RoundTrip,
+    OneWay,
+}
+
+impl fmt::Display for Sweep {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let what = match self.direction {
+            Direction::RoundTrip => "round trip",
+            Direction::OneWay => "burst",
+        };
+        write!(formatter, "{what} of {}", amount::size(self.bytes))
+    }
+}
+
 /// What has to hold.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub(crate) enum Target {
     /// The median ratio to the peer is at most this.
     Times(f64, String),
     /// The median ratio to the peer's is at most this, for ours to be so many times faster.
     Faster(f64, String),
+    /// The median of the differences to the peer's is at most this, in the row's unit.
+    Above(f64, String),
     /// The median figure is at most this, in the row's unit.
     AtMost(f64),
-    /// In `share` of the rounds, ours is within `times` of the best peer.
-    BestPeer { times: f64, share: f64 },
+    /// In `share` of the rounds, ours is within `times` of the best of these peers.
+    BestPeer { times: f64, share: f64, among: Vec<String> },
+}
+
+impl Target {
+    /// The one peer that it names.
+    pub(crate) fn peer(&self) -> Option<&str> {
+        match self {
+            Self::Times(_, peer) | Self::Faster(_, peer) | Self::Above(_, peer) => Some(peer),
+            Self::AtMost(_) | Self::BestPeer { .. } => None,
+        }
+    }
 }
 
 type Measure = Box<dyn Fn(&Effort) -> Result<Samples>>;
@@ -64,6 +109,7 @@ pub(crate) struct Row {
     pub(crate) unit: Unit,
     pub(crate) contestants: Vec<Contestant>,
     pub(crate) targets: Vec<Target>,
+    pub(crate) sweep: Option<Sweep>,
     /// Most rounds that make sense: what is counted, not timed, needs one.
     pub(crate) most_rounds: u32,
 }
@@ -76,6 +122,7 @@ impl Row {
             unit: Unit::Nanoseconds,
             contestants: vec![],
             targets: vec![],
+            sweep: None,
             most_rounds: u32::MAX,
         }
     }
@@ -113,6 +160,24 @@ impl Row {
             Err(why) => Part::Absent(why),
         };
         self.contestants.push(Contestant { name: name.into(), part });
+        self
+    }
+
+    /// Adds a peer if it is there; otherwise, why it is not.
+    pub(crate) fn with_built(
+        self,
+        name: impl Into<String>,
+        run: std::result::Result<impl Fn(&Effort) -> Result<Samples> + 'static, String>,
+    ) -> Self {
+        match run {
+            Ok(run) => self.with(name, run),
+            Err(why) => self.with_if(name, Err(why), |_| Ok(vec![])),
+        }
+    }
+
+    /// One of a series.
+    pub(crate) fn at(mut self, sweep: Sweep) -> Self {
+        self.sweep = Some(sweep);
         self
     }
 

@@ -19,8 +19,7 @@ pub(crate) struct Scratch(TempDir);
 
 impl Scratch {
     pub(crate) fn new() -> Result<Self> {
-        let prefix = format!("{PREFIX}{}.", std::process::id());
-        Ok(Self(tempfile::Builder::new().prefix(&prefix).tempdir_in(POOLS)?))
+        Ok(Self(tempfile::Builder::new().prefix(&name("")).tempdir_in(POOLS)?))
     }
 
     pub(crate) fn path(&self) -> &Path {
@@ -33,6 +32,11 @@ impl Scratch {
     }
 }
 
+/// `rest` behind what says which run a thing beside the pools is of.
+pub(crate) fn name(rest: &str) -> String {
+    format!("{PREFIX}{}.{rest}", std::process::id())
+}
+
 /// Removes what runs that were killed have left.
 pub(crate) fn remove_abandoned() {
     let Ok(entries) = std::fs::read_dir(POOLS) else { return };
@@ -43,8 +47,9 @@ pub(crate) fn remove_abandoned() {
             .and_then(Pid::from_raw)
             .is_some_and(|pid| test_kill_process(pid) == Err(rustix::io::Errno::SRCH));
         if dead {
-            // Another run may be removing it as well.
+            // One of the two applies, and another run may be removing it as well.
             let _ = std::fs::remove_dir_all(entry.path());
+            let _ = std::fs::remove_file(entry.path());
         }
     }
 }

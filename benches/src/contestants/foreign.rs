@@ -10,7 +10,7 @@ use crate::row::Samples;
 
 const SOURCES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/foreign");
 /// Seconds that one run may take.
-const LIMIT: &str = "100";
+const LIMIT: &str = "40";
 
 /// What [`built`] has built in this run, by source: building is not tried twice.
 static BUILT: Mutex<Option<HashMap<&str, std::result::Result<PathBuf, String>>>> = Mutex::new(None);

@@ -4,8 +4,9 @@ use std::process::{Command, Stdio};
 
 use super::foreign;
 use crate::Result;
+use crate::exchange::Plan;
 use crate::processor::Processors;
-use crate::row::Samples;
+use crate::row::{Direction, Samples};
 
 const COMPILER: &str = "mpicc";
 const LAUNCHER: &str = "mpirun";
@@ -32,12 +33,20 @@ pub(crate) fn there() -> std::result::Result<(), String> {
     if all { Ok(()) } else { Err("not installed".into()) }
 }
 
-/// Samples of `operations` messages of `bytes` bytes each.
+impl From<Direction> for Exchange {
+    fn from(direction: Direction) -> Self {
+        match direction {
+            Direction::RoundTrip => Self::Trip,
+            Direction::OneWay => Self::Burst,
+        }
+    }
+}
+
+/// Samples of messages of `bytes` bytes each.
 pub(crate) fn measure(
     exchange: Exchange,
     bytes: usize,
-    operations: u64,
-    samples: u64,
+    plan: Plan,
     processors: Processors,
 ) -> Result<Samples> {
     let exchange = match exchange {
@@ -52,6 +61,6 @@ pub(crate) fn measure(
         command.arg("--allow-run-as-root");
     }
     command.arg(program).args(processors.map(|processor| processor.to_string())).arg(exchange);
-    command.args([bytes as u64, operations, samples].map(|number| number.to_string()));
+    command.args([bytes as u64, plan.operations, plan.samples].map(|number| number.to_string()));
     foreign::samples(&mut command)
 }

@@ -1,10 +1,11 @@
-//! What a receiver can sleep on: a futex, two eventfds, two pipes.
+//! What a receiver can sleep on: a futex, two eventfds, two pipes, a Unix socket.
 
 use std::os::fd::OwnedFd;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use rustix::event::{EventfdFlags, eventfd};
 use rustix::io::{Errno, read, retry_on_intr, write};
+use rustix::net::{AddressFamily, SocketFlags, SocketType, socketpair};
 use rustix::thread::futex;
 
 use crate::Result;
@@ -72,6 +73,11 @@ impl Descriptors {
             Ok((event.try_clone()?, event))
         };
         Ok(Self { there: both()?, back: both()? })
+    }
+
+    pub(crate) fn unix_socket() -> Result<Self> {
+        let (one, two) = socketpair(AddressFamily::UNIX, SocketType::SEQPACKET, SocketFlags::empty(), None)?;
+        Ok(Self { there: (two.try_clone()?, one.try_clone()?), back: (one, two) })
     }
 
     pub(crate) fn ask(&self, number: u64) -> Result<u64> {

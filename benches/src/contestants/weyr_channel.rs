@@ -1,18 +1,23 @@
-//! Our channel, through its public calls.
+//! Our channel, through its public calls: messages that are copied.
 
 use weyr_channel::{Channel, ChannelAttributes, ChannelDescriptor, Receiver, Sender, WaitMode};
-use weyr_managed::{Allocation, Pool};
+use weyr_managed::Pool;
 
+use super::end::{End, Link, capacity, mark, marked};
+use crate::Result;
 use crate::process::alone;
 use crate::processor::Processors;
 use crate::scratch::Scratch;
-use crate::{Result, rows};
 
 /// Passes numbers on.
 pub(crate) trait Queue: Send {
     fn send(&self, number: u64) -> Result<()>;
     fn receive(&self) -> Result<u64>;
 }
+
+/// Size of their pool: some times what may wait in a channel, so that after the first samples all of it was used before,
+/// as the buffers of the others were.
+const POOL_BYTES: u64 = 64 << 20;
 
 /// Channels in a pool of their own, made by a process that has ended.
 #[derive(Debug)]
@@ -26,7 +31,7 @@ impl Channels {
     pub(crate) fn new(count: usize, attributes: &ChannelAttributes, processors: Processors) -> Result<Self> {
         let scratch = Scratch::new()?;
         let descriptors = alone(processors[0], || {
-            let pool = Pool::create(&scratch.pool("channels", rows::POOL_BYTES))?;
+            let pool = Pool::create(&scratch.pool("channels", POOL_BYTES))?;
             (0..count).map(|_| Ok(Channel::create(&pool, attributes)?.descriptor().to_bytes())).collect()
         })?;
         Ok(Self { scratch, descriptors })
@@ -37,6 +42,50 @@ impl Channels {
         debug_assert!(self.scratch.path().exists());
         let descriptor = self.descriptors.get(index).ok_or("there is no such channel")?;
         Ok(Channel::attach(&ChannelDescriptor::from_bytes(descriptor)?)?)
+    }
+}
+
+/// Messages up to so many bytes lie in the channel, larger ones in allocations of its pool.
+const INLINE_BYTES: usize = 4096;
+
+/// A channel for messages of `bytes` bytes.
+pub(crate) fn attributes(bytes: usize) -> ChannelAttributes {
+    let attributes = ChannelAttributes::new().capacity(capacity(bytes) as u64);
+    if bytes > INLINE_BYTES {
+        attributes.block_size(48).side_loading(true)
+    } else {
+        attributes.block_size(bytes.max(48) as u64)
+    }
+}
+
+/// One channel there and one back, for messages that are copied in and out.
+#[derive(Debug)]
+pub(crate) struct WeyrLink {
+    channels: Channels,
+    bytes: usize,
+    mode: WaitMode,
+}
+
+impl WeyrLink {
+    pub(crate) fn new(bytes: usize, mode: WaitMode, processors: Processors) -> Result<Self> {
+        Ok(Self { channels: Channels::new(2, &attributes(bytes), processors)?, bytes, mode })
+    }
+
+    fn ends(&self, to: usize, from: usize) -> Result<Ends> {
+        let (to, from) = (self.channels.attach(to)?, self.channels.attach(from)?);
+        Ok(Ends::new(&to, &from, self.bytes, self.mode))
+    }
+}
+
+impl Link for WeyrLink {
+    type End = Ends;
+
+    fn asker(&self) -> Result<Ends> {
+        self.ends(0, 1)
+    }
+
+    fn answerer(&self) -> Result<Ends> {
+        self.ends(1, 0)
     }
 }
 
@@ -55,49 +104,22 @@ impl Ends {
         let receiver = from.receiver().with_wait_mode(mode);
         Self { sender, receiver, buffer: vec![0; bytes] }
     }
+}
 
-    /// Sends a message with `number` at both of its ends.
+impl End for Ends {
     #[inline]
-    pub(crate) fn send(&mut self, number: u64) -> Result<()> {
+    fn send(&mut self, number: u64) -> Result<()> {
         mark(&mut self.buffer, number);
         Ok(self.sender.send(&self.buffer)?)
     }
 
-    /// The number of the next message.
     #[inline]
-    pub(crate) fn receive(&mut self) -> Result<u64> {
+    fn receive(&mut self) -> Result<u64> {
         let bytes = self.receiver.receive_into(&mut self.buffer)?;
         if bytes != self.buffer.len() {
             return Err(format!("a message of {bytes} bytes arrived").into());
         }
         marked(&self.buffer)
-    }
-
-    pub(crate) fn send_allocation(&mut self, allocation: Allocation) -> Result<()> {
-        self.sender.send_allocation(allocation).map_err(|refused| refused.to_string().into())
-    }
-
-    pub(crate) fn receive_allocation(&mut self) -> Result<Allocation> {
-        self.receiver
-            .receive()?
-            .into_allocation()
-            .ok_or_else(|| "a message without an allocation arrived".into())
-    }
-}
-
-fn mark(message: &mut [u8], number: u64) {
-    let last = message.len() - 8;
-    message[..8].copy_from_slice(&number.to_ne_bytes());
-    message[last..].copy_from_slice(&number.to_ne_bytes());
-}
-
-fn marked(message: &[u8]) -> Result<u64> {
-    let number = |bytes: &[u8]| bytes.try_into().map(u64::from_ne_bytes);
-    let (first, last) = (number(&message[..8])?, number(&message[message.len() - 8..])?);
-    if first == last {
-        Ok(first)
-    } else {
-        Err(format!("a message begins with {first} and ends with {last}").into())
     }
 }
 

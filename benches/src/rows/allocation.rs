@@ -7,6 +7,7 @@ use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread;
 
 use crate::clock::{processor_time, thread_time};
+use crate::contestants;
 use crate::contestants::allocator::Allocator;
 use crate::contestants::boost;
 use crate::contestants::glibc::Glibc;
@@ -82,14 +83,31 @@ pub(crate) fn rows(processors: Processors) -> Vec<Row> {
     ]
 }
 
+/// Measures one allocator; the processor is the other one, for who frees there.
+type Measure = fn(Load, usize, &Effort) -> Result<Samples>;
+
+fn jemalloc() -> std::result::Result<Measure, String> {
+    #[cfg(feature = "jemalloc")]
+    return Ok(|load, other, effort| measure(&contestants::jemalloc::Jemalloc, load, other, effort));
+    #[cfg(not(feature = "jemalloc"))]
+    Err(contestants::not_built())
+}
+
+fn snmalloc() -> std::result::Result<Measure, String> {
+    #[cfg(feature = "snmalloc")]
+    return Ok(|load, other, effort| measure(&contestants::snmalloc::Snmalloc, load, other, effort));
+    #[cfg(not(feature = "snmalloc"))]
+    Err(contestants::not_built())
+}
+
 fn compared(name: &str, load: Load, processors: Processors) -> Row {
     let other = processors[1];
-    let run = move |act: fn(Load, usize, &Effort) -> Result<Samples>| {
-        move |effort: &Effort| alone(processors[0], || act(load, other, effort))
-    };
+    let run = move |act: Measure| move |effort: &Effort| alone(processors[0], || act(load, other, effort));
     Row::new(GROUP, name)
         .with("weyr", run(measure_weyr))
         .with("mimalloc", run(|load, other, effort| measure(&Mimalloc, load, other, effort)))
+        .with_built("jemalloc", jemalloc().map(run))
+        .with_built("snmalloc", snmalloc().map(run))
         .with("glibc", run(|load, other, effort| measure(&Glibc, load, other, effort)))
 }
 

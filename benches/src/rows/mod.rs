@@ -5,7 +5,9 @@ mod channel;
 mod exchange;
 mod pool;
 mod sleeping;
+mod sweep;
 mod thread;
+mod typed;
 
 use std::path::PathBuf;
 
@@ -23,8 +25,10 @@ pub(crate) const POOL_BYTES: u64 = 1 << 30;
 pub(crate) fn all(processors: Processors) -> Vec<Row> {
     let groups = [
         allocation::rows(processors),
+        typed::rows(processors),
         pool::rows(processors),
         exchange::rows(processors),
+        sweep::rows(processors),
         sleeping::rows(processors),
         thread::rows(processors),
         channel::rows(processors),

@@ -9,6 +9,7 @@ use weyr_managed::Pool;
 
 use crate::Result;
 use crate::contestants::crossbeam::Crossbeam;
+use crate::contestants::kanal::Kanal;
 use crate::contestants::weyr_channel::{Queue, WeyrQueue};
 use crate::process::alone;
 use crate::processor::{Processors, stay_on};
@@ -26,6 +27,9 @@ pub(crate) fn rows(processors: Processors) -> Vec<Row> {
             .with("weyr", move |effort| alone(processors[0], || weyr(pairs, processors, effort)))
             .with("crossbeam-channel", move |effort| {
                 alone(processors[0], || samples(&Crossbeam::new(CAPACITY), pairs, processors, effort))
+            })
+            .with("kanal", move |effort| {
+                alone(processors[0], || samples(&Kanal::new(CAPACITY), pairs, processors, effort))
             })
             .must_times(1.5, "crossbeam-channel")
     };
