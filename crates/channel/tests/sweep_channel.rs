@@ -6,197 +6,17 @@
 #![forbid(unsafe_code)]
 
 mod ledger;
-
-use std::path::PathBuf;
+mod swept;
 
 use Fate::{Absent, Again, Fresh};
-use ledger::{Fate, Ledger, assert_sound, attributes, book, letter, parcel, states, wide_attributes};
+use ledger::{Fate, attributes, book, letter, number_of, parcel};
 use rustix::process::{Signal, getpid, kill_process};
-use weyr_channel::{Channel, ChannelAttributes, ChannelDescriptor, Lease, Sender, WaitMode};
-use weyr_kill::{Choice, FileSegment, Mode, Moment, Point, Points, Sweep, child};
-use weyr_managed::{Allocation, AllocationDescriptor, Mode as Verified, Pool, PoolAttributes, Published};
-use weyr_shared::SlotState;
+use swept::{DONE, Ground, RECEIVED, SENT, Story, sweep};
+use weyr_channel::{Channel, Lease, Sender};
+use weyr_kill::child;
+use weyr_managed::{Allocation, Pool, Published};
 
-/// What becomes of a message when the process dies ever later. Those below 100 are there from the start.
-type Story = (u64, &'static [Fate]);
-
-/// A pool with a channel, that nobody has attached while the sweep is about it.
-struct Ground {
-    _directory: tempfile::TempDir,
-    path: PathBuf,
-    channel: ChannelDescriptor,
-    /// Published or frozen memory that stays, whatever becomes of its messages.
-    memory: Option<AllocationDescriptor>,
-}
-
-impl Ground {
-    fn new(name: &str, furnish: impl FnOnce(&Pool, &Channel)) -> Self {
-        Self::of(name, &attributes(3), |pool, channel| {
-            furnish(pool, channel);
-            None
-        })
-    }
-
-    /// Of two levels, and with books.
-    fn wide(name: &str, furnish: impl FnOnce(&Pool, &Channel)) -> Self {
-        Self::of(name, &wide_attributes(3), |pool, channel| {
-            furnish(pool, channel);
-            None
-        })
-    }
-
-    fn with_memory(name: &str, furnish: impl FnOnce(&Pool, &Channel) -> Option<Published>) -> Self {
-        Self::of(name, &attributes(3), furnish)
-    }
-
-    fn of(
-        name: &str,
-        attributes: &ChannelAttributes,
-        furnish: impl FnOnce(&Pool, &Channel) -> Option<Published>,
-    ) -> Self {
-        let directory = tempfile::tempdir_in("/dev/shm").unwrap();
-        let pool = PoolAttributes::new(name, 128 << 10).directory(directory.path()).page_size(4096);
-        let pool = Pool::create(&pool.processes(4).lanes(8).channels(2)).unwrap();
-        let channel = Channel::create(&pool, attributes).unwrap();
-        let memory = furnish(&pool, &channel).map(|memory| memory.descriptor());
-        let (path, channel) = (pool.path().to_owned(), channel.descriptor());
-        Self { _directory: directory, path, channel, memory }
-    }
-
-    fn with_letter(name: &str) -> Self {
-        Self::new(name, |_, channel| channel.send(&letter(1)).unwrap())
-    }
-
-    fn with_parcel(name: &str) -> Self {
-        Self::new(name, |pool, channel| channel.send_allocation(parcel(pool, 1)).unwrap())
-    }
-
-    fn pool(&self) -> Pool {
-        Pool::attach_path(&self.path).unwrap()
-    }
-
-    fn attach(&self) -> Channel {
-        Channel::attach_in(&self.pool(), &self.channel).unwrap()
-    }
-
-    /// Attached, with a lane, and with a handle on the memory that stays.
-    fn warm_with_memory(&self) -> Shared {
-        let channel = self.warm();
-        let memory = channel.pool().open(self.memory.as_ref().unwrap()).unwrap();
-        (channel, Some(memory))
-    }
-
-    /// Attached, and with a lane that has memory at hand.
-    fn warm(&self) -> Channel {
-        let channel = self.attach();
-        drop(parcel(channel.pool(), 0));
-        channel
-    }
-}
-
-/// What the others find at the points of one sweep.
-struct Onlooker<'g> {
-    ground: &'g Ground,
-    stories: &'static [Story],
-    /// What they have received while the process stood.
-    ledger: Ledger,
-    /// What became of each message at ever later deaths.
-    told: Vec<Vec<Fate>>,
-}
-
-impl Onlooker<'_> {
-    fn look(&mut self, point: &Point) {
-        let channel = self.ground.attach();
-        if matches!(point.moment, Moment::Stopped | Moment::Died) {
-            self.ledger = Ledger::default();
-        }
-        if point.moment == Moment::Stopped {
-            self.pass(&channel, point);
-            let verification = channel.pool().verify(Verified::Online);
-            assert!(verification.holds(), "{:#?}", verification.findings);
-            return;
-        }
-        channel.pool().recover();
-        assert_eq!(channel.pool().members().len(), 1);
-        self.pass(&channel, point);
-        self.ledger.drain(&channel);
-        assert!(states(&channel).iter().all(|state| *state == SlotState::Empty));
-        assert_sound(channel.pool(), 1 + u64::from(self.ground.memory.is_some()));
-        self.account(point.moment);
-    }
-
-    fn pass(&mut self, channel: &Channel, point: &Point) {
-        let mode = [WaitMode::Spin, WaitMode::Adaptive, WaitMode::Idle][point.index % 3];
-        self.ledger.pass(channel, mode).unwrap_or_else(|error| panic!("{error}; {:?}", states(channel)));
-    }
-
-    fn account(&mut self, moment: Moment) {
-        self.ledger.assert_passed(|number| self.stories.iter().any(|(known, _)| *known == number));
-        for ((number, story), told) in self.stories.iter().zip(&mut self.told) {
-            let fate = self.ledger.fate(*number);
-            assert!(story.contains(&fate), "message {number} is {fate:?}");
-            if moment == Moment::Died {
-                told.push(fate);
-            } else if *number >= 100 {
-                assert_eq!(Some(&fate), story.last(), "message {number}, whose sender went on");
-            }
-        }
-    }
-
-    /// The stories that were told, from their first to their last word.
-    fn assert_told(&mut self) {
-        for ((number, story), told) in self.stories.iter().zip(&mut self.told) {
-            told.dedup();
-            assert_eq!(told, story, "message {number}");
-        }
-    }
-}
-
-/// Kills, and stops and continues, `operate` at its points.
-fn sweep<T>(
-    name: &str,
-    ground: &Ground,
-    floor: usize,
-    stories: &'static [Story],
-    prepare: impl Fn(&Ground) -> T,
-    operate: impl Fn(&mut T),
-) {
-    sweep_stopping(Points::AroundWrites, name, ground, floor, stories, prepare, operate);
-}
-
-/// As [`sweep`]; stops at other points. What allocates private memory or reads `/proc` takes another number of steps
-/// each time, so the steps before a write are not to be counted from the last one.
-fn sweep_stopping<T>(
-    points: Points,
-    name: &str,
-    ground: &Ground,
-    floor: usize,
-    stories: &'static [Story],
-    prepare: impl Fn(&Ground) -> T,
-    operate: impl Fn(&mut T),
-) {
-    let segment = FileSegment::open(&ground.path).unwrap();
-    for (mode, points) in [(Mode::Kill, Points::AfterWrites), (Mode::StopThenContinue, points)] {
-        let (ledger, told) = (Ledger::default(), vec![Vec::new(); stories.len()]);
-        let mut onlooker = Onlooker { ground, stories, ledger, told };
-        let sweep = Sweep::new(format!("channel, {name}, {mode:?}"), &segment).mode(mode).points(points);
-        let sweep = sweep.choose(Choice::from_environment(10)).floor(floor);
-        let look = |point: &Point| {
-            onlooker.look(point);
-            Ok(())
-        };
-        let report = sweep.run(|| prepare(ground), &operate, look).unwrap();
-        report.assert_clean();
-        if mode == Mode::Kill {
-            onlooker.assert_told();
-        }
-    }
-}
-
-const SENT: &[Story] = &[(100, &[Absent, Fresh])];
-const RECEIVED: &[Story] = &[(1, &[Fresh, Again, Absent])];
 const LEASED: &[Story] = &[(1, &[Fresh, Again])];
-const DONE: &[Story] = &[(1, &[Again, Absent])];
 
 #[test]
 fn send() {
@@ -233,7 +53,7 @@ fn receive_bytes() {
     let into_buffer = |channel: &mut Channel| {
         let mut bytes = [0; 40];
         if channel.receiver().try_receive_into(&mut bytes).is_ok() {
-            assert_eq!(ledger::number_of(&bytes), 1);
+            assert_eq!(number_of(&bytes), 1);
         }
     };
     sweep("receive into, inline", &ground, 3, RECEIVED, Ground::warm, into_buffer);
@@ -242,6 +62,11 @@ fn receive_bytes() {
 #[test]
 fn receive_an_allocation() {
     let ground = Ground::with_parcel("receive-allocation");
+    let into_buffer = |channel: &mut Channel| {
+        let mut bytes = [0; 200];
+        let _another_may_have_it = channel.receiver().try_receive_into(&mut bytes);
+    };
+    sweep("receive into, allocation", &ground, 5, RECEIVED, Ground::warm, into_buffer);
     sweep("receive, allocation", &ground, 5, RECEIVED, Ground::warm, receive);
 }
 
@@ -255,6 +80,8 @@ fn send_at_a_level_and_receive_from_it() {
     };
     let send = |(_, urgent): &mut (Channel, Sender)| urgent.send(&letter(100)).unwrap();
     sweep("send, level 1 of 2", &ground, 7, SENT, with_sender, send);
+    let send = |channel: &mut Channel| channel.send(&letter(100)).unwrap();
+    sweep("send, level 0 of 2", &ground, 7, SENT, Ground::warm, send);
     let ground = Ground::wide("receive-urgent", |_, channel| {
         channel.sender().with_priority(1).unwrap().send(&letter(1)).unwrap();
     });
@@ -263,6 +90,7 @@ fn send_at_a_level_and_receive_from_it() {
         let _another_may_have_it = channel.receiver().try_receive_into(&mut bytes);
     };
     sweep("receive into, level 1 of 2", &ground, 3, RECEIVED, Ground::warm, into_buffer);
+    sweep("receive, level 1 of 2", &ground, 3, RECEIVED, Ground::warm, receive);
 }
 
 #[test]
@@ -310,7 +138,6 @@ fn receive_what_stays() {
         channel.sender().send_frozen(&memory).unwrap();
         Some(memory)
     });
-    let points = Points::AfterWrites;
     sweep("receive, frozen", &ground, 3, RECEIVED, Ground::warm, receive);
     let ground = Ground::with_memory("receive-published", |pool, channel| {
         let memory = published(pool, 1);
@@ -327,7 +154,7 @@ fn receive_to_a_landing_pad() {
         if channel.receiver().try_receive_to(pad).is_ok() {
             let mut bytes = [0; 40];
             pad.read(0, &mut bytes).unwrap();
-            assert_eq!(ledger::number_of(&bytes), 1);
+            assert_eq!(number_of(&bytes), 1);
         }
     };
     let with_pad = |ground: &Ground| {
@@ -357,11 +184,23 @@ fn done((_, lease): &mut Leasing) {
     lease.take().unwrap().done().unwrap();
 }
 
+fn take((_, lease): &mut Leasing) {
+    std::mem::forget(lease.take().unwrap().take().unwrap());
+}
+
+fn put_back((_, lease): &mut Leasing) {
+    drop(lease.take());
+}
+
+const PUT_BACK: &[Story] = &[(1, &[Again, Fresh])];
+
 #[test]
 fn lease_bytes() {
     let ground = Ground::with_letter("lease");
     sweep("lease, inline", &ground, 2, LEASED, |ground| (ground.warm(), None), lease);
     sweep("lease done, inline", &ground, 1, DONE, leased, done);
+    sweep("lease take, inline", &ground, 1, DONE, leased, take);
+    sweep("lease put back, inline", &ground, 2, PUT_BACK, leased, put_back);
 }
 
 #[test]
@@ -369,6 +208,8 @@ fn lease_an_allocation() {
     let ground = Ground::with_parcel("lease-allocation");
     sweep("lease, allocation", &ground, 2, LEASED, |ground| (ground.warm(), None), lease);
     sweep("lease done, allocation", &ground, 4, DONE, leased, done);
+    sweep("lease take, allocation", &ground, 3, DONE, leased, take);
+    sweep("lease put back, allocation", &ground, 2, PUT_BACK, leased, put_back);
 }
 
 /// Attached; and then one died who held messages 1 and 2, had sent message 3, and had memory of his own.
@@ -396,6 +237,97 @@ fn recovery() {
     let recover = |channel: &mut Channel| {
         channel.pool().recover();
     };
-    let points = Points::AfterWrites;
     sweep("recovery", &ground, 12, stories, beside_a_dead_one, recover);
+}
+
+#[test]
+fn receive_what_was_given_back() {
+    let ground = Ground::with_letter("returned");
+    let mut victim = child::spawn(|| {
+        let channel = ground.attach();
+        std::mem::forget(channel.receiver().try_lease().unwrap());
+        kill_process(getpid(), Signal::KILL).unwrap();
+    })
+    .unwrap();
+    assert!(victim.wait().unwrap().was_killed());
+    ground.pool().recover();
+    sweep("receive, returned", &ground, 4, &[(1, &[Again, Absent])], Ground::warm, receive);
+}
+
+#[test]
+fn send_round_a_leased_slot() {
+    let ground = Ground::new("round", |_, channel| {
+        (1..4).for_each(|number| channel.send(&letter(number)).unwrap());
+    });
+    let leasing = |ground: &Ground| {
+        let channel = ground.warm();
+        let lease = channel.receiver().try_lease().unwrap();
+        (0..2).for_each(|_| receive(&mut channel.clone()));
+        (channel, lease)
+    };
+    let send = |(channel, _): &mut (Channel, Lease)| channel.send(&letter(100)).unwrap();
+    let stories = &[(1, &[Again] as &[Fate]), (2, &[Absent]), (3, &[Absent]), (100, &[Absent, Fresh])];
+    sweep("send, round a leased slot", &ground, 6, stories, leasing, send);
+}
+
+#[test]
+fn messages_with_attributes() {
+    let with_attributes = attributes(3).message_attributes(true);
+    let ground = Ground::of("attributes", &with_attributes, |_, _| None);
+    let send = |channel: &mut Channel| {
+        channel.sender().message().hints(11).client_id(12).send(&letter(100)).unwrap();
+    };
+    sweep("send, attributes", &ground, 10, SENT, Ground::warm, send);
+    let ground = Ground::of("with-attributes", &with_attributes, |_, channel| {
+        channel.sender().message().hints(11).client_id(12).send(&letter(1)).unwrap();
+        None
+    });
+    let receive = |channel: &mut Channel| {
+        if let Ok(message) = channel.try_receive() {
+            let attributes = message.attributes().unwrap();
+            assert_eq!((attributes.hints, attributes.client_id, attributes.sequence), (11, 12, 1));
+        }
+    };
+    sweep("receive, attributes", &ground, 3, RECEIVED, Ground::warm, receive);
+}
+
+/// Nothing is written, so a stop may fall anywhere: meanwhile the message that is looked at is received, and its slot
+/// used again and again.
+#[test]
+fn peek() {
+    let ground = Ground::with_letter("peek");
+    let peek = |channel: &mut Channel| {
+        if let Ok(message) = channel.receiver().try_peek() {
+            assert_eq!(number_of(message.bytes().unwrap()), 1);
+        }
+    };
+    sweep("peek", &ground, 2, &[(1, &[Fresh])], Ground::warm, peek);
+}
+
+#[test]
+fn landing_pads_for_what_stays() {
+    let ground = Ground::with_memory("send-into", |pool, _| Some(parcel(pool, 100).publish().unwrap()));
+    let send = |(channel, memory): &mut Shared| {
+        channel.sender().message().send_into(memory.take().unwrap(), &book(100)[..]).unwrap();
+    };
+    sweep("send, into published", &ground, 8, SENT, Ground::warm_with_memory, send);
+    let land = |(channel, pad): &mut (Channel, Vec<u8>)| {
+        if channel.receiver().try_receive_to(&mut pad[..]).is_ok() {
+            assert_eq!(number_of(pad), 1);
+        }
+    };
+    let with_pad = |ground: &Ground| (ground.warm(), book(0));
+    let ground = Ground::with_memory("land-frozen", |pool, channel| {
+        let memory = frozen(pool, 1);
+        channel.sender().send_frozen(&memory).unwrap();
+        Some(memory)
+    });
+    sweep("receive to, frozen", &ground, 3, RECEIVED, with_pad, land);
+    let ground = Ground::with_memory("land-published", |pool, channel| {
+        let memory = published(pool, 1);
+        let other = pool.open(&memory.descriptor()).unwrap();
+        channel.sender().send_published(memory).unwrap();
+        Some(other)
+    });
+    sweep("receive to, published", &ground, 4, RECEIVED, with_pad, land);
 }

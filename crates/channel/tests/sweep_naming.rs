@@ -7,7 +7,7 @@
 use std::path::Path;
 
 use weyr_channel::{Channel, ChannelAttributes};
-use weyr_kill::{Choice, FileSegment, Mode, Moment, Point, Points, Sweep};
+use weyr_kill::{Choice, FileSegment, Mode, Moment, Point, Points, Report, Sweep};
 use weyr_managed::{Mode as Verified, Pool, PoolAttributes};
 
 fn attributes() -> ChannelAttributes {
@@ -44,23 +44,24 @@ fn making_a_channel_with_a_name() {
     let path = pool.path().to_owned();
     drop(pool);
     let segment = FileSegment::open(&path).unwrap();
-    for mode in [Mode::Kill, Mode::StopThenContinue] {
-        let sweep = Sweep::new(format!("channel, create named, {mode:?}"), &segment).mode(mode);
-        let sweep = sweep.points(Points::AroundWrites).choose(Choice::from_environment(10)).floor(10);
-        // With memory at hand, so that the channel is all that is made.
-        let prepare = || {
-            let pool = Pool::attach_path(&path).unwrap();
-            drop(pool.alloc(1000).unwrap());
-            (pool, None)
-        };
-        let create = |(pool, channel): &mut (Pool, Option<Channel>)| {
-            *channel = Channel::create_named(pool, "wanted", &attributes()).ok();
-        };
-        let report = sweep.run(prepare, create, |point: &Point| {
-            look(&path, point);
-            Ok(())
-        });
-        let report = report.unwrap();
-        report.assert_clean();
-    }
+    let ways = [
+        (Mode::Kill, Points::AfterWrites, Choice::from_environment(8)),
+        (Mode::StopThenContinue, Points::AroundWrites, Choice::from_environment(10)),
+        (Mode::StopThenContinue, Points::Instructions, Choice::drawn(4, 100)),
+    ];
+    // With memory at hand, so that the channel is all that is made.
+    let prepare = || {
+        let pool = Pool::attach_path(&path).unwrap();
+        drop(pool.alloc(1000).unwrap());
+        (pool, None)
+    };
+    let create = |(pool, channel): &mut (Pool, Option<Channel>)| {
+        *channel = Channel::create_named(pool, "wanted", &attributes()).ok();
+    };
+    let look = |point: &Point| {
+        look(&path, point);
+        Ok(())
+    };
+    let sweep = Sweep::new("channel, create named", &segment).floor(10);
+    sweep.run_each(&ways, prepare, create, look).unwrap().iter().for_each(Report::assert_clean);
 }

@@ -12,7 +12,7 @@ use std::path::PathBuf;
 use ledger::{Ledger, assert_sound, attributes, states};
 use rustix::process::{Signal, getpid, kill_process};
 use weyr_channel::{Channel, ChannelDescriptor, WaitMode};
-use weyr_kill::{Choice, FileSegment, Mode, Moment, Point, Points, Sweep, child};
+use weyr_kill::{Choice, FileSegment, Mode, Moment, Point, Points, Report, Sweep, child};
 use weyr_managed::{Allocation, Growth, Mode as Verified, Pool, PoolAttributes};
 use weyr_shared::SlotState;
 
@@ -68,10 +68,8 @@ fn look(ground: &Ground, point: &Point) {
     }
 }
 
-/// Kills, and stops and continues, `operate` at its points. What reads `/proc` or allocates private memory takes
-/// another number of steps each time, so its stops lie behind the writes.
+/// Kills `operate` behind each of its writes, and stops and continues it before and behind each.
 fn sweep<T>(
-    stops: Points,
     name: &str,
     ground: &Ground,
     floor: usize,
@@ -79,17 +77,17 @@ fn sweep<T>(
     operate: impl Fn(&mut T),
 ) {
     let segment = FileSegment::open(&ground.path).unwrap();
-    for (mode, points) in [(Mode::Kill, Points::AfterWrites), (Mode::StopThenContinue, stops)] {
-        let sweep = Sweep::new(format!("beside a channel, {name}, {mode:?}"), &segment);
-        // Operations whose stops lie behind the writes are the long ones.
-        let sample = if stops == Points::AroundWrites { 10 } else { 3 };
-        let sweep = sweep.mode(mode).points(points).choose(Choice::from_environment(sample)).floor(floor);
-        let look = |point: &Point| {
-            look(ground, point);
-            Ok(())
-        };
-        sweep.run(|| prepare(ground), &operate, look).unwrap().assert_clean();
-    }
+    let ways = [
+        (Mode::Kill, Points::AfterWrites, Choice::from_environment(4)),
+        (Mode::StopThenContinue, Points::AroundWrites, Choice::from_environment(8)),
+    ];
+    let look = |point: &Point| {
+        look(ground, point);
+        Ok(())
+    };
+    let sweep = Sweep::new(format!("beside a channel, {name}"), &segment).floor(floor);
+    let reports = sweep.run_each(&ways, || prepare(ground), &operate, look).unwrap();
+    reports.iter().for_each(Report::assert_clean);
 }
 
 fn hold(pool: &Pool, bytes: u64) {
@@ -103,9 +101,9 @@ fn drop_one(held: &mut (Pool, Option<Allocation>)) {
 #[test]
 fn alloc() {
     let ground = Ground::new("channel-alloc", Growth::None);
-    sweep(Points::AroundWrites, "alloc, at hand", &ground, 3, Ground::warm, |pool| hold(pool, 100));
-    sweep(Points::AroundWrites, "alloc, fresh slab", &ground, 12, Ground::warm, |pool| hold(pool, 1000));
-    sweep(Points::AroundWrites, "alloc, span", &ground, 12, Ground::warm, |pool| hold(pool, 5 << 12));
+    sweep("alloc, at hand", &ground, 3, Ground::warm, |pool| hold(pool, 100));
+    sweep("alloc, fresh slab", &ground, 12, Ground::warm, |pool| hold(pool, 1000));
+    sweep("alloc, span", &ground, 12, Ground::warm, |pool| hold(pool, 5 << 12));
 }
 
 #[test]
@@ -118,8 +116,8 @@ fn free() {
             (pool, Some(memory))
         }
     };
-    sweep(Points::AroundWrites, "free, own block", &ground, 3, with(100), drop_one);
-    sweep(Points::AroundWrites, "free, span", &ground, 12, with(5 << 12), drop_one);
+    sweep("free, own block", &ground, 3, with(100), drop_one);
+    sweep("free, span", &ground, 12, with(5 << 12), drop_one);
     let of_a_thread = |ground: &Ground| {
         let pool = ground.warm();
         let (send, receive) = std::sync::mpsc::channel();
@@ -133,13 +131,13 @@ fn free() {
         });
         (pool, Some(receive.recv().unwrap()))
     };
-    sweep(Points::AroundWrites, "free, another thread's block", &ground, 6, of_a_thread, drop_one);
+    sweep("free, another thread's block", &ground, 6, of_a_thread, drop_one);
 }
 
 #[test]
 fn grow() {
     let ground = Ground::new("channel-grow", Growth::UpTo(512 << 10));
-    sweep(Points::AroundWrites, "grow", &ground, 40, Ground::warm, |pool| hold(pool, 160 << 10));
+    sweep("grow", &ground, 40, Ground::warm, |pool| hold(pool, 160 << 10));
 }
 
 #[test]
@@ -147,7 +145,7 @@ fn attach() {
     let ground = Ground::new("channel-attach", Growth::None);
     let path = ground.path.clone();
     let attach = |state: &mut Option<Pool>| *state = Some(Pool::attach_path(&path).unwrap());
-    sweep(Points::AroundWrites, "attach", &ground, 8, |_| None, attach);
+    sweep("attach", &ground, 8, |_| None, attach);
 }
 
 #[test]
@@ -164,5 +162,5 @@ fn recovery() {
     // Attaching finds the dead member, and recovers it.
     let path = ground.path.clone();
     let attach = |state: &mut Option<Pool>| *state = Some(Pool::attach_path(&path).unwrap());
-    sweep(Points::AroundWrites, "recovery", &ground, 40, |_| None, attach);
+    sweep("recovery", &ground, 40, |_| None, attach);
 }

@@ -10,6 +10,7 @@
 
 use std::{
     fmt, io,
+    mem::ManuallyDrop,
     os::fd::AsFd,
     panic::{self, AssertUnwindSafe},
     sync::Once,
@@ -96,14 +97,16 @@ fn live(work: impl FnOnce(), parent: Pid) -> ! {
     }
 }
 
-/// As [`spawn`]: the child does `prepare`, waits until the thread that spawned it sleeps in the kernel, does `act`, and
-/// exits. It dies with its parent before that, and not in the middle of `act`. Needs `/proc`.
+/// As [`spawn`]: the child does `prepare`, waits until the thread that spawned it sleeps in the kernel, and does `act`.
+/// It dies with its parent, but not in the middle of `act`; what `act` returns is not dropped, so that the child does
+/// nothing behind it. Needs `/proc`.
 ///
-/// To wait for `prepare` is a sleep as well, so `prepare` returns only when the parent has told it that it waited.
+/// In a sweep `act` falls into the step in which the parent slept, which cannot be taken back: choose points that lie
+/// behind writes. To wait for `prepare` is a sleep as well, so `prepare` returns only when the parent has told it that it waited.
 ///
 /// # Errors
 /// As [`spawn`].
-pub fn when_parent_sleeps<T>(prepare: impl FnOnce() -> T, act: impl FnOnce(T)) -> io::Result<Child> {
+pub fn when_parent_sleeps<S, T>(prepare: impl FnOnce() -> S, act: impl FnOnce(S) -> T) -> io::Result<Child> {
     let sleeper = rustix::thread::gettid();
     let parent = getpid();
     spawn(move || {
@@ -114,8 +117,13 @@ pub fn when_parent_sleeps<T>(prepare: impl FnOnce() -> T, act: impl FnOnce(T)) -
         }
         let freed = set_parent_process_death_signal(None);
         if freed.is_ok() && getppid() == Some(parent) {
-            act(state);
+            let _left_as_it_is = ManuallyDrop::new(act(state));
+            let tied = set_parent_process_death_signal(Some(Signal::KILL));
+            while tied.is_ok() && getppid() == Some(parent) {
+                std::thread::park();
+            }
         }
+        exit(0);
     })
 }
 

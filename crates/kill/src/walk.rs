@@ -117,9 +117,10 @@ impl<'a> Walk<'a> {
                 return Ok(false);
             }
         }
-        let arrived = match (self.before_next_write(steps, writers)?, steps) {
-            (Walked::Unchanged | Walked::Undone, _) | (Walked::AtEnd, Some(_)) => true,
-            _ => false,
+        let arrived = match self.before_next_write(steps, writers)? {
+            Walked::Unchanged | Walked::Undone => true,
+            Walked::AtEnd => steps.is_some(),
+            Walked::Changed | Walked::Strayed => false,
         };
         Ok(arrived && !self.has_changed()?)
     }

@@ -10,8 +10,8 @@ use rustix::{
 };
 use tempfile::NamedTempFile;
 use weyr_kill::{
-    Choice, Error, FileSegment, Mode, Moment, Outcome, Place, Point, Points, Refusal, Segment, Sweep,
-    Syscall, child, refuse_with,
+    Choice, Error, FileSegment, Mode, Moment, Outcome, Place, Point, Points, Refusal, Rendezvous, Report,
+    Segment, Sweep, Syscall, child, refuse_with,
 };
 
 const BYTES: usize = 4096;
@@ -327,6 +327,84 @@ fn a_stop_stands_right_before_the_write_when_the_way_to_it_has_another_length() 
 }
 
 #[test]
+fn several_ways_are_run_after_one_look_each_with_a_report_of_its_name() {
+    let board = Board::new();
+    let segment = board.segment();
+    let ways = [
+        (Mode::Kill, Points::AfterWrites, Choice::All),
+        (Mode::StopThenContinue, Points::AroundWrites, Choice::AtMost { points: 3, seed: 1 }),
+    ];
+    let reports =
+        Sweep::new("both", &segment).run_each(&ways, || board.words(), publish, |_| Ok(())).unwrap();
+    let told: Vec<_> = reports.iter().map(|report| (report.name.as_str(), report.points_run)).collect();
+    assert_eq!(told, [("both, Kill AfterWrites", 5), ("both, StopThenContinue AroundWrites", 3)]);
+    reports.iter().for_each(Report::assert_clean);
+}
+
+#[test]
+fn a_point_that_no_later_run_has_is_a_failure_unless_the_operation_varies() {
+    let board = Board::new();
+    let segment = board.segment();
+    let runs = Board::new();
+    // The first run makes two writes, all others one.
+    let fewer = |words: &mut Words| {
+        let rounds = Words::map(runs.0.as_file());
+        words.set(DATA, 7);
+        if rounds.get(DATA) == 0 {
+            words.set(FLAG, 1);
+        }
+        rounds.set(DATA, 1);
+    };
+    let report = Sweep::new("fewer", &segment).run(|| board.words(), fewer, |_| Ok(())).unwrap();
+    assert!(report.to_string().contains("not reached"), "{report}");
+    Words::map(runs.0.as_file()).set(DATA, 0);
+    let varying = Sweep::new("fewer", &segment).varying();
+    let report = varying.floor(3).run(|| board.words(), fewer, |_| Ok(())).unwrap();
+    report.assert_clean();
+    assert_eq!(report.points_run, 3);
+    Words::map(runs.0.as_file()).set(DATA, 0);
+    let varying = Sweep::new("fewer", &segment).varying();
+    let report = varying.floor(4).run(|| board.words(), fewer, |_| Ok(())).unwrap();
+    assert!(report.to_string().contains("3 distinct points, and at least 4"), "{report}");
+}
+
+#[test]
+fn another_process_acts_in_the_step_in_which_the_operation_sleeps() {
+    let board = Board::new();
+    let segment = board.segment();
+    let (told, heard) = (Rendezvous::new().unwrap(), Rendezvous::new().unwrap());
+    let woken = Rendezvous::new().unwrap();
+    let prepare = || {
+        let get_ready = || {
+            told.post().unwrap();
+            heard.wait().unwrap();
+            board.words()
+        };
+        let act = |words: Words| {
+            words.set(DATA, 7);
+            woken.post().unwrap();
+        };
+        let other = weyr_kill::child::when_parent_sleeps(get_ready, act).unwrap();
+        told.wait_from(&other).unwrap();
+        heard.post().unwrap();
+        std::mem::forget(other);
+        board.words()
+    };
+    let wait = |words: &mut Words| {
+        woken.wait().unwrap();
+        assert_eq!(words.get(DATA), 7);
+        words.set(FLAG, 1);
+    };
+    let mut seen = Vec::new();
+    let report = Sweep::new("asleep", &segment).run(prepare, wait, |_| {
+        seen.push(board.read());
+        Ok(())
+    });
+    report.unwrap().assert_clean();
+    assert_eq!(seen, [(0, 0), (7, 0), (7, 1), (7, 1)]);
+}
+
+#[test]
 fn a_point_is_found_on_the_shorter_way_that_children_take_after_a_look() {
     let board = Board::new();
     let segment = board.segment();
@@ -420,7 +498,7 @@ fn a_point_that_no_later_run_reaches_is_a_failure() {
     };
     let report = Sweep::new("once", &segment).run(|| board.words(), only_once, |_| Ok(())).unwrap();
     assert_eq!(report.failures.len(), 1, "{report}");
-    assert!(report.to_string().contains("not reached in 5 runs"), "{report}");
+    assert!(report.to_string().contains("not reached in 20 runs"), "{report}");
 }
 
 #[test]

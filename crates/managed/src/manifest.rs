@@ -216,8 +216,12 @@ impl Pool {
     /// [`Error::NotInManifest`]; [`Error::WrongState`] while a message has it.
     pub fn find(&self, type_id: u32, id: u64) -> Result<Published, Error> {
         let missing = Error::NotInManifest { type_id, id };
-        let record = self.attachment().heap.find_typed(Key { type_id, id }).ok_or(missing)?;
-        let block = self.attachment().public(record.block, "finding it")?;
+        let record = self.attachment().heap.find_typed(Key { type_id, id }).ok_or_else(|| missing.clone())?;
+        let block = self.attachment().public(record.block, "finding it").map_err(|error| match error {
+            // Freed since its record was read.
+            Error::Stale { .. } | Error::DoubleFree { .. } | Error::NotABlock { .. } => missing,
+            other => other,
+        })?;
         Ok(self.published(record.block, record.bytes.min(block.bytes)).with_key(record.key))
     }
 

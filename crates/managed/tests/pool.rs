@@ -513,6 +513,7 @@ fn sealed(mut object: Vec<u8>) -> Vec<u8> {
         "user",
         "name_bytes",
         "manifest_limit",
+        "reserved_limit",
     ] {
         crc.update(&object[field(name)]);
     }

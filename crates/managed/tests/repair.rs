@@ -215,7 +215,7 @@ fn table_entries_without_a_channel_are_counted_and_emptied() {
     let [first, second] = [0, 8].map(|at| world.geometry.offsets.channels + at);
     let repaired = [("channel table entries without a channel", 1)];
     // Of the channel, a second time; of a block that is no channel; of nothing.
-    for entry in [world.word(first), world.word(first) + 1, 5 << 24 | 1] {
+    for entry in [world.word(first), world.word(first) + 1, (5 << 24) | 1] {
         world.write(second, entry);
         assert_eq!(world.pool.verify(Mode::Online).leftover_entries, 1);
         expect(&world, Mode::Quiesced, &[], &repaired);
@@ -228,7 +228,7 @@ fn table_entries_without_a_channel_are_counted_and_emptied() {
     expect(&world, Mode::Quiesced, &[], &repaired);
     // A block that may be becoming a channel is its process's.
     let block = world.held[0].reference();
-    world.write(first, block.offset / 64 << 24 | block.generation & 0xff_ffff);
+    world.write(first, ((block.offset / 64) << 24) | (block.generation & 0xff_ffff));
     expect_left(&world, Mode::Quiesced, &[], first);
 }
 

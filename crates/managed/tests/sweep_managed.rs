@@ -287,7 +287,11 @@ fn waiting_for_memory() {
             line.to_child.wait().unwrap();
             (hoard, pool)
         };
-        let hoarder = child::when_parent_sleeps(hoard, drop).unwrap();
+        let free = |(hoard, pool): (Allocation, Pool)| {
+            drop(hoard);
+            pool
+        };
+        let hoarder = child::when_parent_sleeps(hoard, free).unwrap();
         line.to_parent.wait_from(&hoarder).unwrap();
         line.to_child.post().unwrap();
         std::mem::forget(hoarder);
@@ -296,7 +300,7 @@ fn waiting_for_memory() {
     let wait = |pool: &mut Pool| std::mem::forget(pool.alloc_blocking(20 << 12).unwrap());
     let look = |point: &Point| {
         let pool = ground.attach();
-        // Who freed ends by itself, and may not have done so yet.
+        // Who freed dies with it, but not at once.
         while point.moment != weyr_kill::Moment::Stopped && pool.members().len() > 1 {
             pool.recover();
             std::thread::yield_now();
@@ -304,5 +308,6 @@ fn waiting_for_memory() {
         drop(pool);
         look(&ground.path, &[], point.moment)
     };
-    swept::kill_and_stop("alloc, waits", &ground, 20, beside_a_hoarder, wait, look);
+    let stops = swept::behind_writes();
+    swept::kill_and_stop_at(&stops, "alloc, waits", &ground, 20, beside_a_hoarder, wait, look);
 }

@@ -83,9 +83,30 @@ pub(crate) fn go_on(pool: &Pool) -> Result<(), String> {
     if verification.holds() { Ok(()) } else { Err(format!("{:?}", verification.findings)) }
 }
 
-/// Kills `operate` behind each of its writes, and stops and continues it before and behind each, and at some of all its
-/// instructions; `look` looks.
+/// Where operations are stopped: before and behind each write, and at some of all instructions.
+pub(crate) fn anywhere() -> [(Points, Choice); 2] {
+    [(Points::AroundWrites, Choice::from_environment(10)), (Points::Instructions, Choice::drawn(4, 100))]
+}
+
+/// Where operations are stopped in which others act.
+pub(crate) fn behind_writes() -> [(Points, Choice); 1] {
+    [(Points::AfterWrites, Choice::from_environment(8))]
+}
+
+/// Kills `operate` behind each of its writes, and stops and continues it anywhere; `look` looks.
 pub(crate) fn kill_and_stop<T>(
+    name: &str,
+    ground: &Ground,
+    floor: usize,
+    prepare: impl Fn(&Ground) -> T,
+    operate: impl Fn(&mut T),
+    look: impl FnMut(&Point) -> Result<(), String>,
+) {
+    kill_and_stop_at(&anywhere(), name, ground, floor, prepare, operate, look);
+}
+
+pub(crate) fn kill_and_stop_at<T>(
+    stops: &[(Points, Choice)],
     name: &str,
     ground: &Ground,
     floor: usize,
@@ -94,17 +115,11 @@ pub(crate) fn kill_and_stop<T>(
     mut look: impl FnMut(&Point) -> Result<(), String>,
 ) {
     let segment = FileSegment::open(&ground.path).unwrap();
-    let ways = [
-        (Mode::Kill, Points::AfterWrites, Choice::from_environment(8)),
-        (Mode::StopThenContinue, Points::AroundWrites, Choice::from_environment(10)),
-        (Mode::StopThenContinue, Points::Instructions, Choice::drawn(4, 100)),
-    ];
-    let reports = Sweep::new(name, &segment).floor(floor).run_each(
-        &ways,
-        || prepare(ground),
-        operate,
-        |point| look(point),
-    );
+    let mut ways = vec![(Mode::Kill, Points::AfterWrites, Choice::from_environment(8))];
+    ways.extend(stops.iter().map(|&(points, choice)| (Mode::StopThenContinue, points, choice)));
+    let sweep = Sweep::new(name, &segment).floor(floor);
+    let sweep = if stops == behind_writes() { sweep.varying() } else { sweep };
+    let reports = sweep.run_each(&ways, || prepare(ground), operate, |point| look(point));
     reports.unwrap().iter().for_each(weyr_kill::Report::assert_clean);
 }
 

@@ -1,0 +1,99 @@
+//! Death, and a stop, at the machine instructions of calls that wait: another process does what they wait for once they
+//! sleep. In the build that users run.
+//!
+//! A sample of the points is run; `WEYR_SWEEP=full` runs all.
+#![cfg(not(any(weyr_face = "crash", weyr_face = "loom", weyr_face = "explore")))]
+#![forbid(unsafe_code)]
+
+mod ledger;
+mod swept;
+
+use Fate::{Absent, Again, Fresh};
+use ledger::{Fate, letter, number_of};
+use swept::{Ground, Onlooker, Story, behind_writes, kill_and_stop_at, until_alone};
+use weyr_channel::{Channel, PollEvents, WaitMode};
+use weyr_kill::{Moment, Point, Rendezvous, child};
+
+/// `operate`, which sleeps, beside another process that does `act` when it does. While it stands, the others may take
+/// what it was woken for: then they send message `spare`, for which it wakes again.
+fn sweep(
+    name: &str,
+    ground: &Ground,
+    floor: usize,
+    (stories, spare): (&'static [Story], Option<u64>),
+    act: impl Fn(&Channel),
+    operate: impl Fn(&mut Channel),
+) {
+    let beside_another = |ground: &Ground| {
+        let channel = ground.warm();
+        let (ready, go_on) = (Rendezvous::new().unwrap(), Rendezvous::new().unwrap());
+        let prepare = || {
+            let channel = ground.attach();
+            ready.post().unwrap();
+            go_on.wait().unwrap();
+            channel
+        };
+        let act = |channel: Channel| {
+            act(&channel);
+            channel
+        };
+        let other = child::when_parent_sleeps(prepare, act).unwrap();
+        ready.wait_from(&other).unwrap();
+        go_on.post().unwrap();
+        std::mem::forget(other);
+        channel
+    };
+    let mut onlooker = Onlooker::new(ground, stories);
+    onlooker.spare = spare;
+    let look = |point: &Point| {
+        if point.moment != Moment::Stopped {
+            until_alone(ground);
+        }
+        onlooker.look(point);
+    };
+    kill_and_stop_at(&behind_writes(), name, ground, floor, beside_another, operate, look);
+    onlooker.assert_told();
+}
+
+#[test]
+fn send_to_a_full_channel() {
+    let ground = Ground::new("send-asleep", |_, channel| {
+        (1..4).for_each(|number| channel.send(&letter(number)).unwrap());
+    });
+    let receive = |channel: &Channel| {
+        let bytes = channel.try_receive().unwrap().into_bytes().unwrap();
+        assert_eq!(number_of(&bytes), 1);
+    };
+    let send = |channel: &mut Channel| {
+        channel.sender().with_wait_mode(WaitMode::Idle).send(&letter(100)).unwrap();
+    };
+    let stories: &[Story] = &[(1, &[Fresh, Absent]), (2, &[Fresh]), (3, &[Fresh]), (100, &[Absent, Fresh])];
+    sweep("send, asleep", &ground, 8, (stories, None), receive, send);
+}
+
+fn send(channel: &Channel) {
+    channel.try_send(&letter(1)).unwrap();
+}
+
+#[test]
+fn receive_from_an_empty_channel() {
+    let ground = Ground::new("receive-asleep", |_, _| ());
+    let receive = |channel: &mut Channel| {
+        let mut bytes = [0; 40];
+        channel.receiver().with_wait_mode(WaitMode::Idle).receive_into(&mut bytes).unwrap();
+        assert!([1, 2].contains(&number_of(&bytes)));
+    };
+    let stories: &[Story] = &[(1, &[Absent, Fresh, Again, Absent])];
+    sweep("receive, asleep", &ground, 5, (stories, Some(2)), send, receive);
+}
+
+#[test]
+fn poll_an_empty_channel() {
+    let ground = Ground::new("poll-asleep", |_, _| ());
+    let poll = |channel: &mut Channel| {
+        let found = channel.poller().with_wait_mode(WaitMode::Idle).poll(PollEvents::IN).unwrap();
+        assert_eq!(found, PollEvents::IN);
+    };
+    let stories: &[Story] = &[(1, &[Absent, Fresh])];
+    sweep("poll, asleep", &ground, 4, (stories, Some(2)), send, poll);
+}

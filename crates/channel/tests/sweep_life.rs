@@ -1,0 +1,132 @@
+//! Death, and a stop, at the machine instructions of making channels, of attaching to them and leaving them, and of
+//! destroying them: in the build that users run.
+//!
+//! A sample of the points is run; `WEYR_SWEEP=full` runs all.
+#![cfg(not(any(weyr_face = "crash", weyr_face = "loom", weyr_face = "explore")))]
+#![forbid(unsafe_code)]
+
+mod ledger;
+mod swept;
+
+use ledger::{Fate, Ledger, assert_sound, attributes, letter, parcel};
+use swept::{Ground, kill_and_stop, sweep};
+use weyr_channel::{Channel, WaitMode};
+use weyr_kill::{Moment, Point};
+use weyr_managed::{Allocation, Mode as Verified, Pool};
+
+fn assert_goes_on(channel: &Channel) {
+    let mut ledger = Ledger::default();
+    ledger.pass(channel, WaitMode::Adaptive).unwrap();
+    ledger.assert_passed(|_| false);
+}
+
+fn assert_holds(pool: &Pool) {
+    let verification = pool.verify(Verified::Online);
+    assert!(verification.holds(), "{:#?}", verification.findings);
+}
+
+/// What others find of a channel that somebody was making: nothing, or one that works.
+fn look_at_what_was_made(ground: &Ground, point: &Point) {
+    let channel = ground.attach();
+    let pool = channel.pool();
+    if point.moment == Moment::Stopped {
+        assert_goes_on(&channel);
+        return assert_holds(pool);
+    }
+    pool.recover();
+    assert_eq!(pool.members().len(), 1);
+    assert_goes_on(&channel);
+    let own = channel.descriptor().reference();
+    let others: Vec<_> = pool.channel_blocks().into_iter().filter(|block| block.reference != own).collect();
+    assert_sound(pool, 1 + others.len() as u64);
+    others.iter().for_each(|block| pool.free_channel(block.reference).unwrap());
+    assert_sound(pool, 1);
+}
+
+#[test]
+fn create() {
+    let ground = Ground::new("create", |_, _| ());
+    let look = |point: &Point| look_at_what_was_made(&ground, point);
+    let with_room = |ground: &Ground| {
+        let pool = ground.pool();
+        drop((pool.alloc(1000).unwrap(), pool.alloc(100).unwrap()));
+        pool
+    };
+    let create = |pool: &mut Pool| std::mem::forget(Channel::create(pool, &attributes(3)).unwrap());
+    kill_and_stop("create", &ground, 10, with_room, create, look);
+    let look = |point: &Point| look_at_what_was_made(&ground, point);
+    let with_memory = |ground: &Ground| {
+        let pool = ground.pool();
+        let memory = pool.alloc(4096).unwrap();
+        (pool, Some(memory))
+    };
+    let create = |(pool, memory): &mut (Pool, Option<Allocation>)| {
+        std::mem::forget(Channel::create_in(pool, memory.take().unwrap(), &attributes(3)).unwrap());
+    };
+    kill_and_stop("create in an allocation", &ground, 10, with_memory, create, look);
+}
+
+const THERE: &[swept::Story] = &[(1, &[Fate::Fresh])];
+
+#[test]
+fn attach_and_detach() {
+    let ground = Ground::with_letter("attach");
+    let joined = |ground: &Ground| {
+        let pool = ground.pool();
+        drop(pool.alloc(200).unwrap());
+        (pool, None)
+    };
+    let attach = |(pool, channel): &mut (Pool, Option<Channel>)| {
+        *channel = Some(Channel::attach_in(pool, &ground.channel).unwrap());
+    };
+    sweep("attach to a channel", &ground, 3, THERE, joined, attach);
+    let detach = |state: &mut (Pool, Option<Channel>)| state.1.take().unwrap().detach();
+    let attached = |ground: &Ground| {
+        let channel = ground.warm();
+        (channel.pool().clone(), Some(channel))
+    };
+    sweep("detach", &ground, 3, THERE, attached, detach);
+}
+
+/// The channel works, with its messages, or it is gone with all that was in it.
+fn look_at_what_was_destroyed(ground: &Ground, told: &mut Vec<bool>, point: &Point) {
+    let pool = ground.pool();
+    if point.moment != Moment::Stopped {
+        pool.recover();
+        assert_eq!(pool.members().len(), 1);
+    }
+    let channel = Channel::attach_in(&pool, &ground.channel).ok();
+    if point.moment == Moment::Stopped {
+        // Destroyed under the hands of those who use it.
+        let mut ledger = Ledger::default();
+        channel.into_iter().for_each(|channel| ledger.pass(&channel, WaitMode::Adaptive).unwrap());
+        (0..500).for_each(|round| drop(pool.alloc(1 + round * 37 % 1000).unwrap()));
+        return assert_holds(&pool);
+    }
+    if point.moment == Moment::Died {
+        told.push(channel.is_some());
+    }
+    if let Some(channel) = channel {
+        let mut ledger = Ledger::default();
+        ledger.pass(&channel, WaitMode::Adaptive).unwrap();
+        assert_eq!([1, 2].map(|number| ledger.fate(number)), [Fate::Fresh; 2]);
+        channel.destroy().unwrap();
+    }
+    assert_sound(&pool, 0);
+    assert!(pool.channel_blocks().is_empty());
+}
+
+#[test]
+fn destroy() {
+    let ground = Ground::new("destroy", |pool, channel| {
+        channel.send(&letter(1)).unwrap();
+        channel.send_allocation(parcel(pool, 2)).unwrap();
+    });
+    let mut told = Vec::new();
+    let attached = |ground: &Ground| Some(ground.warm());
+    let destroy = |channel: &mut Option<Channel>| channel.take().unwrap().destroy().unwrap();
+    let look = |point: &Point| look_at_what_was_destroyed(&ground, &mut told, point);
+    kill_and_stop("destroy", &ground, 8, attached, destroy, look);
+    told.dedup();
+    assert_eq!(told, [true, false]);
+}

@@ -1,0 +1,234 @@
+//! A pool with a channel that nobody has attached while a sweep is about it, and what the others find at each point.
+#![allow(dead_code, reason = "each test file uses its part")]
+
+use std::path::PathBuf;
+
+use weyr_channel::{Channel, ChannelAttributes, ChannelDescriptor, WaitMode};
+use weyr_kill::{Choice, FileSegment, Mode, Moment, Point, Points, Report, Sweep};
+use weyr_managed::{AllocationDescriptor, Mode as Verified, Pool, PoolAttributes, Published};
+use weyr_shared::SlotState;
+
+use crate::ledger::{Fate, Ledger, assert_sound, attributes, letter, parcel, states, wide_attributes};
+
+/// What becomes of a message when the process dies ever later. Those below 100 are there from the start.
+pub(crate) type Story = (u64, &'static [Fate]);
+
+/// A pool with a channel, that nobody has attached while the sweep is about it.
+pub(crate) struct Ground {
+    _directory: tempfile::TempDir,
+    pub(crate) path: PathBuf,
+    pub(crate) channel: ChannelDescriptor,
+    /// Published or frozen memory that stays, whatever becomes of its messages.
+    pub(crate) memory: Option<AllocationDescriptor>,
+}
+
+impl Ground {
+    pub(crate) fn new(name: &str, furnish: impl FnOnce(&Pool, &Channel)) -> Self {
+        Self::of(name, &attributes(3), |pool, channel| {
+            furnish(pool, channel);
+            None
+        })
+    }
+
+    /// Of two levels, and with books.
+    pub(crate) fn wide(name: &str, furnish: impl FnOnce(&Pool, &Channel)) -> Self {
+        Self::of(name, &wide_attributes(3), |pool, channel| {
+            furnish(pool, channel);
+            None
+        })
+    }
+
+    pub(crate) fn with_memory(
+        name: &str,
+        furnish: impl FnOnce(&Pool, &Channel) -> Option<Published>,
+    ) -> Self {
+        Self::of(name, &attributes(3), furnish)
+    }
+
+    pub(crate) fn of(
+        name: &str,
+        attributes: &ChannelAttributes,
+        furnish: impl FnOnce(&Pool, &Channel) -> Option<Published>,
+    ) -> Self {
+        let directory = tempfile::tempdir_in("/dev/shm").unwrap();
+        let pool = PoolAttributes::new(name, 128 << 10).directory(directory.path()).page_size(4096);
+        let pool = Pool::create(&pool.processes(4).lanes(8).channels(2)).unwrap();
+        let channel = Channel::create(&pool, attributes).unwrap();
+        let memory = furnish(&pool, &channel).map(|memory| memory.descriptor());
+        let (path, channel) = (pool.path().to_owned(), channel.descriptor());
+        Self { _directory: directory, path, channel, memory }
+    }
+
+    pub(crate) fn with_letter(name: &str) -> Self {
+        Self::new(name, |_, channel| channel.send(&letter(1)).unwrap())
+    }
+
+    pub(crate) fn with_parcel(name: &str) -> Self {
+        Self::new(name, |pool, channel| channel.send_allocation(parcel(pool, 1)).unwrap())
+    }
+
+    pub(crate) fn pool(&self) -> Pool {
+        Pool::attach_path(&self.path).unwrap()
+    }
+
+    pub(crate) fn attach(&self) -> Channel {
+        Channel::attach_in(&self.pool(), &self.channel).unwrap()
+    }
+
+    /// Attached, with a lane, and with a handle on the memory that stays.
+    pub(crate) fn warm_with_memory(&self) -> (Channel, Option<Published>) {
+        let channel = self.warm();
+        let memory = channel.pool().open(self.memory.as_ref().unwrap()).unwrap();
+        (channel, Some(memory))
+    }
+
+    /// Attached, and with a lane that has memory at hand.
+    pub(crate) fn warm(&self) -> Channel {
+        let channel = self.attach();
+        drop(parcel(channel.pool(), 0));
+        channel
+    }
+}
+
+/// What the others find at the points of one sweep.
+pub(crate) struct Onlooker<'g> {
+    ground: &'g Ground,
+    stories: &'static [Story],
+    /// What they have received while the process stood.
+    ledger: Ledger,
+    /// What became of each message at ever later deaths.
+    told: Vec<Vec<Fate>>,
+    /// Sent while the process stands, so that it finds something when it goes on; it may have it then.
+    pub(crate) spare: Option<u64>,
+}
+
+impl<'g> Onlooker<'g> {
+    pub(crate) fn new(ground: &'g Ground, stories: &'static [Story]) -> Self {
+        Self {
+            ground,
+            stories,
+            ledger: Ledger::default(),
+            told: vec![Vec::new(); stories.len()],
+            spare: None,
+        }
+    }
+
+    pub(crate) fn look(&mut self, point: &Point) {
+        let channel = self.ground.attach();
+        if matches!(point.moment, Moment::Stopped | Moment::Died) {
+            self.ledger = Ledger::default();
+        }
+        if point.moment == Moment::Stopped {
+            self.pass(&channel, point);
+            self.spare.iter().for_each(|number| channel.send(&letter(*number)).unwrap());
+            let verification = channel.pool().verify(Verified::Online);
+            assert!(verification.holds(), "{:#?}", verification.findings);
+            return;
+        }
+        channel.pool().recover();
+        assert_eq!(channel.pool().members().len(), 1);
+        self.pass(&channel, point);
+        self.ledger.drain(&channel);
+        assert!(states(&channel).iter().all(|state| *state == SlotState::Empty));
+        assert_sound(channel.pool(), 1 + u64::from(self.ground.memory.is_some()));
+        self.account(point.moment);
+    }
+
+    fn pass(&mut self, channel: &Channel, point: &Point) {
+        let mode = [WaitMode::Spin, WaitMode::Adaptive, WaitMode::Idle][point.index % 3];
+        self.ledger.pass(channel, mode).unwrap_or_else(|error| panic!("{error}; {:?}", states(channel)));
+    }
+
+    fn account(&mut self, moment: Moment) {
+        let known = |number| self.stories.iter().any(|(known, _)| *known == number);
+        self.ledger.assert_passed(|number| known(number) || self.spare == Some(number));
+        for ((number, story), told) in self.stories.iter().zip(&mut self.told) {
+            let fate = self.ledger.fate(*number);
+            assert!(story.contains(&fate), "message {number} is {fate:?}");
+            if moment == Moment::Died {
+                told.push(fate);
+            } else if *number >= 100 {
+                assert_eq!(Some(&fate), story.last(), "message {number}, whose sender went on");
+            }
+        }
+    }
+
+    /// The stories that were told, from their first to their last word.
+    pub(crate) fn assert_told(&mut self) {
+        for ((number, story), told) in self.stories.iter().zip(&mut self.told) {
+            told.dedup();
+            assert_eq!(told, story, "message {number}");
+        }
+    }
+}
+
+/// Waits for those who die with who was killed, but not at once.
+pub(crate) fn until_alone(ground: &Ground) {
+    let pool = ground.pool();
+    while pool.members().len() > 1 {
+        pool.recover();
+        std::thread::yield_now();
+    }
+}
+
+/// Where operations are stopped: before and behind each write, and at some of all instructions.
+pub(crate) fn anywhere() -> [(Points, Choice); 2] {
+    [(Points::AroundWrites, Choice::from_environment(8)), (Points::Instructions, Choice::drawn(4, 100))]
+}
+
+/// Where operations are stopped in which others act.
+pub(crate) fn behind_writes() -> [(Points, Choice); 1] {
+    [(Points::AfterWrites, Choice::from_environment(8))]
+}
+
+/// Kills `operate` behind each of its writes, and stops and continues it anywhere; `look` looks.
+pub(crate) fn kill_and_stop<T>(
+    name: &str,
+    ground: &Ground,
+    floor: usize,
+    prepare: impl Fn(&Ground) -> T,
+    operate: impl Fn(&mut T),
+    look: impl FnMut(&Point),
+) {
+    kill_and_stop_at(&anywhere(), name, ground, floor, prepare, operate, look);
+}
+
+pub(crate) fn kill_and_stop_at<T>(
+    stops: &[(Points, Choice)],
+    name: &str,
+    ground: &Ground,
+    floor: usize,
+    prepare: impl Fn(&Ground) -> T,
+    operate: impl Fn(&mut T),
+    mut look: impl FnMut(&Point),
+) {
+    let segment = FileSegment::open(&ground.path).unwrap();
+    let mut ways = vec![(Mode::Kill, Points::AfterWrites, Choice::from_environment(10))];
+    ways.extend(stops.iter().map(|&(points, choice)| (Mode::StopThenContinue, points, choice)));
+    let look = |point: &Point| {
+        look(point);
+        Ok(())
+    };
+    let sweep = Sweep::new(format!("channel, {name}"), &segment).floor(floor);
+    let sweep = if stops == behind_writes() { sweep.varying() } else { sweep };
+    let reports = sweep.run_each(&ways, || prepare(ground), operate, look);
+    reports.unwrap().iter().for_each(Report::assert_clean);
+}
+
+/// As [`kill_and_stop`]; what becomes of messages are these stories.
+pub(crate) fn sweep<T>(
+    name: &str,
+    ground: &Ground,
+    floor: usize,
+    stories: &'static [Story],
+    prepare: impl Fn(&Ground) -> T,
+    operate: impl Fn(&mut T),
+) {
+    let mut onlooker = Onlooker::new(ground, stories);
+    kill_and_stop(name, ground, floor, prepare, operate, |point| onlooker.look(point));
+    onlooker.assert_told();
+}
+
+pub(crate) const SENT: &[Story] = &[(100, &[Fate::Absent, Fate::Fresh])];
+pub(crate) const RECEIVED: &[Story] = &[(1, &[Fate::Fresh, Fate::Again, Fate::Absent])];
+pub(crate) const DONE: &[Story] = &[(1, &[Fate::Again, Fate::Absent])];
