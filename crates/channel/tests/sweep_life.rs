@@ -95,7 +95,10 @@ fn look_at_what_was_destroyed(ground: &Ground, told: &mut Vec<bool>, point: &Poi
         pool.recover();
         assert_eq!(pool.members().len(), 1);
     }
+    // By recovery alone, before anybody attaches and finds it destroyed.
+    let there = !pool.channel_blocks().is_empty();
     let channel = Channel::attach_in(&pool, &ground.channel).ok();
+    assert!(channel.is_some() == there || point.moment == Moment::Stopped, "destroyed, and not freed");
     if point.moment == Moment::Stopped {
         // Destroyed under the hands of those who use it.
         let mut ledger = Ledger::default();
