@@ -193,8 +193,10 @@ fn what_is_missing_or_wrong_is_said_with_what_to_do() {
 fn a_reader_that_has_seen_enough_leaves_the_rest_in_the_channel() {
     let pools = Pools::new();
     assert!(send(&pools, &["send", "p/c", "--create", "--lines"], b"one\ntwo\n").status.success());
-    let mut receiver = start(&pools, &["recv", "p/c", "--timeout", "5"]);
-    drop(receiver.stdout.take());
-    assert!(receiver.wait().unwrap().success());
+    // Closed before the receiver starts, so that its first write fails, whoever runs first.
+    let (seen_enough, output) = std::io::pipe().unwrap();
+    drop(seen_enough);
+    let received = pools.command(&["recv", "p/c", "--timeout", "5"]).stdout(output).status().unwrap();
+    assert!(received.success());
     assert_eq!(pools.run(&["recv", "p/c"]).stdout, b"one\ntwo\n");
 }
