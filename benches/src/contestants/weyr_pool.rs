@@ -12,12 +12,13 @@ impl Allocator for WeyrPool {
     type Block = Allocation;
     type Error = Error;
 
-    #[inline]
+    // Always: else what it returns is copied, several words by the piece and then by the pair, which the processor waits for.
+    #[inline(always)]
     fn alloc(&self, bytes: usize) -> std::result::Result<Allocation, Error> {
         self.0.alloc(bytes as u64)
     }
 
-    #[inline]
+    #[inline(always)]
     fn free(&self, block: Allocation) {
         drop(block);
     }
