@@ -117,34 +117,3 @@ fn a_pool_with_huge_pages_says_how_many_it_has_and_is_a_pool_like_others() {
         assert!(!pool.huge_pages().asked);
     }
 }
-
-/// Bytes of memory behind a pool's object.
-fn memory_behind(pool: &Pool) -> u64 {
-    std::os::unix::fs::MetadataExt::blocks(&std::fs::metadata(pool.path()).unwrap()) * 512
-}
-
-#[test]
-fn what_others_freed_is_used_again_before_new_memory_is_taken() {
-    let pool = Scratch::with(attributes("reuse", 64 << 20).page_size(4096));
-    let (give, take) = std::sync::mpsc::sync_channel::<Allocation>(1);
-    let (freed, is_freed) = std::sync::mpsc::channel();
-    std::thread::scope(|scope| {
-        scope.spawn(move || {
-            take.into_iter().for_each(|memory| {
-                drop(memory);
-                freed.send(()).unwrap();
-            });
-        });
-        for _ in 0..500 {
-            // A span, which who frees it keeps for itself for a while, and a slab of blocks.
-            for bytes in [50 << 12, 16 << 10] {
-                give.send(pool.alloc(bytes).unwrap()).unwrap();
-                is_freed.recv().unwrap();
-            }
-        }
-        drop(give);
-    });
-    let taken = memory_behind(&pool);
-    assert!(taken < 16 << 20, "{taken} bytes for one allocation at a time");
-    assert_whole(&pool);
-}

@@ -118,24 +118,6 @@ impl Backing {
         let _whatever_it_reached = mapping.huge_pages(cut(range.start)..cut(range.end));
     }
 
-    /// Start of the first chunk in a range of the data, not empty, that is not backed.
-    pub(crate) fn first_hole(&self, range: Range<u64>) -> Option<u64> {
-        let mut chunks = range.start >> self.chunk_shift..((range.end - 1) >> self.chunk_shift) + 1;
-        chunks.find(|chunk| !is_set(&self.data, *chunk)).map(|chunk| chunk << self.chunk_shift)
-    }
-
-    /// Start of the first chunk behind the one in which `offset` lies that is backed.
-    pub(crate) fn next_backed(&self, offset: u64) -> Option<u64> {
-        let next = (offset >> self.chunk_shift) + 1;
-        let (first, below) = ((next / 64) as usize, (1 << (next % 64)) - 1);
-        let words = self.data.get(first..)?.iter().enumerate();
-        // Acquire: as in `is_set`.
-        let mut words = words.map(|(index, word)| (first + index, word.load(Ordering::Acquire)));
-        let mut left = |(index, bits)| (index, if index == first { bits & !below } else { bits });
-        let (index, bits) = words.by_ref().map(&mut left).find(|(_, bits)| *bits != 0)?;
-        Some((index as u64 * 64 + u64::from(bits.trailing_zeros())) << self.chunk_shift)
-    }
-
     /// Offsets in the data at which a backed chunk starts.
     pub(crate) fn backed_chunks(&self) -> impl Iterator<Item = u64> + '_ {
         let chunks = 0..self.data.len() as u64 * 64;
@@ -159,48 +141,5 @@ impl Backing {
             bits.iter().map(|word| u64::from(word.load(Ordering::Relaxed).count_ones())).sum()
         };
         count(&self.metadata) * METADATA_CHUNK + (count(&self.data) << self.chunk_shift)
-    }
-}
-
-#[cfg(all(test, not(any(weyr_face = "loom", weyr_face = "explore"))))]
-mod tests {
-    use super::*;
-
-    const CHUNK: u64 = 1 << 21;
-
-    fn backing(chunks: &[u64]) -> Backing {
-        let backing = Backing {
-            store: Store::Present,
-            metadata: Table::from_vec(Vec::new()),
-            data: Table::from_vec((0..3).map(|_| AtomicU64::new(0)).collect()),
-            data_start: 0,
-            chunk_shift: CHUNK.trailing_zeros(),
-            huge: None,
-        };
-        chunks.iter().for_each(|chunk| set(&backing.data, *chunk));
-        backing
-    }
-
-    #[test]
-    fn holes_are_found_where_a_chunk_is_not_backed() {
-        let backing = backing(&[0, 1, 3, 63, 64]);
-        assert_eq!(backing.first_hole(0..1), None);
-        assert_eq!(backing.first_hole(100..2 * CHUNK), None);
-        assert_eq!(backing.first_hole(100..2 * CHUNK + 1), Some(2 * CHUNK));
-        assert_eq!(backing.first_hole(3 * CHUNK..4 * CHUNK), None);
-        assert_eq!(backing.first_hole(63 * CHUNK + 5..65 * CHUNK), None);
-        assert_eq!(backing.first_hole(1000 * CHUNK..1000 * CHUNK + 1), Some(1000 * CHUNK));
-    }
-
-    #[test]
-    fn the_next_backed_chunk_lies_behind_in_whatever_word() {
-        let backing = backing(&[0, 3, 63, 64, 130]);
-        let chunks = [(0, 3), (1, 3), (3, 63), (62, 63), (63, 64), (64, 130), (129, 130)];
-        for (before, next) in chunks {
-            assert_eq!(backing.next_backed(before * CHUNK + 77), Some(next * CHUNK), "{before}");
-        }
-        for last in [130, 191, 192, 100_000] {
-            assert_eq!(backing.next_backed(last * CHUNK), None, "{last}");
-        }
     }
 }

@@ -19,7 +19,6 @@ use super::class::{CLASS_LIMIT, TIER_SHIFTS};
 use super::fault::{Fault, leaves_out};
 use super::kept::KeptSpans;
 use super::page::set_hint;
-use super::reuse::Thrift;
 use super::word::{BlockState, BlockWord, LaneWord, PageState, PageWord, SlotState};
 use super::{Heap, Liveness};
 use crate::layout::{FLAG_MEMBARRIER, Lane};
@@ -79,7 +78,6 @@ pub struct LaneHeap {
     pub(crate) allocated: BlockWord,
     /// Where the next search for pages begins.
     pub(crate) cursor: u64,
-    pub(crate) thrift: Thrift,
     pub(crate) classes: Box<[ClassCache; CLASS_LIMIT]>,
     /// Heads of the slabs that this lane owns, as far as it knows.
     pub(crate) slabs: BTreeSet<u64>,
@@ -97,7 +95,6 @@ impl LaneHeap {
             process,
             allocated: BlockWord::new(BlockState::Alloc, process, 0),
             cursor,
-            thrift: Thrift::default(),
             classes: caches(heap, lane),
             slabs: BTreeSet::new(),
             kept: KeptSpans::of_pool(heap.current_pages()),

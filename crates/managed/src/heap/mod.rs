@@ -7,7 +7,7 @@
 //! number of others may repair that at once, and die doing so.
 //!
 //! One idea a file: [`word`] the truth words, [`class`] sizes, [`backing`] what may be touched, [`page`] hints and
-//! runs of pages, [`search`] where to look for them, `reuse` first where memory is there already, [`span`] allocations of whole pages, `kept` those that a lane
+//! runs of pages, [`search`] where to look for them, [`span`] allocations of whole pages, `kept` those that a lane
 //! keeps, `aligned` those at round addresses, `fresh` what is zero without being filled, `resize` what becomes longer or
 //! shorter, [`slab`] smaller ones,
 //! [`lane`] one thread's side, [`pressure`] what is tried before an allocation fails, [`recovery`] after deaths,
@@ -32,7 +32,6 @@ pub mod recovery;
 mod repair;
 pub(crate) mod reservation;
 pub(crate) mod resize;
-mod reuse;
 pub mod search;
 pub mod slab;
 pub mod span;

@@ -4,14 +4,10 @@
 //! the top, so that small allocations do not cut up the room of large ones. A word of 64 hints is read once; 2^20
 //! pages are 16,384 words. What is found is a guess: the claim decides.
 
-use std::ops::Range;
-
 use weyr_atomic::Ordering;
 use weyr_sys::Errno;
 
 use super::Heap;
-use super::backing::Store;
-use super::lane::LaneHeap;
 use super::page::RunClaim;
 use super::word::PageWord;
 
@@ -78,14 +74,14 @@ impl Heap {
         None
     }
 
-    /// Claims `count` pages for the lane wherever there are some, and moves its cursor behind them. Those that were used
-    /// before come first.
+    /// Claims `count` pages for `lane` wherever there are some; moves `cursor` behind them.
     ///
     /// # Errors
     /// The kernel's, when the tables of the pages could not be backed.
     pub(crate) fn claim_pages(
         &self,
-        own: &mut LaneHeap,
+        lane: u16,
+        cursor: &mut u64,
         count: u64,
     ) -> Result<Option<(u64, PageWord)>, Errno> {
         let end = self.current_pages();
@@ -93,53 +89,28 @@ impl Heap {
             return Ok(None);
         }
         if count > LARGE_RUN {
-            return self.claim_from_top(own.lane, count);
+            return self.claim_from_top(lane, count);
         }
-        let mut claimed = self.claim_used(own, end, count)?;
-        if claimed.is_none() {
-            claimed = self.claim_around(own, end, count, |from, end| self.find_run(from, end, count))?;
+        let start = if *cursor < end { *cursor } else { 0 };
+        let mut claimed = self.claim_between(lane, start, end, count)?;
+        if claimed.is_none() && start > 0 {
+            claimed = self.claim_between(lane, 0, end.min(start + count), count)?;
         }
         if let Some((page, _)) = claimed {
-            own.cursor = page + count;
+            *cursor = page + count;
         }
         Ok(claimed)
-    }
-
-    fn claim_used(&self, own: &mut LaneHeap, end: u64, count: u64) -> Result<Option<(u64, PageWord)>, Errno> {
-        if matches!(self.backing.store, Store::Present) || !own.thrift.is_due() {
-            return Ok(None);
-        }
-        let found = self.claim_around(own, end, count, |from, end| self.find_backed_run(from, end, count))?;
-        own.thrift.looked(found.is_some());
-        Ok(found)
-    }
-
-    /// From the lane's cursor to the end, then from the start to the cursor.
-    fn claim_around(
-        &self,
-        own: &LaneHeap,
-        end: u64,
-        count: u64,
-        find: impl Fn(u64, u64) -> Option<u64>,
-    ) -> Result<Option<(u64, PageWord)>, Errno> {
-        let start = if own.cursor < end { own.cursor } else { 0 };
-        let claimed = self.claim_between(own.lane, start..end, count, &find)?;
-        if claimed.is_some() || start == 0 {
-            return Ok(claimed);
-        }
-        self.claim_between(own.lane, 0..end.min(start + count), count, &find)
     }
 
     fn claim_between(
         &self,
         lane: u16,
-        pages: Range<u64>,
+        mut from: u64,
+        end: u64,
         count: u64,
-        find: impl Fn(u64, u64) -> Option<u64>,
     ) -> Result<Option<(u64, PageWord)>, Errno> {
-        let Range { start: mut from, end } = pages;
         let reserved = self.reserved_against(lane);
-        while let Some(page) = find(from, end) {
+        while let Some(page) = self.find_run(from, end, count) {
             if let Some(run) = reserved.filter(|run| run.touches(page, count)) {
                 from = run.end();
                 continue;
