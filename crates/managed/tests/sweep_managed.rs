@@ -282,7 +282,10 @@ fn waiting_for_memory() {
         let line = Line::new();
         let hoard = || {
             let pool = ground.attach();
+            // What is free lies in two pieces: whoever waits reserves one of them, and leaves the other to the rest.
+            let gap = pool.alloc(6 << 12).unwrap();
             let hoard = pool.alloc(20 << 12).unwrap();
+            drop(gap);
             line.to_parent.post().unwrap();
             line.to_child.wait().unwrap();
             (hoard, pool)
