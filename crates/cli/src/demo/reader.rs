@@ -43,7 +43,8 @@ fn send_memory(
     length: u64,
     file: &mut File,
 ) -> Result<(), Failure> {
-    let mut allocation = role.pool.alloc(HEADER_BYTES + length)?;
+    // Waits: a worker frees its chunk a moment after the channel has room for the next.
+    let mut allocation = role.pool.alloc_blocking(HEADER_BYTES + length)?;
     let (header, data) = allocation.as_mut_slice()?.split_at_mut(HEADER_BYTES as usize);
     file.read_exact(data).map_err(Failure::system("reading the file"))?;
     header.copy_from_slice(Header::new(chunk, monotonic_ns()).as_bytes());
