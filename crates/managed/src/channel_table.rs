@@ -4,6 +4,8 @@
 //! before the block becomes a channel. An entry whose block is no channel (any more) is a leftover of a death and is
 //! taken by whoever needs it; so no step needs a log.
 
+use std::ops::Range;
+
 use weyr_atomic::Ordering;
 use weyr_shared::BlockReference;
 
@@ -102,10 +104,7 @@ impl Heap {
             Some((block, _)) => is_becoming(block.seen),
             None => self.is_outside_window((entry >> GENERATION_BITS) * 64),
         };
-        let same = |earlier: u64| {
-            self.channel_entry(earlier).is_some_and(|word| word.load(Ordering::Acquire) == entry)
-        };
-        !of_channel || (0..index).any(same)
+        !of_channel || self.is_among(0..index, entry)
     }
 
     /// The entries that are nobody's, with their places.
@@ -131,12 +130,10 @@ impl Heap {
         self.leftover_entries().filter(clear).count() as u64
     }
 
-    /// Whether an entry names this block.
-    fn is_entered(&self, reference: BlockReference) -> bool {
-        let entry = entry_of(reference);
-        let names =
-            |index| self.channel_entry(index).is_some_and(|word| word.load(Ordering::Acquire) == entry);
-        (0..self.channels.len() as u64).any(names)
+    /// Whether the table has an entry at any of these places.
+    fn is_among(&self, mut places: Range<u64>, entry: u64) -> bool {
+        places
+            .any(|index| self.channel_entry(index).is_some_and(|word| word.load(Ordering::Acquire) == entry))
     }
 
     /// Whether this block is a channel that no entry names. It is entered before it is a channel, and its entry goes
@@ -144,7 +141,8 @@ impl Heap {
     pub(crate) fn is_missing_channel(&self, reference: BlockReference) -> bool {
         let is_channel =
             || self.locate(reference).is_ok_and(|block| block.seen.state() == BlockState::Channel);
-        is_channel() && !self.is_entered(reference) && is_channel()
+        let is_entered = || self.is_among(0..self.channels.len() as u64, entry_of(reference));
+        is_channel() && !is_entered() && is_channel()
     }
 
     /// The channels that no entry names.

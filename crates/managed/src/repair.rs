@@ -96,8 +96,8 @@ impl Pool {
     ///
     /// No payload is touched, and none is lost that anybody could still reach: a typed block whose entry is gone stays
     /// as published memory without a key, and one whose message is gone becomes published memory (where recovery has not
-    /// taken it for unsent: when whoever had its sender's process slot by then died). Left alone is what a living process may be in the middle of: its blocks in flight, its entries of the manifest, its
-    /// slots.
+    /// taken it for unsent: when whoever had its sender's process slot by then died). Left alone is what a living
+    /// process may be in the middle of: its blocks in flight, its entries of the manifest, its slots.
     ///
     /// ```
     /// use weyr_managed::{Pool, PoolAttributes};

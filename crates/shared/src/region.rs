@@ -110,12 +110,12 @@ impl Region {
         })
     }
 
-    /// Address of the first byte; valid for `len` bytes while `self` lives.
     /// Where this process has its first byte: a number to compare and to align by.
     pub fn address(&self) -> u64 {
         self.pointer() as u64
     }
 
+    /// Address of the first byte; valid for `len` bytes while `self` lives.
     pub(crate) fn pointer(&self) -> *mut u8 {
         // SAFETY: `start` lies inside the mapping, by construction.
         unsafe { self.mapping.as_ptr().add(self.start) }
