@@ -10,9 +10,9 @@ mod swept;
 
 use Fate::{Absent, Again, Fresh};
 use ledger::{Fate, letter, number_of};
-use swept::{Ground, Onlooker, Story, behind_writes, kill_and_stop_at, until_alone};
+use swept::{Ground, Onlooker, Story, kill_and_stop_at, until_alone};
 use weyr_channel::{Channel, PollEvents, WaitMode};
-use weyr_kill::{Moment, Point, Rendezvous, child};
+use weyr_kill::{Moment, Point, Rendezvous, Stops, child};
 
 /// `operate`, which sleeps, beside another process that does `act` when it does. While it stands, the others may take
 /// what it was woken for: then they send message `spare`, for which it wakes again.
@@ -51,7 +51,7 @@ fn sweep(
         }
         onlooker.look(point);
     };
-    kill_and_stop_at(&behind_writes(), name, ground, floor, beside_another, operate, look);
+    kill_and_stop_at(&Stops::of_varying(8), name, ground, floor, beside_another, operate, look);
     onlooker.assert_told();
 }
 

@@ -7,7 +7,7 @@
 use std::path::Path;
 
 use weyr_channel::{Channel, ChannelAttributes};
-use weyr_kill::{Choice, FileSegment, Mode, Moment, Point, Points, Report, Sweep};
+use weyr_kill::{FileSegment, Moment, Point, Report, Stops, Sweep};
 use weyr_managed::{Mode as Verified, Pool, PoolAttributes};
 
 fn attributes() -> ChannelAttributes {
@@ -44,11 +44,6 @@ fn making_a_channel_with_a_name() {
     let path = pool.path().to_owned();
     drop(pool);
     let segment = FileSegment::open(&path).unwrap();
-    let ways = [
-        (Mode::Kill, Points::AfterWrites, Choice::from_environment(8)),
-        (Mode::StopThenContinue, Points::AroundWrites, Choice::from_environment(10)),
-        (Mode::StopThenContinue, Points::Instructions, Choice::drawn(4, 100)),
-    ];
     // With memory at hand, so that the channel is all that is made.
     let prepare = || {
         let pool = Pool::attach_path(&path).unwrap();
@@ -63,5 +58,6 @@ fn making_a_channel_with_a_name() {
         Ok(())
     };
     let sweep = Sweep::new("channel, create named", &segment).floor(10);
-    sweep.run_each(&ways, prepare, create, look).unwrap().iter().for_each(Report::assert_clean);
+    let reports = sweep.kill_and_stop(8, &Stops::anywhere(10), prepare, create, look);
+    reports.unwrap().iter().for_each(Report::assert_clean);
 }

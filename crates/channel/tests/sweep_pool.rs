@@ -12,7 +12,7 @@ use std::path::PathBuf;
 use ledger::{Ledger, assert_sound, attributes, states};
 use rustix::process::{Signal, getpid, kill_process};
 use weyr_channel::{Channel, ChannelDescriptor, WaitMode};
-use weyr_kill::{Choice, FileSegment, Mode, Moment, Point, Points, Report, Sweep, child};
+use weyr_kill::{Choice, FileSegment, Moment, Point, Points, Report, Stops, Sweep, child};
 use weyr_managed::{Allocation, Growth, Mode as Verified, Pool, PoolAttributes};
 use weyr_shared::SlotState;
 
@@ -77,16 +77,13 @@ fn sweep<T>(
     operate: impl Fn(&mut T),
 ) {
     let segment = FileSegment::open(&ground.path).unwrap();
-    let ways = [
-        (Mode::Kill, Points::AfterWrites, Choice::from_environment(4)),
-        (Mode::StopThenContinue, Points::AroundWrites, Choice::from_environment(8)),
-    ];
+    let stops = Stops::at(Points::AroundWrites, Choice::from_environment(8));
     let look = |point: &Point| {
         look(ground, point);
         Ok(())
     };
     let sweep = Sweep::new(format!("beside a channel, {name}"), &segment).floor(floor);
-    let reports = sweep.run_each(&ways, || prepare(ground), &operate, look).unwrap();
+    let reports = sweep.kill_and_stop(4, &stops, || prepare(ground), &operate, look).unwrap();
     reports.iter().for_each(Report::assert_clean);
 }
 

@@ -10,7 +10,7 @@ mod swept;
 
 use scratch::{Line, after, kill};
 use swept::{Ground, hold, look, open, warm};
-use weyr_kill::{Point, Rendezvous, Syscall, child, refuse};
+use weyr_kill::{Point, Rendezvous, Stops, Syscall, child, refuse};
 use weyr_managed::{Allocation, Error, Growth, Pool};
 
 /// Kills, and stops and continues, `operate` at its points.
@@ -311,6 +311,6 @@ fn waiting_for_memory() {
         drop(pool);
         look(&ground.path, &[], point.moment)
     };
-    let stops = swept::behind_writes();
+    let stops = Stops::of_varying(8);
     swept::kill_and_stop_at(&stops, "alloc, waits", &ground, 20, beside_a_hoarder, wait, look);
 }

@@ -11,7 +11,7 @@ use std::os::unix::fs::FileExt;
 use std::path::Path;
 
 use swept::Ground;
-use weyr_kill::{Choice, FileSegment, Mode, Point, Points, Sweep};
+use weyr_kill::{Choice, FileSegment, Point, Points, Stops, Sweep};
 use weyr_managed::heap::word::{BlockState, BlockWord};
 use weyr_managed::layout::{ManifestBucket, ManifestRecord};
 use weyr_managed::{Growth, Mode as Verified, Pool};
@@ -89,12 +89,9 @@ fn repairing_what_was_overwritten() {
     let (ground, blocks) = broken();
     let segment = FileSegment::open(&ground.path).unwrap();
     // Long, and its writes are those of the crash face: so at few points.
-    let ways = [
-        (Mode::Kill, Points::AfterWrites, Choice::from_environment(4)),
-        (Mode::StopThenContinue, Points::AroundWrites, Choice::from_environment(3)),
-    ];
+    let stops = Stops::at(Points::AroundWrites, Choice::from_environment(3));
     let operate = |_: &mut ()| drop(Pool::repair(&ground.path).unwrap());
     let look = |_: &Point| look_repaired(&ground.path, blocks);
-    let reports = Sweep::new("repair", &segment).floor(20).run_each(&ways, || (), operate, look);
+    let reports = Sweep::new("repair", &segment).floor(20).kill_and_stop(4, &stops, || (), operate, look);
     reports.unwrap().iter().for_each(weyr_kill::Report::assert_clean);
 }

@@ -11,7 +11,7 @@ use std::path::Path;
 
 use scratch::{after, assert_sound, kill};
 use swept::{Ground, look, warm};
-use weyr_kill::{Choice, Moment, Point, Points, Rendezvous};
+use weyr_kill::{Choice, Moment, Point, Points, Rendezvous, Stops};
 use weyr_managed::{Error, Growth, Pool, Published};
 
 const TYPE: u32 = 7;
@@ -118,7 +118,7 @@ fn looking_for_a_typed_block() {
         Ok(published) => assert_eq!(published.reference(), reference),
         Err(error) => assert!(matches!(error, Error::NotInManifest { .. }), "{error:?}"),
     };
-    let anywhere = [(Points::Instructions, Choice::drawn(40, 400))];
+    let anywhere = Stops::at(Points::Instructions, Choice::drawn(40, 400));
     swept::kill_and_stop_at(&anywhere, "find, by key", &ground, 2, warm, by_key, look);
     let by_block = |pool: &mut Pool| match pool.find_by_id(block_id) {
         Ok(published) => assert_eq!(published.reference(), reference),

@@ -4,7 +4,7 @@
 use std::path::PathBuf;
 
 use weyr_channel::{Channel, ChannelAttributes, ChannelDescriptor, WaitMode};
-use weyr_kill::{Choice, FileSegment, Mode, Moment, Point, Points, Report, Sweep};
+use weyr_kill::{FileSegment, Moment, Point, Report, Stops, Sweep};
 use weyr_managed::{AllocationDescriptor, Mode as Verified, Pool, PoolAttributes, Published};
 use weyr_shared::SlotState;
 
@@ -171,16 +171,6 @@ pub(crate) fn until_alone(ground: &Ground) {
     }
 }
 
-/// Where operations are stopped: before and behind each write, and at some of all instructions.
-pub(crate) fn anywhere() -> [(Points, Choice); 2] {
-    [(Points::AroundWrites, Choice::from_environment(8)), (Points::Instructions, Choice::drawn(4, 100))]
-}
-
-/// Where operations are stopped in which others act.
-pub(crate) fn behind_writes() -> [(Points, Choice); 1] {
-    [(Points::AfterWrites, Choice::from_environment(8))]
-}
-
 /// Kills `operate` behind each of its writes, and stops and continues it anywhere; `look` looks.
 pub(crate) fn kill_and_stop<T>(
     name: &str,
@@ -190,11 +180,11 @@ pub(crate) fn kill_and_stop<T>(
     operate: impl Fn(&mut T),
     look: impl FnMut(&Point),
 ) {
-    kill_and_stop_at(&anywhere(), name, ground, floor, prepare, operate, look);
+    kill_and_stop_at(&Stops::anywhere(8), name, ground, floor, prepare, operate, look);
 }
 
 pub(crate) fn kill_and_stop_at<T>(
-    stops: &[(Points, Choice)],
+    stops: &Stops,
     name: &str,
     ground: &Ground,
     floor: usize,
@@ -203,15 +193,12 @@ pub(crate) fn kill_and_stop_at<T>(
     mut look: impl FnMut(&Point),
 ) {
     let segment = FileSegment::open(&ground.path).unwrap();
-    let mut ways = vec![(Mode::Kill, Points::AfterWrites, Choice::from_environment(10))];
-    ways.extend(stops.iter().map(|&(points, choice)| (Mode::StopThenContinue, points, choice)));
     let look = |point: &Point| {
         look(point);
         Ok(())
     };
     let sweep = Sweep::new(format!("channel, {name}"), &segment).floor(floor);
-    let sweep = if stops == behind_writes() { sweep.varying() } else { sweep };
-    let reports = sweep.run_each(&ways, || prepare(ground), operate, look);
+    let reports = sweep.kill_and_stop(10, stops, || prepare(ground), operate, look);
     reports.unwrap().iter().for_each(Report::assert_clean);
 }
 

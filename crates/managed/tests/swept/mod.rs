@@ -3,7 +3,7 @@
 
 use std::path::{Path, PathBuf};
 
-use weyr_kill::{Choice, FileSegment, Mode, Moment, Point, Points, Sweep};
+use weyr_kill::{FileSegment, Moment, Point, Stops, Sweep};
 use weyr_managed::{Growth, Mode as Verified, Pool, PoolAttributes, Published};
 use weyr_shared::BlockReference;
 
@@ -83,16 +83,6 @@ pub(crate) fn go_on(pool: &Pool) -> Result<(), String> {
     if verification.holds() { Ok(()) } else { Err(format!("{:?}", verification.findings)) }
 }
 
-/// Where operations are stopped: before and behind each write, and at some of all instructions.
-pub(crate) fn anywhere() -> [(Points, Choice); 2] {
-    [(Points::AroundWrites, Choice::from_environment(10)), (Points::Instructions, Choice::drawn(4, 100))]
-}
-
-/// Where operations are stopped in which others act.
-pub(crate) fn behind_writes() -> [(Points, Choice); 1] {
-    [(Points::AfterWrites, Choice::from_environment(8))]
-}
-
 /// Kills `operate` behind each of its writes, and stops and continues it anywhere; `look` looks.
 pub(crate) fn kill_and_stop<T>(
     name: &str,
@@ -102,11 +92,11 @@ pub(crate) fn kill_and_stop<T>(
     operate: impl Fn(&mut T),
     look: impl FnMut(&Point) -> Result<(), String>,
 ) {
-    kill_and_stop_at(&anywhere(), name, ground, floor, prepare, operate, look);
+    kill_and_stop_at(&Stops::anywhere(10), name, ground, floor, prepare, operate, look);
 }
 
 pub(crate) fn kill_and_stop_at<T>(
-    stops: &[(Points, Choice)],
+    stops: &Stops,
     name: &str,
     ground: &Ground,
     floor: usize,
@@ -115,11 +105,8 @@ pub(crate) fn kill_and_stop_at<T>(
     mut look: impl FnMut(&Point) -> Result<(), String>,
 ) {
     let segment = FileSegment::open(&ground.path).unwrap();
-    let mut ways = vec![(Mode::Kill, Points::AfterWrites, Choice::from_environment(8))];
-    ways.extend(stops.iter().map(|&(points, choice)| (Mode::StopThenContinue, points, choice)));
     let sweep = Sweep::new(name, &segment).floor(floor);
-    let sweep = if stops == behind_writes() { sweep.varying() } else { sweep };
-    let reports = sweep.run_each(&ways, || prepare(ground), operate, |point| look(point));
+    let reports = sweep.kill_and_stop(8, stops, || prepare(ground), operate, |point| look(point));
     reports.unwrap().iter().for_each(weyr_kill::Report::assert_clean);
 }
 
