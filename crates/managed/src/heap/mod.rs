@@ -62,6 +62,8 @@ pub struct Heap {
     pub window_pages: u64,
     /// Pages that the object was seen to be long enough for: what the header says beyond is looked at first.
     reach: Arc<AtomicU64>,
+    /// Whether memory that nobody had yet is zero.
+    pub(crate) starts_zero: bool,
     /// Monotonic nanoseconds, for what expires.
     pub(crate) clock: fn() -> u64,
     pub(crate) header: Element<PoolHeader>,
@@ -147,6 +149,7 @@ impl Heap {
                 huge: None,
             },
             reach: Arc::default(),
+            starts_zero: true,
             clock: weyr_sys::clock::monotonic_ns,
             window_pages: region.len().saturating_sub(at.data) >> shape.page_shift,
             geometry,
@@ -183,6 +186,7 @@ impl Heap {
             },
             window_pages: shape.maximum_pages,
             reach: Arc::default(),
+            starts_zero: true,
             // Time stands still: nothing expires.
             clock: || 0,
             geometry,
@@ -204,7 +208,7 @@ impl Heap {
         let segments = self.header().segments.load(Ordering::Acquire);
         let pages = self.geometry.pages(segments).min(self.window_pages);
         let inside =
-            matches!(self.backing.store, Store::Present) || pages <= self.reach.load(Ordering::Relaxed);
+            !matches!(self.backing.store, Store::Object(_)) || pages <= self.reach.load(Ordering::Relaxed);
         if inside { pages } else { self.pages_within_object(pages) }
     }
 
