@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::os::fd::OwnedFd;
 use std::path::Path;
-use std::sync::{Arc, Mutex, Weak};
+use std::sync::{Arc, Weak};
 use std::time::Instant;
 
 use weyr_atomic::Ordering;
@@ -11,6 +11,7 @@ use weyr_shared::{Actor, Cooperative, Lender, Region};
 use weyr_sys::host;
 use weyr_sys::mapping::Mapping;
 use weyr_sys::object::{Access, Object, ObjectIdentity};
+use weyr_sys::private_lock::PrivateLock;
 
 use crate::attachment::Attachment;
 use crate::heap::recovery::Recovered;
@@ -59,7 +60,7 @@ impl Drop for Handle {
 const LEAST_ALIGNMENT: u64 = 64;
 
 /// Pools that this process has attached, so that attaching one again costs no second membership.
-static ATTACHED: Mutex<Option<HashMap<ObjectIdentity, Weak<Handle>>>> = Mutex::new(None);
+static ATTACHED: PrivateLock<Option<HashMap<ObjectIdentity, Weak<Handle>>>> = PrivateLock::new(None);
 
 impl Pool {
     /// Creates a pool and attaches it.
@@ -246,15 +247,14 @@ impl Pool {
     }
 
     fn registered(identity: ObjectIdentity) -> Option<Pool> {
-        // Somebody else's registering is not waited for: a forked child could find it locked for ever.
-        let attached = ATTACHED.try_lock().ok()?;
+        let attached = ATTACHED.lock()?;
         let handle = attached.as_ref()?.get(&identity)?.upgrade()?;
         Some(Pool { handle, cooperative: None })
     }
 
     /// A pool without a name that this process has attached already.
     fn registered_as(uuid: u128) -> Option<Pool> {
-        let attached = ATTACHED.try_lock().ok()?;
+        let attached = ATTACHED.lock()?;
         let mut handles = attached.as_ref()?.values().filter_map(Weak::upgrade);
         let handle = handles.find(|handle| handle.attachment.uuid == uuid)?;
         Some(Pool { handle, cooperative: None })
@@ -263,7 +263,7 @@ impl Pool {
     pub(crate) fn register(attachment: Arc<Lender<Attachment>>) -> Pool {
         let identity = attachment.medium.identity(attachment.id);
         let handle = Arc::new(Handle { attachment });
-        if let (Some(identity), Ok(mut attached)) = (identity, ATTACHED.try_lock()) {
+        if let (Some(identity), Some(mut attached)) = (identity, ATTACHED.lock()) {
             let attached = attached.get_or_insert_default();
             attached.retain(|_, handle| handle.strong_count() > 0);
             attached.insert(identity, Arc::downgrade(&handle));
