@@ -224,6 +224,13 @@ pub enum Error {
         reason: &'static str,
     },
 
+    /// An environment variable that should hold a descriptor is not set.
+    #[error("the environment variable {variable} is not set; set it to the text of a pool's descriptor")]
+    NoDescriptor {
+        /// Its name.
+        variable: String,
+    },
+
     // Try again, or make room.
     /// Nothing large enough is free, also after idle lanes gave up what they held.
     #[error("no {bytes} bytes free in one piece; free something, or let the pool grow")]
