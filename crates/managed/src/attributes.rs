@@ -27,7 +27,7 @@ pub enum Growth {
 /// let attributes = PoolAttributes::new("frames", 64 << 20).growth(Growth::UpTo(1 << 30)).mode(0o660);
 /// assert_eq!(attributes.name(), "frames");
 /// ```
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PoolAttributes {
     pub(crate) name: String,
     pub(crate) bytes: u64,

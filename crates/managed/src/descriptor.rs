@@ -1,7 +1,7 @@
 //! Descriptors: bytes that any process can turn back into a pool or an allocation, or into a clear error.
 //!
 //! Fixed fields, little-endian, with a version in front and a CRC-32 at the end. A descriptor says what is meant; what
-//! is there is checked when it is opened.
+//! is there is checked when it is opened. Byte by byte: `docs/wire.md`.
 
 use std::ffi::OsStr;
 use std::fmt;

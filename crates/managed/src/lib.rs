@@ -12,6 +12,7 @@
 #![forbid(unsafe_code)]
 
 mod allocation;
+mod attached;
 mod attachment;
 mod attributes;
 mod blocking;
@@ -37,11 +38,14 @@ mod message_repair;
 pub mod name;
 mod opening;
 mod pool;
+mod pool_reference;
 mod published;
 mod rebuild;
 mod relocation;
 mod repair;
+mod request;
 mod resize;
+mod response;
 mod section;
 mod stored;
 mod thread;
@@ -64,9 +68,13 @@ pub use manifest::{ManifestEntry, PoolAllocation};
 pub use medium::PoolType;
 pub use name::DIRECTORY_VARIABLE;
 pub use pool::{Inspection, Member, Pool};
+pub use pool_reference::PoolReference;
 pub use published::Published;
 pub use rebuild::Rebuilt;
 pub use repair::{Repair, Repaired};
+pub use request::operation::{AllocationMode, Operation, RequestKind};
+pub use request::{MESSAGE_LIMIT, Request};
+pub use response::{Completion, Response};
 pub use section::{Part, Section};
 pub use stored::{Block, ChannelFacts};
 pub use transfer::Taken;

@@ -1,17 +1,15 @@
 //! Pools: created, attached, looked at and destroyed.
 
-use std::collections::HashMap;
 use std::os::fd::OwnedFd;
 use std::path::Path;
-use std::sync::{Arc, Weak};
+use std::sync::Arc;
 use std::time::Instant;
 
 use weyr_atomic::Ordering;
 use weyr_shared::{Actor, Cooperative, Lender, Region};
 use weyr_sys::host;
 use weyr_sys::mapping::Mapping;
-use weyr_sys::object::{Access, Object, ObjectIdentity};
-use weyr_sys::private_lock::PrivateLock;
+use weyr_sys::object::{Access, Object};
 
 use crate::attachment::Attachment;
 use crate::heap::recovery::Recovered;
@@ -39,14 +37,14 @@ use crate::{Allocation, Error, PoolAttributes, PoolDescriptor, PoolType, creatio
 /// ```
 #[derive(Debug, Clone)]
 pub struct Pool {
-    handle: Arc<Handle>,
-    cooperative: Option<Cooperative>,
+    pub(crate) handle: Arc<Handle>,
+    pub(crate) cooperative: Option<Cooperative>,
 }
 
 /// What all clones of a pool share; the last one's end lets the attachment go.
 #[derive(Debug)]
-struct Handle {
-    attachment: Arc<Lender<Attachment>>,
+pub(crate) struct Handle {
+    pub(crate) attachment: Arc<Lender<Attachment>>,
 }
 
 impl Drop for Handle {
@@ -58,9 +56,6 @@ impl Drop for Handle {
 
 /// Alignment of every allocation, in bytes.
 const LEAST_ALIGNMENT: u64 = 64;
-
-/// Pools that this process has attached, so that attaching one again costs no second membership.
-static ATTACHED: PrivateLock<Option<HashMap<ObjectIdentity, Weak<Handle>>>> = PrivateLock::new(None);
 
 impl Pool {
     /// Creates a pool and attaches it.
@@ -226,7 +221,7 @@ impl Pool {
             return Err(Error::OtherHost { found: descriptor.host, expected: host::id() });
         }
         if descriptor.path.as_os_str().is_empty() {
-            return Pool::registered_as(descriptor.uuid).ok_or(Error::Nameless { uuid: descriptor.uuid });
+            return Pool::attached(descriptor).ok_or(Error::Nameless { uuid: descriptor.uuid });
         }
         let pool = Pool::attach_path(&descriptor.path)?;
         if pool.uuid() != descriptor.uuid {
@@ -244,31 +239,6 @@ impl Pool {
     pub fn inspect(path: &Path) -> Result<Inspection, Error> {
         let object = opening::open(path, Access::ReadOnly)?;
         Ok(Inspection { attachment: opening::attach(object, path, Access::ReadOnly)? })
-    }
-
-    fn registered(identity: ObjectIdentity) -> Option<Pool> {
-        let attached = ATTACHED.lock()?;
-        let handle = attached.as_ref()?.get(&identity)?.upgrade()?;
-        Some(Pool { handle, cooperative: None })
-    }
-
-    /// A pool without a name that this process has attached already.
-    fn registered_as(uuid: u128) -> Option<Pool> {
-        let attached = ATTACHED.lock()?;
-        let mut handles = attached.as_ref()?.values().filter_map(Weak::upgrade);
-        let handle = handles.find(|handle| handle.attachment.uuid == uuid)?;
-        Some(Pool { handle, cooperative: None })
-    }
-
-    pub(crate) fn register(attachment: Arc<Lender<Attachment>>) -> Pool {
-        let identity = attachment.medium.identity(attachment.id);
-        let handle = Arc::new(Handle { attachment });
-        if let (Some(identity), Some(mut attached)) = (identity, ATTACHED.lock()) {
-            let attached = attached.get_or_insert_default();
-            attached.retain(|_, handle| handle.strong_count() > 0);
-            attached.insert(identity, Arc::downgrade(&handle));
-        }
-        Pool { handle, cooperative: None }
     }
 
     /// What a newcomer does: a pool of another boot is rebuilt, of one of this the dead are recovered.
