@@ -35,6 +35,8 @@
 //! drops many allocations may ask for some bytes once in 16 of them; none waits for another thread, but where a pool
 //! has fewer lanes than threads and some share one, for the operation that another thread is at.
 //!
+//! A pool that this process cannot reach is asked for by [requests](Request), which another process executes.
+//!
 //! This crate adds the typed states; the rest is `weyr-managed` (pools) and `weyr-channel` (channels).
 //!
 //! Collections of `allocator-api2` can lie in a pool, too ([`PoolAllocator`]), and leave it as typed memory without a
@@ -65,8 +67,9 @@ pub use weyr_channel::{
 };
 pub use weyr_managed as managed;
 pub use weyr_managed::{
-    Allocation, AllocationDescriptor, Growth, Mapping, Mode, Pool, PoolAttributes, PoolDescriptor, PoolType,
-    Published, Rebuilt, Recovered, Usage, Verification,
+    Allocation, AllocationDescriptor, AllocationMode, Completion, Growth, Mapping, Mode, Pool,
+    PoolAttributes, PoolDescriptor, PoolReference, PoolType, Published, Rebuilt, Recovered, Request,
+    Response, Usage, Verification,
 };
 pub use weyr_shared::{Cooperative, Shareable, Table as Atomics};
 pub use zerocopy;
