@@ -72,7 +72,7 @@ fn memory_that_is_freed_elsewhere_ends_the_wait_of_a_request() {
         let descriptor = descriptor.clone();
         move || ask(Request::allocate_with(&descriptor, 1 << 19, AllocationMode::Blocking, None))
     });
-    while pool.waiters() == 0 {
+    while pool.waiters() == 0 && !waiting.is_finished() {
         std::thread::yield_now();
     }
     drop(all);

@@ -1,5 +1,13 @@
 //! Tests: every value crosses the wire as itself, and any bytes are an error or a value that has those bytes.
 
+use std::collections::BTreeMap;
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use weyr_sys::Errno;
+
 use crate::frame::CRC_BYTES;
 use crate::{Error, PoolDescriptor, Request, Response};
 
@@ -7,7 +15,7 @@ use super::document::Choice;
 use super::draw::Draw;
 use super::operation::{Answer, Operation};
 use super::wire::Wire;
-use super::{MESSAGE_LIMIT, damaged};
+use super::{FRAME, MESSAGE_LIMIT, damaged};
 
 fn sealed(body: &[u8]) -> Vec<u8> {
     crate::frame::close(body.to_vec())
@@ -144,6 +152,38 @@ fn what_makes_no_sense_is_refused_with_its_reason() {
         Request::from_bytes(&vec![0; MESSAGE_LIMIT + 1]),
         Err(damaged("it is longer than any can be"))
     );
+}
+
+/// The value whose bytes these are.
+fn value<T: Wire>(form: &[u8]) -> Result<T, Error> {
+    let bytes = crate::frame::close([FRAME.begin(), form.to_vec()].concat());
+    let mut fields = FRAME.open(&bytes)?;
+    let value = T::read(&mut fields)?;
+    fields.end()?;
+    Ok(value)
+}
+
+#[test]
+fn each_form_refuses_what_it_is_not() {
+    type Table = BTreeMap<u8, u8>;
+    assert_eq!(value::<Table>(&[2, 0, 0, 0, 1, 7, 2, 8]), Ok(Table::from([(1, 7), (2, 8)])));
+    let order = damaged("it has a table that is not in order");
+    assert_eq!(value::<Table>(&[2, 0, 0, 0, 2, 7, 1, 8]), Err(order.clone()));
+    assert_eq!(value::<Table>(&[2, 0, 0, 0, 1, 7, 1, 8]), Err(order));
+    assert_eq!(value::<Vec<u16>>(&[255, 255, 255, 255, 1, 0]), Err(damaged("it is too short")));
+    assert_eq!(value::<bool>(&[2]), Err(damaged("it says neither yes nor no")));
+    assert_eq!(value::<Option<u8>>(&[1, 9]), Ok(Some(9)));
+    assert_eq!(value::<Option<u8>>(&[2, 9]), Err(damaged("it says neither yes nor no")));
+    assert_eq!(value::<String>(&[1, 0, 0, 0, 0xff]), Err(damaged("it has text that is not UTF-8")));
+    assert_eq!(value::<PathBuf>(&[1, 0, 0, 0, 0xff]), Ok(OsStr::from_bytes(&[0xff]).into()));
+    let nanoseconds =
+        |count: u32| value::<Duration>(&[&[1, 0, 0, 0, 0, 0, 0, 0][..], &count.to_le_bytes()].concat());
+    assert_eq!(nanoseconds(999_999_999), Ok(Duration::new(1, 999_999_999)));
+    assert_eq!(nanoseconds(1_000_000_000), Err(damaged("it has a second of too many nanoseconds")));
+    let errno = |number: u16| value::<Errno>(&number.to_le_bytes());
+    assert_eq!((errno(1), errno(4095)), (Ok(Errno::PERM), Ok(Errno::from_raw_os_error(4095))));
+    let no_kernel = Err(damaged("it has a number that no kernel answers"));
+    assert_eq!((errno(0), errno(4096)), (no_kernel.clone(), no_kernel));
 }
 
 #[test]
