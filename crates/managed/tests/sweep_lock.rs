@@ -65,7 +65,7 @@ fn sweep_asleep<L: Kind>(name: &str, _: PhantomData<L>) {
         Ok(())
     };
     let operate = |locked: &mut Locked<L>| locked.use_once();
-    kill_and_stop_at(&Stops::of_varying(8), name, &ground, 5, beside_another, operate, look);
+    kill_and_stop_at(&Stops::of_varying(5), name, &ground, 5, beside_another, operate, look);
 }
 
 /// Waits for those who die with who was killed, but not at once.

@@ -13,7 +13,7 @@
 //! ([`Guard::owner_died`]), and so is each one after it until one says that what is protected is whole again
 //! ([`Guard::mark_consistent`]). A waiter that died is skipped. Deaths are proven by [`Participant::is_dead`], never by
 //! the clock. What is guaranteed of one that is *stopped* is this: as the owner it is waited for, as long as deadlines
-//! allow; anywhere else nobody waits for it longer than two slices of 10 ms.
+//! allow; anywhere else nobody waits for it longer than a sleep of 10 ms, or than its deadline allows from 1 ms on.
 //!
 //! The argument, step by step, is in `docs/locks.md`.
 //!
@@ -86,7 +86,7 @@ pub trait Participant {
     /// kernel; does not wait. Not asked as long as a lock changes hands.
     fn is_dead(&self, other: Actor) -> bool;
 
-    /// The futex on which its waiting sleeps.
+    /// The futex on which its waiting sleeps. Neither this nor the questions above may panic while it waits.
     fn futex(&self) -> &Self::Futex;
 
     /// What time it is, for deadlines.

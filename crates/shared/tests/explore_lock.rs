@@ -60,14 +60,14 @@ macro_rules! of_each_kind {
 
             #[test]
             fn one_that_is_stopped_is_waited_for_as_the_owner_alone() {
-                let case = Case { stops: 1, slices: true, patience: 2, tso: false, ..PLAIN };
+                let case = Case { stops: 1, slices: true, patience: 1, tso: false, ..PLAIN };
                 holds::<$lock>(Case { name: name!($kind, "2 users, 2 and 1 times, a stop"), rounds: &[2, 1], ..case });
                 of_three(Case { name: name!($kind, "3 users, a stop"), ..case });
             }
 
             #[test]
             fn who_is_passed_though_it_moves_waits_on() {
-                let case = Case { slices: true, patience: 2, tso: false, ..PLAIN };
+                let case = Case { slices: true, patience: 1, tso: false, ..PLAIN };
                 of_three(Case { name: name!($kind, "3 users, slow"), ..case });
             }
 

@@ -9,6 +9,9 @@ use super::Participant;
 /// The longest sleep without a look at who is in the way: a death, or a stop, is noticed so late at most.
 pub(super) const SLICE: Duration = Duration::from_millis(10);
 
+/// Who takes up its turn not within a sleep of this length, or a longer one, is passed.
+pub(super) const PATIENCE: Duration = Duration::from_millis(1);
+
 /// Looks at a word before its waiter sleeps: some microseconds.
 const SPINS: u32 =
     if cfg!(any(weyr_face = "loom", weyr_face = "explore", weyr_face = "crash")) { 0 } else { 200 };

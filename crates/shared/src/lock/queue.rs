@@ -20,7 +20,7 @@
 
 use weyr_atomic::{AtomicU32, AtomicU64, Ordering, look_after_write, publish_then_look};
 
-use super::patience::{Slice, Until, spin_until};
+use super::patience::{PATIENCE, Slice, Until, spin_until};
 use super::word::{OwnerState, OwnerWord, PlaceState, PlaceWord};
 use super::{Held, LockError, Participant, owner_corrupt};
 use crate::fault::{self, Fault};
@@ -94,29 +94,28 @@ enum Given {
     Own(Held),
 }
 
-/// What a waiter has seen of who is in the way.
+/// What a waiter may conclude of who is in the way.
 #[derive(Debug, Clone, Copy, Default)]
 struct Suspicion {
     /// A whole sleep was over, so it asks whether who is in the way is alive.
     ask: bool,
-    /// What was handed to somebody before that sleep, and so may be given on if it is still so; 0: nothing.
+    /// What was handed to somebody before that sleep, and is given on if it is still so; 0: nothing.
     slow: u64,
-    /// The same of now.
-    handed: u64,
 }
 
 impl Suspicion {
-    /// Somebody asks who has slept not at all.
-    const ASKING: Self = Self { ask: true, slow: 0, handed: 0 };
+    /// Of one that has not slept.
+    const ASKING: Self = Self { ask: true, slow: 0 };
 
-    /// After a sleep that was over, or ended by something else.
-    fn after(self, over: bool, owner: OwnerWord) -> Self {
-        let handed = if matches!(owner.state(), OwnerState::Handed(..)) { owner.0 } else { 0 };
-        if over { Self { ask: true, slow: self.handed, handed } } else { Self::default() }
+    /// After a sleep of `slice` that was over, or ended by something else; `before` it the owner word was that.
+    fn after(over: bool, slice: Slice, before: OwnerWord) -> Self {
+        let handed = matches!(before.state(), OwnerState::Handed(..));
+        let slow = if over && handed && slice.time >= PATIENCE { before.0 } else { 0 };
+        Self { ask: over, slow }
     }
 
-    fn numbers(self, kind: u64) -> [u64; 4] {
-        [kind, self.ask.into(), self.slow, self.handed]
+    fn numbers(self) -> (u64, u64) {
+        (self.ask.into(), self.slow)
     }
 }
 
@@ -147,29 +146,30 @@ impl<P: Place> Queue<'_, P> {
 
     /// Waits until there is a place, and then in it.
     fn wait_for_place(&self, by: &impl Participant, me: Actor, until: Until) -> Result<Held, LockError> {
-        let mut suspicion = Suspicion::default();
+        let (event, mut suspicion) = (Event::new(self.room, by.futex()), Suspicion::default());
         loop {
-            by.at_step(&suspicion.numbers(1));
+            let (ask, slow) = suspicion.numbers();
+            by.at_step(&[1, ask, slow]);
             if suspicion.ask {
                 self.reap_all(by);
             }
-            let armed = Event::new(self.room, by.futex()).arm();
-            let [_, ask, slow, handed] = suspicion.numbers(1);
-            by.at_step(&[6, ask, slow, handed, armed.value().into()]);
+            let armed = event.arm();
+            by.at_step(&[6, ask, slow, armed.value().into()]);
             if let Some(seat) = self.enter(by, me)? {
                 return self.wait(by, me, seat, until);
             }
             if let Some(held) = self.attend(by, For::Passer(me), suspicion)? {
                 return Ok(held);
             }
-            let Some(Slice { time, is_last }) = until.slice(by) else { return Err(self.timeout(by)) };
-            let over = Event::new(self.room, by.futex()).sleep(armed, time) == Awake::TimedOut;
-            if over && is_last {
-                by.at_step(&[7]);
-                let held = self.attend(by, For::Passer(me), Suspicion::ASKING)?;
+            let Some(slice) = until.slice(by) else { return Err(self.timeout(by)) };
+            let before = self.load();
+            let over = event.sleep(armed, slice.time) == Awake::TimedOut;
+            suspicion = Suspicion::after(over, slice, before);
+            if over && slice.is_last {
+                by.at_step(&[7, suspicion.slow]);
+                let held = self.attend(by, For::Passer(me), suspicion)?;
                 return held.ok_or_else(|| self.timeout(by));
             }
-            suspicion = suspicion.after(over, self.load());
         }
     }
 
@@ -184,12 +184,12 @@ impl<P: Place> Queue<'_, P> {
         let (place, mut suspicion) = (&self.places[usize::from(seat.place)], Suspicion::default());
         let event = Event::new(place.call(), by.futex());
         loop {
-            let [_, ask, slow, handed] = suspicion.numbers(2);
-            by.at_step(&[2, ask, slow, handed, seat.ticket, seat.place.into()]);
+            let (ask, slow) = suspicion.numbers();
+            by.at_step(&[2, ask, slow, seat.ticket, seat.place.into()]);
             spin_until(|| self.is_there_for(seat));
             // Before the looks: who hands it over behind them sees the bit.
             let armed = event.arm();
-            by.at_step(&[3, ask, slow, handed, seat.ticket, seat.place.into(), armed.value().into()]);
+            by.at_step(&[3, ask, slow, seat.ticket, seat.place.into(), armed.value().into()]);
             self.come_back(place, me);
             let attended = self.attend(by, For::Waiter(me, seat), suspicion).transpose();
             if let Some(ended) = attended {
@@ -197,12 +197,15 @@ impl<P: Place> Queue<'_, P> {
                 self.leave(by, place);
                 return Ok(ended?);
             }
-            let Some(Slice { time, is_last }) = until.slice(by) else { return self.give_up(by, me, seat) };
-            let over = event.sleep(armed, time) == Awake::TimedOut;
-            if over && is_last {
-                return self.give_up(by, me, seat);
+            let Some(slice) = until.slice(by) else {
+                return self.give_up(by, me, seat, Suspicion::ASKING);
+            };
+            let before = self.load();
+            let over = event.sleep(armed, slice.time) == Awake::TimedOut;
+            suspicion = Suspicion::after(over, slice, before);
+            if over && slice.is_last {
+                return self.give_up(by, me, seat, suspicion);
             }
-            suspicion = suspicion.after(over, self.load());
         }
     }
 
@@ -254,10 +257,16 @@ impl<P: Place> Queue<'_, P> {
     }
 
     /// Leaves the queue: with the lock, if it was handed over just now or its owner is dead.
-    fn give_up(&self, by: &impl Participant, me: Actor, seat: Seat) -> Result<Held, LockError> {
-        by.at_step(&[4, seat.ticket, seat.place.into()]);
+    fn give_up(
+        &self,
+        by: &impl Participant,
+        me: Actor,
+        seat: Seat,
+        suspicion: Suspicion,
+    ) -> Result<Held, LockError> {
+        by.at_step(&[4, seat.ticket, seat.place.into(), suspicion.slow]);
         let place = &self.places[usize::from(seat.place)];
-        let attended = self.attend(by, For::Waiter(me, seat), Suspicion::ASKING);
+        let attended = self.attend(by, For::Waiter(me, seat), suspicion);
         let held = attended.ok().flatten();
         by.at_step(&[10, seat.ticket, held.is_some().into(), held.is_some_and(|held| held.owner_died).into()]);
         self.leave(by, place);

@@ -113,7 +113,7 @@ impl<const PLACES: usize> Modelled for Small<PLACES> {
 /// States of one exploration at most.
 const MAX_STATES: usize = 20_000_000;
 /// Schedules of a case that is too large to be seen whole on every change.
-const WALKS: usize = 4000;
+const WALKS: usize = 2000;
 
 /// Who uses a lock, and what may happen to them.
 #[derive(Debug, Clone, Copy)]
