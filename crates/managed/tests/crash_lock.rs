@@ -17,7 +17,7 @@ use weyr_atomic::{AtomicU64, Ordering, crash};
 use weyr_kill::{Child, Outcome, child, note};
 use weyr_managed::{Pool, Published};
 use weyr_shared::Table;
-use weyr_shared::lock::{FifoLiteLock, FifoLock, GreedyLock, Lock as _};
+use weyr_shared::lock::{FifoLiteLock, FifoLock, GreedyLock};
 
 /// How the child ends at a point.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -80,11 +80,13 @@ fn run<L: Kind>(contended: bool, end: End) -> u64 {
     })
     .unwrap();
     let locked = Locked::<L>::of(pool.clone(), &published);
-    let writes = bring_to(end, &locked, &told(&published), &line, &mut child);
-    told(&published)[0].store(1, Ordering::SeqCst);
-    if let Some(mut owner) = owner {
-        assert_eq!(owner.wait().unwrap(), Outcome::Exited(0));
-    }
+    let let_go = || {
+        told(&published)[0].store(1, Ordering::SeqCst);
+        if let Some(mut owner) = owner {
+            assert_eq!(owner.wait().unwrap(), Outcome::Exited(0));
+        }
+    };
+    let writes = bring_to(end, &locked, let_go, &line, &mut child);
     locked.settle();
     drop(locked);
     published.free().unwrap();
@@ -95,32 +97,37 @@ fn run<L: Kind>(contended: bool, end: End) -> u64 {
 fn bring_to<L: Kind>(
     end: End,
     locked: &Locked<L>,
-    told: &[AtomicU64],
+    let_go: impl FnOnce(),
     line: &Line,
     child: &mut Child,
 ) -> u64 {
     match end {
-        End::AfterAll => finish(line, child),
-        // What the other does at the same time makes for a write more or less; then it came to its end.
-        End::Killed(_) => {
-            child.wait().unwrap();
-            0
+        End::AfterAll => {
+            let writes = finish(line, child);
+            let_go();
+            return writes;
         }
+        // What the other does at the same time makes for a write more or less; then it came to its end.
+        End::Killed(_) => drop(child.wait().unwrap()),
         End::StoppedThenContinued(_) | End::StoppedThenKilled(_) => {
-            if child.wait_stopped().is_err() {
+            let stands = child.wait_stopped().is_ok();
+            let_go();
+            if !stands {
                 return 0;
             }
-            told[0].store(1, Ordering::SeqCst);
             locked.use_beside();
             if matches!(end, End::StoppedThenKilled(_)) {
                 child.kill().unwrap();
                 assert!(child.wait().unwrap().was_killed());
-                return 0;
+            } else {
+                child.cont().unwrap();
+                finish(line, child);
             }
-            child.cont().unwrap();
-            finish(line, child)
+            return 0;
         }
     }
+    let_go();
+    0
 }
 
 fn finish(line: &Line, child: &mut Child) -> u64 {
@@ -137,9 +144,7 @@ fn sweep<L: Kind>(name: &str, contended: bool, floor: u64, _: PhantomData<L>) {
             run::<L>(contended, end);
         }
     }
-    note(format_args!(
-        "crash {name}: {points} points, killed, stopped and continued, stopped and killed"
-    ));
+    note(format_args!("crash {name}: {points} points, killed, stopped and continued, stopped and killed"));
 }
 
 #[test]

@@ -109,7 +109,15 @@ fn many_of_which_some_are_killed<L: Kind>() {
     const WORKERS: u64 = 24;
     const EACH: u64 = 200;
     let place = Place::<L>::new();
-    let victims: Vec<Child> = (0..6).map(|_| place.spawn(|locked| loop { locked.use_once() })).collect();
+    let victims: Vec<Child> = (0..6)
+        .map(|_| {
+            place.spawn(|locked| {
+                loop {
+                    locked.use_once()
+                }
+            })
+        })
+        .collect();
     let workers: Vec<Child> =
         (0..WORKERS).map(|_| place.spawn(|locked| (0..EACH).for_each(|_| locked.use_once()))).collect();
     for (number, victim) in victims.into_iter().enumerate() {

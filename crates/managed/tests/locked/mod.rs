@@ -84,12 +84,17 @@ impl<L: Kind> Locked<L> {
 
     /// Somebody stands still somewhere. Only as the owner it is in the way.
     pub(crate) fn use_beside(&self) {
-        if self.lock().owner().is_none() {
-            return self.use_once();
-        }
-        assert_eq!(self.lock().try_acquire(&self.me).unwrap_err(), LockError::Busy);
         let soon = Instant::now() + Duration::from_millis(1);
-        assert_eq!(self.lock().acquire_until(&self.me, soon).unwrap_err(), LockError::Timeout);
+        match self.lock().try_acquire(&self.me) {
+            Ok(guard) => self.change(guard),
+            Err(LockError::Busy) if self.lock().owner().is_none() => self.use_once(),
+            // Another than the one that stands still may release it just now.
+            Err(LockError::Busy) => match self.lock().acquire_until(&self.me, soon) {
+                Ok(guard) => self.change(guard),
+                Err(error) => assert_eq!(error, LockError::Timeout),
+            },
+            Err(error) => panic!("{error}"),
+        }
     }
 
     /// Nobody else is there any more: before the pool is recovered, and behind it.

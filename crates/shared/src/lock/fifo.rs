@@ -7,8 +7,8 @@
 
 use weyr_atomic::{AtomicU32, AtomicU64};
 
-use super::queue::{Place, Queue};
 use super::Queued;
+use super::queue::{Place, Queue};
 
 /// How many wait in order at most.
 const PLACES: usize = 63;

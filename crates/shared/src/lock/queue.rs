@@ -268,7 +268,12 @@ impl<P: Place> Queue<'_, P> {
         let place = &self.places[usize::from(seat.place)];
         let attended = self.attend(by, For::Waiter(me, seat), suspicion);
         let held = attended.ok().flatten();
-        by.at_step(&[10, seat.ticket, held.is_some().into(), held.is_some_and(|held| held.owner_died).into()]);
+        by.at_step(&[
+            10,
+            seat.ticket,
+            held.is_some().into(),
+            held.is_some_and(|held| held.owner_died).into(),
+        ]);
         self.leave(by, place);
         if let Some(held) = attended? {
             return Ok(held);
@@ -476,7 +481,8 @@ impl<P: Place> Queue<'_, P> {
     fn is_sound(&self, index: usize) -> bool {
         let seat = |index: usize| {
             let place = &self.places[index];
-            let (word, ticket) = (place.word().load(Ordering::Acquire), place.ticket().load(Ordering::Acquire));
+            let (word, ticket) =
+                (place.word().load(Ordering::Acquire), place.ticket().load(Ordering::Acquire));
             (PlaceWord(word), ticket, place.word().load(Ordering::Acquire) == word)
         };
         let (word, ticket, stood) = seat(index);

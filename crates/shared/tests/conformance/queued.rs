@@ -76,8 +76,7 @@ pub(crate) fn who_waits_longest_is_next<L: Queued + Zeroed + Sync>(dead: &[u16])
     assert_eq!((lock.waiters(), lock.verify()), (0, vec![]));
 }
 
-pub(crate) fn who_stands_still_when_its_turn_comes_is_passed_and_is_first_again<L: Queued + Zeroed + Sync>()
-{
+pub(crate) fn who_stands_still_when_its_turn_comes_is_passed_and_is_first_again<L: Queued + Zeroed + Sync>() {
     let (cast, lock, order) = (Cast::default(), L::zeroed(), Mutex::new(vec![]));
     let owner = cast.actor(40);
     let guard = lock.acquire(&owner).unwrap();

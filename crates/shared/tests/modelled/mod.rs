@@ -376,7 +376,8 @@ pub(crate) fn walk<L: Modelled>(case: Case) {
 fn model<L: Modelled>(case: Case) -> Model<World<L>> {
     let mut model = Model::new(case.name).memory(move || World::<L>::new(case));
     for _ in case.rounds {
-        model = model.process(|world: &World<L>, context: &Context| User::new(world, context.process()).run());
+        model =
+            model.process(|world: &World<L>, context: &Context| User::new(world, context.process()).run());
     }
     let all = 0..case.rounds.len();
     let model = if case.deaths > 0 { model.may_die(all.clone()).deaths(case.deaths) } else { model };
