@@ -211,25 +211,6 @@ impl Attachment {
         }
     }
 
-    /// Adds a segment; false when the pool may not grow further.
-    ///
-    /// Crash argument: the object is made longer first, which only ever extends it, then the count goes up by exact
-    /// compare-exchange. A death between leaves a longer file, which the next grower finds long enough.
-    pub(crate) fn grow(&self) -> Result<bool, Errno> {
-        let segments = &self.heap.header().segments;
-        let seen = segments.load(Ordering::Acquire);
-        let (now, next) = (self.heap.geometry.pages(seen), self.heap.geometry.pages(seen.saturating_add(1)));
-        if next == now || next > self.heap.window_pages {
-            return Ok(false);
-        }
-        self.medium.extend(self.heap.geometry.object_bytes(next))?;
-        // Release: whoever sees the new count sees a long enough object. Losing to another grower is as good.
-        let _another_grew =
-            segments.compare_exchange(seen, seen.saturating_add(1), Ordering::AcqRel, Ordering::Acquire);
-        tracing::debug!(pool = self.name, pages = next, "pool grew");
-        Ok(true)
-    }
-
     /// Frees a block of `bytes` bytes that only this process can free, and keeps its share for this thread's next.
     #[inline(never)]
     pub(crate) fn free_own(loan: Loan<Self>, reference: BlockReference, bytes: u64, nonce: u64) {

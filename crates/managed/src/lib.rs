@@ -24,6 +24,7 @@ mod creation;
 mod descriptor;
 mod environment;
 mod error;
+mod extent;
 pub mod geometry;
 mod header;
 pub mod heap;
