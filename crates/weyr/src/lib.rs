@@ -85,8 +85,8 @@ pub use weyr_channel::{
 };
 pub use weyr_managed as managed;
 pub use weyr_managed::{
-    Allocation, AllocationDescriptor, Growth, Mode, Pool, PoolAttributes, PoolDescriptor, PoolParticipant,
-    Published, Recovered, Usage, Verification,
+    Allocation, AllocationDescriptor, Contents, ContentsMut, Growth, Mapping, Mode, Pool, PoolAttributes,
+    PoolDescriptor, PoolParticipant, PoolType, Published, Rebuilt, Recovered, Usage, Verification,
 };
 pub use weyr_shared::lock;
 pub use weyr_shared::{Cooperative, Shareable, Table as Atomics};
