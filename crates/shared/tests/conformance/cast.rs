@@ -21,6 +21,11 @@ impl Cast {
         Player { cast: self, number, futex: KernelFutex, forked: false }
     }
 
+    /// Never finds anybody slow, however busy the machine is: its sleeps end by a wake alone.
+    pub(crate) fn patient(&self, number: u16) -> Player<'_, Patient> {
+        Player { cast: self, number, futex: Patient, forked: false }
+    }
+
     /// Dies in its first sleep.
     pub(crate) fn mortal(&self, number: u16) -> Player<'_, Dying> {
         Player { cast: self, number, futex: Dying, forked: false }
@@ -60,6 +65,24 @@ impl<F: Futex> Participant for Player<'_, F> {
 
     fn futex(&self) -> &F {
         &self.futex
+    }
+}
+
+/// Sleeps until it is woken.
+pub(crate) struct Patient;
+
+impl Futex for Patient {
+    fn wait(&self, word: &AtomicU32, expected: u32, time: Duration) -> Awake {
+        loop {
+            match KernelFutex.wait(word, expected, time) {
+                Awake::TimedOut => {}
+                awake => return awake,
+            }
+        }
+    }
+
+    fn wake(&self, word: &AtomicU32, count: u32) -> u32 {
+        KernelFutex.wake(word, count)
     }
 }
 
