@@ -3,13 +3,13 @@
 #![cfg(weyr_face = "loom")]
 
 use std::sync::Mutex;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use weyr_atomic::loom::sync::Arc;
 use weyr_atomic::loom::{model::Builder, thread};
 use weyr_atomic::{AtomicU32, AtomicU64, Ordering, Zeroed};
-use weyr_shared::lock::queue::{Place, Queue};
-use weyr_shared::lock::{FifoLitePlace, GreedyLock, Lock, LockError, Participant, Queued};
+use weyr_shared::lock::queue::Queue;
+use weyr_shared::lock::{FifoLitePlace, GreedyLock, Lock, Participant, Queued};
 use weyr_shared::{Actor, Awake, Futex};
 
 /// Two places are enough for two threads, and loom has not to look at more.
@@ -39,37 +39,21 @@ impl Queued for Small {
     }
 }
 
-/// A lock of which the word is known that its only waiter sleeps on.
-trait Kind: Lock + Zeroed + Send + Sync + 'static {
-    fn sleeps_on(&self) -> &AtomicU32;
-}
+/// A kind of lock.
+trait Kind: Lock + Zeroed + Send + Sync + 'static {}
 
-impl Kind for GreedyLock {
-    fn sleeps_on(&self) -> &AtomicU32 {
-        &self.waiters
-    }
-}
+impl Kind for GreedyLock {}
+impl Kind for Small {}
 
-impl Kind for Small {
-    fn sleeps_on(&self) -> &AtomicU32 {
-        self.places[0].call()
-    }
-}
+/// Sleeps until the word is another: for one whose wake is lost, for ever, which loom tells of.
+struct UntilChanged;
 
-/// One that does not sleep but remembers on what value it would have; its time is over then.
-struct Thread {
-    number: u16,
-    now: Instant,
-    slept: Remembered,
-}
-
-#[derive(Default)]
-struct Remembered(Mutex<Option<u32>>);
-
-impl Futex for Remembered {
-    fn wait(&self, _: &AtomicU32, expected: u32, _: Duration) -> Awake {
-        *self.0.lock().unwrap() = Some(expected);
-        Awake::TimedOut
+impl Futex for UntilChanged {
+    fn wait(&self, word: &AtomicU32, expected: u32, _: Duration) -> Awake {
+        while word.load(Ordering::Acquire) == expected {
+            weyr_atomic::thread::yield_now();
+        }
+        Awake::Changed
     }
 
     fn wake(&self, _: &AtomicU32, _: u32) -> u32 {
@@ -77,29 +61,21 @@ impl Futex for Remembered {
     }
 }
 
+struct Thread(u16);
+
 impl Participant for Thread {
-    type Futex = Remembered;
+    type Futex = UntilChanged;
 
     fn me(&self) -> Option<Actor> {
-        Some(Actor { process: self.number, epoch: 0 })
+        Some(Actor { process: self.0, epoch: 0 })
     }
 
     fn is_dead(&self, _: Actor) -> bool {
         false
     }
 
-    fn futex(&self) -> &Remembered {
-        &self.slept
-    }
-
-    fn now(&self) -> Instant {
-        self.now
-    }
-}
-
-impl Thread {
-    fn new(number: u16) -> Self {
-        Self { number, now: Instant::now(), slept: Remembered::default() }
+    fn futex(&self) -> &UntilChanged {
+        &UntilChanged
     }
 }
 
@@ -124,7 +100,7 @@ fn the_next_owner_sees_what_the_last_one_wrote<L: Kind>() {
     explore(|| {
         let shared = Arc::new((L::zeroed(), AtomicU64::new(0)));
         let add = |number: u16, (lock, sum): &(L, AtomicU64)| {
-            let me = Thread::new(number);
+            let me = Thread(number);
             let Ok(guard) = lock.try_acquire(&me) else { return 0 };
             sum.store(sum.load(Ordering::Relaxed) + 1, Ordering::Relaxed);
             drop(guard);
@@ -133,44 +109,29 @@ fn the_next_owner_sees_what_the_last_one_wrote<L: Kind>() {
         let theirs = shared.clone();
         let other = thread::spawn(move || add(2, &theirs));
         let inside = add(1, &shared) + other.join().unwrap();
-        let me = Thread::new(3);
+        let me = Thread(3);
         let _guard = shared.0.try_acquire(&me).unwrap();
         assert_eq!(shared.1.load(Ordering::Relaxed), inside);
     });
 }
 
-/// One releases while the other is about to sleep: it does not, or is called, or has the lock at last.
+/// One releases while the other is about to sleep: it does not, or is called.
 fn nobody_sleeps_beside_a_free_lock<L: Kind>() {
     explore(|| {
         let shared = Arc::new((L::zeroed(), AtomicU64::new(0)));
-        let owner = Thread::new(1);
+        let owner = Thread(1);
         let guard = shared.0.acquire(&owner).unwrap();
         let theirs = shared.clone();
         let waiter = thread::spawn(move || {
             let (lock, sum) = &*theirs;
-            let me = Thread::new(2);
-            let got = match lock.acquire_until(&me, me.now + Duration::from_millis(1)) {
-                Ok(guard) => {
-                    assert_eq!(sum.load(Ordering::Relaxed), 1, "what the last owner wrote");
-                    drop(guard);
-                    true
-                }
-                Err(error) => {
-                    assert_eq!(error, LockError::Timeout);
-                    false
-                }
-            };
-            let slept = *me.slept.0.lock().unwrap();
-            (got, slept)
+            let me = Thread(2);
+            let _guard = lock.acquire(&me).unwrap();
+            assert_eq!(sum.load(Ordering::Relaxed), 1, "what the last owner wrote");
         });
         shared.1.store(1, Ordering::Relaxed);
         guard.release().unwrap();
-        let (got, slept) = waiter.join().unwrap();
+        waiter.join().unwrap();
         let (lock, _) = &*shared;
-        if let Some(value) = slept {
-            assert!(got || lock.sleeps_on().load(Ordering::SeqCst) != value, "it would sleep for ever");
-        }
-        assert!(got || slept.is_some());
         assert_eq!((lock.owner(), lock.verify()), (None, vec![]));
         assert_eq!(lock.owner_word().load(Ordering::SeqCst), 0);
     });
