@@ -54,6 +54,7 @@ impl Pool {
 impl Participant for PoolParticipant {
     type Futex = KernelFutex;
 
+    #[inline]
     fn me(&self) -> Option<Actor> {
         (self.nonce == fork::nonce()).then_some(self.actor)
     }

@@ -60,17 +60,20 @@ impl<'l, L: Lock, P: Participant> Guard<'l, L, P> {
     ///
     /// # Errors
     /// [`Corrupt`]: the word does not name this owner; somebody has overwritten it. It is left as it is.
+    #[inline]
     pub fn release(self) -> Result<(), Corrupt> {
         let guard = std::mem::ManuallyDrop::new(self);
         guard.give_back()
     }
 
+    #[inline]
     fn give_back(&self) -> Result<(), Corrupt> {
         if self.by.me() == Some(self.held.actor) { self.lock.give_back(self.by, self.held) } else { Ok(()) }
     }
 }
 
 impl<L: Lock, P: Participant> Drop for Guard<'_, L, P> {
+    #[inline]
     fn drop(&mut self) {
         let _told_by_verify = self.give_back();
     }
