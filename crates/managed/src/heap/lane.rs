@@ -62,6 +62,17 @@ impl ClassCache {
     pub(crate) fn word(&self, offset: u64) -> Option<&AtomicU64> {
         self.words.get((offset >> self.shift) as usize)
     }
+
+    /// Own slab `head` has free bits. Asks for no private memory, for a free may: [`LaneHeap::add_slab`] left room for
+    /// each slab twice.
+    pub(crate) fn make_available(&mut self, head: u64) {
+        if self.available.len() == self.available.capacity() {
+            // Some are there more than once.
+            self.available.sort_unstable();
+            self.available.dedup();
+        }
+        self.available.push(head);
+    }
 }
 
 /// A lane in use by one thread, with its private lists.
@@ -113,6 +124,13 @@ impl LaneHeap {
             class.filled = 0;
             class.available.clear();
         }
+    }
+
+    /// Notes that the lane owns a slab of `class`.
+    pub(crate) fn add_slab(&mut self, class: usize, head: u64) {
+        self.slabs.insert(head);
+        let available = &mut self.classes[class].available;
+        available.reserve((2 * self.slabs.len()).saturating_sub(available.len()));
     }
 
     /// Forgets all free blocks of the slab at data offsets `start .. end`.
