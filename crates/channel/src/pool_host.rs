@@ -11,14 +11,15 @@ use crate::host::Host;
 
 /// The pool of a channel.
 #[derive(Debug)]
-pub(crate) struct PoolHost {
+pub struct PoolHost {
     pool: Pool,
     futex: KernelFutex,
     born: Instant,
 }
 
 impl PoolHost {
-    pub(crate) fn new(pool: &Pool) -> Self {
+    /// This process's look at the pool.
+    pub fn new(pool: &Pool) -> Self {
         Self { pool: pool.clone(), futex: KernelFutex, born: Instant::now() }
     }
 
