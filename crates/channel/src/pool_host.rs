@@ -126,6 +126,11 @@ impl Host for PoolHost {
         Ok(self.pool.revert_transfer(reference)?)
     }
 
+    /// Also of a block that this process has not mapped.
+    fn discard_transfer(&self, block: BlockReference) -> Result<(), Error> {
+        Ok(self.pool.discard_transfer(block)?)
+    }
+
     fn take_transfer(&self, message: &MessageReference) -> Result<Taken, Error> {
         Ok(self.pool.take_transfer(message.block, bytes_needed(message))?)
     }

@@ -114,6 +114,7 @@ impl Attachment {
         reference: BlockReference,
         action: &'static str,
     ) -> Result<Located<'_>, Error> {
+        self.check_window(reference)?;
         let located = self.heap.locate(reference);
         let block = located.map_err(|error| explain(ChangeError::Missing(error), reference, action))?;
         match block.seen.state() {
@@ -213,7 +214,7 @@ impl Pool {
     /// The allocation of this type and id. By loads only; does not wait.
     ///
     /// # Errors
-    /// [`Error::NotInManifest`]; [`Error::WrongState`] while a message has it.
+    /// [`Error::NotInManifest`]; [`Error::WrongState`] while a message has it; [`Error::OutsideWindow`].
     pub fn find(&self, type_id: u32, id: u64) -> Result<Published, Error> {
         let missing = Error::NotInManifest { type_id, id };
         let record = self.attachment().heap.find_typed(Key { type_id, id }).ok_or_else(|| missing.clone())?;
@@ -238,7 +239,7 @@ impl Pool {
     /// # Errors
     /// [`Error::NotABlock`]; [`Error::Stale`] when another use of the place is there (with the low 24 bits of the
     /// generation that was meant); [`Error::DoubleFree`] when it was freed; [`Error::WrongState`] when it is not
-    /// published.
+    /// published; [`Error::OutsideWindow`].
     /// Source: Dragon managed memory, `dragon_memory_get_alloc_memdescr`.
     pub fn find_by_id(&self, block_id: u64) -> Result<Published, Error> {
         let heap = &self.attachment().heap;

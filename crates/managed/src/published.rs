@@ -260,6 +260,7 @@ impl Published {
 impl Attachment {
     /// Bytes of the block that `reference` means, if it is frozen.
     fn frozen_bytes(&self, reference: BlockReference, action: &'static str) -> Result<u64, Error> {
+        self.check_window(reference)?;
         let located = self.heap.locate(reference);
         let block = located.map_err(|missing| explain(ChangeError::Missing(missing), reference, action))?;
         match block.seen.state() {
@@ -274,7 +275,7 @@ impl Pool {
     ///
     /// # Errors
     /// [`Error::Stale`], [`Error::NotABlock`], [`Error::DoubleFree`] when it was freed; [`Error::WrongState`] when it
-    /// is something else by now; [`Error::OutOfRange`].
+    /// is something else by now; [`Error::OutOfRange`]; [`Error::OutsideWindow`].
     pub fn open_frozen_view(
         &self,
         reference: BlockReference,

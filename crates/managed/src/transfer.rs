@@ -76,6 +76,17 @@ impl Pool {
         })
     }
 
+    /// Takes the block of a message that nobody keeps, mapped by this process or not: frees it, or makes it the pool's
+    /// again if it was published. Commit point: its word, as in [`take_transfer`](Self::take_transfer).
+    ///
+    /// # Errors
+    /// [`Error::WrongState`], [`Error::Stale`], [`Error::NotABlock`] when it is not in flight any more.
+    pub fn discard_transfer(&self, reference: BlockReference) -> Result<(), Error> {
+        let process = self.actor()?.process;
+        let discarded = self.attachment().free_message(reference, process)?;
+        discarded.map_err(|error| explain(error, reference, "freeing it"))
+    }
+
     /// Forgets an allocation whose message was sent: it is the channel's.
     ///
     /// # Errors
@@ -84,9 +95,9 @@ impl Pool {
         allocation.into_parts().map(|_| ())
     }
 
-    /// Whether a message has the block that `reference` means.
+    /// Whether a message has the block that `reference` means, mapped by this process or not.
     pub fn is_in_flight(&self, reference: BlockReference) -> bool {
-        self.attachment().heap.locate(reference).is_ok_and(|block| block.seen.state().is_in_flight())
+        self.attachment().heap.is_in_flight(reference)
     }
 
     fn change(

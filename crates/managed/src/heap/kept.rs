@@ -143,7 +143,7 @@ impl Heap {
             return None;
         }
         let pages = self.descriptor(head).span_pages.load(Ordering::Relaxed);
-        let inside = head.checked_add(pages).is_some_and(|end| end <= self.current_pages());
+        let inside = head.checked_add(pages).is_some_and(|end| end <= self.pool_pages());
         inside.then_some(pages)
     }
 }

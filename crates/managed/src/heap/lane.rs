@@ -395,10 +395,10 @@ impl Heap {
         orphaned
     }
 
-    /// Every page whose word was ever backed; the others are free.
+    /// Every page of the pool whose word was ever backed; the others are free.
     pub(crate) fn known_pages(&self) -> impl Iterator<Item = u64> + '_ {
         let start = self.geometry.offsets.page_words;
-        let end = self.current_pages();
+        let end = self.pool_pages();
         let mut page = 0;
         std::iter::from_fn(move || {
             while page < end && !self.backing.has_metadata(start + page * 8) {

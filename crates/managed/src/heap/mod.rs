@@ -197,12 +197,19 @@ impl Heap {
         &self.header
     }
 
-    /// Pages there are now; grows while others watch. Never more than the object is long enough for.
+    /// Pages there are now of those that this process has mapped: what it can allocate.
     #[inline]
     pub fn current_pages(&self) -> u64 {
+        self.pool_pages().min(self.window_pages)
+    }
+
+    /// Pages there are now, mapped or not; grows while others watch. Never more than the object is long enough for.
+    /// Everybody has mapped what describes them, so the dead are recovered, and blocks found, in all of them.
+    #[inline]
+    pub fn pool_pages(&self) -> u64 {
         // Acquire: pairs with the grower's compare-exchange, behind which the object is long enough.
         let segments = self.header().segments.load(Ordering::Acquire);
-        let pages = self.geometry.pages(segments).min(self.window_pages);
+        let pages = self.geometry.pages(segments);
         let inside =
             matches!(self.backing.store, Store::Present) || pages <= self.reach.load(Ordering::Relaxed);
         if inside { pages } else { self.pages_within_object(pages) }
@@ -297,7 +304,7 @@ impl Heap {
         let page = offset >> self.geometry.shape.page_shift;
         // A page whose word was never backed was never given out, and must not be touched.
         let backed = self.backing.has_metadata(self.geometry.offsets.page_words + page * 8);
-        if page >= self.current_pages() || !backed {
+        if page >= self.pool_pages() || !backed {
             return None;
         }
         let (head, word) = self.head_of(page)?;
@@ -318,7 +325,7 @@ impl Heap {
 
     fn locate_span(&self, head: u64, page: PageWord, offset: u64) -> Option<Located<'_>> {
         let pages = self.descriptor(head).span_pages.load(Ordering::Relaxed);
-        let inside = head.checked_add(pages).is_some_and(|end| end <= self.current_pages());
+        let inside = head.checked_add(pages).is_some_and(|end| end <= self.pool_pages());
         if offset != self.page_offset(head) || pages == 0 || !inside {
             return None;
         }
@@ -350,6 +357,11 @@ impl Heap {
         }
         let end = page.saturating_add(self.descriptor(page).span_pages.load(Ordering::Relaxed));
         end > self.window_pages && end <= pages
+    }
+
+    /// Whether the block that `reference` means is on its way in a message. By loads only.
+    pub(crate) fn is_in_flight(&self, reference: BlockReference) -> bool {
+        self.locate(reference).is_ok_and(|block| block.seen.state().is_in_flight())
     }
 
     /// The block that `reference` means. By loads only.

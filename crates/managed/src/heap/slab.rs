@@ -285,6 +285,10 @@ impl Heap {
     /// orphaned and adopted again.
     pub(crate) fn adopt(&self, own: &mut LaneHeap, head: u64, seen: PageWord) -> bool {
         let Some(class) = self.slab_class(head, seen) else { return false };
+        // What this process has not mapped it cannot allocate from.
+        if head + u64::from(class.pages) > self.current_pages() {
+            return false;
+        }
         if !self.change_page(head, seen, PageWord::slab(seen.class(), own.lane, seen.next_epoch())) {
             return false;
         }
