@@ -11,8 +11,8 @@
 //! keeps, `aligned` those at round addresses, `fresh` what is zero without being filled, `resize` what becomes longer or
 //! shorter, [`slab`] smaller ones,
 //! [`lane`] one thread's side, [`pressure`] what is tried before an allocation fails, [`recovery`] after deaths,
-//! `repair` hints made right on request, `waiting` and `reservation` for those who wait for memory, [`manifest`] types
-//! and ids, [`verify`] the invariants, [`usage`] who has how much. No mapping, clock or system call but backing is made
+//! `repair` hints made right on request, `waiting`, `reservation` and `turn` for those who wait for memory, [`manifest`]
+//! types and ids, [`verify`] the invariants, [`usage`] who has how much. No mapping, clock or system call but backing is made
 //! here:
 //! liveness is asked through [`Liveness`], so the same code runs under models.
 
@@ -35,6 +35,7 @@ pub(crate) mod resize;
 pub mod search;
 pub mod slab;
 pub mod span;
+mod turn;
 pub mod usage;
 pub mod verify;
 pub(crate) mod waiting;
