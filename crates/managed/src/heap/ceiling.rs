@@ -252,6 +252,13 @@ mod tests {
             expected.into_iter().for_each(|page| self.model.free(page, count));
         }
 
+        /// Frees any of the large runs, or of the small ones.
+        fn free_one(&mut self, large: bool, chance: u64) {
+            let places = 0..self.held.len();
+            let such: Vec<usize> = places.filter(|place| (self.held[*place].0 > 64) == large).collect();
+            self.free(such[chance as usize % such.len()]);
+        }
+
         fn in_use(&self, large: bool) -> u64 {
             self.held.iter().filter(|(count, ..)| (*count > 64) == large).map(|(count, ..)| count).sum()
         }
@@ -270,8 +277,7 @@ mod tests {
             };
             both.claim(count);
             while both.in_use(large) > most {
-                let place = random(&mut state, both.held.len() as u64) as usize;
-                both.free(place);
+                both.free_one(large, random(&mut state, 1 << 31));
             }
         }
         both.refused
