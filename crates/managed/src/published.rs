@@ -1,5 +1,6 @@
 //! Memory that is the pool's: named by descriptors, alive until somebody frees it.
 
+use std::ptr::NonNull;
 use std::sync::Arc;
 
 use weyr_shared::{BlockReference, Cooperative, Lender, Payload, Shareable, Table};
@@ -78,6 +79,7 @@ impl Published {
     }
 
     fn check_writable(&self) -> Result<(), Error> {
+        self.attachment.require_writable()?;
         let offset = self.reference.offset;
         let frozen = Error::WrongState { offset, state: BlockState::Frozen.name(), action: "writing to it" };
         if self.frozen { Err(frozen) } else { Ok(()) }
@@ -106,6 +108,22 @@ impl Published {
     /// Whether it lies in `pool`.
     pub fn is_in(&self, pool: &Pool) -> bool {
         self.attachment.uuid == pool.uuid()
+    }
+
+    /// Identity of the pool that it lies in.
+    pub fn pool_uuid(&self) -> u128 {
+        self.attachment.uuid
+    }
+
+    /// Where the bytes lie in this process, for languages without borrowing: valid until somebody frees the allocation,
+    /// and as long as this process has the pool attached. Others may write there at any time.
+    ///
+    /// # Errors
+    /// [`Error::Payload`] unless the pool is [cooperative](Pool::cooperative); [`Error::ReadOnly`].
+    /// Source: Dragon managed memory, `dragon_memory_get_pointer`.
+    pub fn as_address(&self) -> Result<NonNull<[u8]>, Error> {
+        self.attachment.require_writable()?;
+        Ok(self.payload()?.into_address()?)
     }
 
     /// Its name in the pool.
@@ -231,6 +249,7 @@ impl Published {
         if !self.original {
             return Err(Error::NotOriginal);
         }
+        self.attachment.require_writable()?;
         let changed = self.attachment.heap.change_block(self.reference, BlockWord::frozen);
         changed.map_err(|error| explain(error, self.reference, "freezing it"))?;
         self.frozen = true;
@@ -299,7 +318,8 @@ impl Pool {
         })
     }
 
-    /// Opens the allocation that `descriptor` names, by loads only: nothing is changed, whatever it says.
+    /// Opens the allocation that `descriptor` names, by loads only: nothing is changed, whatever it says. The pool is known
+    /// by its identity, so a descriptor from before the machine's last start, or of the pool that this is a copy of, holds.
     ///
     /// # Errors
     /// [`Error::OtherHost`], [`Error::WrongPool`], [`Error::NotABlock`], [`Error::Stale`], [`Error::DoubleFree`],
@@ -308,7 +328,7 @@ impl Pool {
     /// Source: Dragon managed memory, `dragon_memory_attach`.
     pub fn open(&self, descriptor: &AllocationDescriptor) -> Result<Published, Error> {
         let attachment = self.attachment();
-        if descriptor.host != host::id() {
+        if descriptor.uuid != attachment.uuid && descriptor.host != host::id() {
             return Err(Error::OtherHost { found: descriptor.host, expected: host::id() });
         }
         if descriptor.uuid != attachment.uuid {
