@@ -15,6 +15,7 @@ use weyr_atomic::{AtomicU64, Ordering, light_barrier};
 use weyr_shared::{Element, Layout as _, Table};
 use weyr_sys::Errno;
 
+use super::ceiling::Ceiling;
 use super::class::{CLASS_LIMIT, TIER_SHIFTS};
 use super::fault::{Fault, leaves_out};
 use super::kept::KeptSpans;
@@ -89,6 +90,8 @@ pub struct LaneHeap {
     pub(crate) allocated: BlockWord,
     /// Where the next search for pages begins.
     pub(crate) cursor: u64,
+    /// Below which it goes round as long as it finds something there.
+    pub(crate) ceiling: Ceiling,
     pub(crate) classes: Box<[ClassCache; CLASS_LIMIT]>,
     /// Heads of the slabs that this lane owns, as far as it knows.
     pub(crate) slabs: BTreeSet<u64>,
@@ -106,6 +109,7 @@ impl LaneHeap {
             process,
             allocated: BlockWord::new(BlockState::Alloc, process, 0),
             cursor,
+            ceiling: Ceiling::of_pool(heap.geometry.shape.page_shift),
             classes: caches(heap, lane),
             slabs: BTreeSet::new(),
             kept: KeptSpans::of_pool(heap.current_pages()),
@@ -198,7 +202,7 @@ impl Heap {
             let active = LaneWord::active(process, seen.epoch());
             if lane.word.compare_exchange(seen.0, active.0, Ordering::AcqRel, Ordering::Acquire).is_ok() {
                 self.reset_lane(lane, active, thread, thread_start);
-                // Lanes start in different groups of 64 pages, so that they do not meet.
+                // Lanes start in different groups of 64 pages, as far as their ceilings let them, so that they do not meet.
                 let cursor = u64::from(index) * 64 % self.current_pages().max(1);
                 let line = self.lanes.element(index.into());
                 return Ok(line.map(|line| LaneHeap::new(self, index, line, process, cursor)));

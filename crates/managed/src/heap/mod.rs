@@ -7,9 +7,9 @@
 //! number of others may repair that at once, and die doing so.
 //!
 //! One idea a file: [`word`] the truth words, [`class`] sizes, [`backing`] what may be touched, [`page`] hints and
-//! runs of pages, [`search`] where to look for them, [`span`] allocations of whole pages, `kept` those that a lane
-//! keeps, `aligned` those at round addresses, `fresh` what is zero without being filled, `resize` what becomes longer or
-//! shorter, [`slab`] smaller ones,
+//! runs of pages, [`search`] where to look for them, `ceiling` how far up, [`span`] allocations of whole pages, `kept`
+//! those that a lane keeps, `aligned` those at round addresses, `fresh` what is zero without being filled, `resize` what
+//! becomes longer or shorter, [`slab`] smaller ones,
 //! [`lane`] one thread's side, [`pressure`] what is tried before an allocation fails, [`recovery`] after deaths,
 //! `repair` hints made right on request, `waiting`, `reservation` and `turn` for those who wait for memory, [`manifest`]
 //! types and ids, [`verify`] the invariants, [`usage`] who has how much, `unbacking` what goes back to the kernel. No
@@ -18,6 +18,7 @@
 
 pub(crate) mod aligned;
 pub mod backing;
+mod ceiling;
 pub mod class;
 pub(crate) mod fault;
 pub(crate) mod fresh;

@@ -333,7 +333,7 @@ impl Heap {
     fn claim_slab(&self, own: &mut LaneHeap, class: usize) -> Result<bool, Errno> {
         let geometry = self.geometry.classes[class];
         let pages = u64::from(geometry.pages);
-        let Some((head, claim)) = self.claim_pages(own.lane, &mut own.cursor, pages)? else {
+        let Some((head, claim)) = self.claim_pages(own, pages)? else {
             return Ok(false);
         };
         let backed = self.back_slab(head, &geometry).and_then(|()| self.back_data(head, pages));
