@@ -214,9 +214,7 @@ impl Drop for Allocation {
     #[inline(always)]
     fn drop(&mut self) {
         let Some(attachment) = self.attachment.take() else { return };
-        if self.nonce == fork::nonce() {
-            Attachment::free_own(attachment, self.reference, self.bytes, self.nonce);
-        }
+        Attachment::free_own(attachment, self.reference, self.bytes, self.nonce);
     }
 }
 

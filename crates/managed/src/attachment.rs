@@ -8,7 +8,7 @@ use weyr_atomic::{AtomicU64, Ordering};
 use weyr_shared::{Actor, BlockReference, Lender, Loan, Region};
 use weyr_sys::mapping::Mapping;
 use weyr_sys::object::{Access, Object, unlink};
-use weyr_sys::{Errno, serial};
+use weyr_sys::{Errno, fork, serial};
 
 use crate::Error;
 use crate::allocation::explain;
@@ -21,7 +21,7 @@ use crate::huge;
 use crate::layout::{OPTION_HUGE_PAGES, OPTION_ZEROING, STATE_READY};
 use crate::membership::{KernelLiveness, Membership, Memberships};
 use crate::pool::{Member, path_error};
-use crate::thread::{ENTRIES, entry_of, forget_in_this_thread};
+use crate::thread::{Part, forget_in_this_thread};
 
 /// One attached pool. Dropped when the last handle and the last allocation are gone: the process leaves the pool,
 /// then the mapping goes.
@@ -112,16 +112,13 @@ impl Attachment {
         if self.zeroing || self.heap.header().state.load(Ordering::Relaxed) != STATE_READY {
             return BlockReference::NONE;
         }
-        ENTRIES.with(|entries| {
-            let Ok(mut entries) = entries.try_borrow_mut() else { return BlockReference::NONE };
-            let Some(entry) = entry_of(&mut entries, self.id, nonce) else { return BlockReference::NONE };
-            let Some(lane) = entry.lane.as_mut() else { return BlockReference::NONE };
-            let block = self.heap.alloc_at_hand(lane, bytes);
-            if block.generation != 0 {
-                *loan = Some(entry.stock.lend(owner));
-            }
-            block
-        })
+        let Some(mut part) = Part::of(self.id, nonce) else { return BlockReference::NONE };
+        let Some((lane, stock)) = part.lane_and_stock() else { return BlockReference::NONE };
+        let block = self.heap.alloc_at_hand(lane, bytes);
+        if block.generation != 0 {
+            *loan = Some(stock.lend(owner));
+        }
+        block
     }
 
     /// Allocates a block of at least `bytes` bytes.
@@ -215,9 +212,13 @@ impl Attachment {
         Ok(true)
     }
 
-    /// Frees a block of `bytes` bytes that only this process can free, and keeps its share for this thread's next.
+    /// Frees a block of `bytes` bytes that only this process can free, and keeps its share for this thread's next. A
+    /// forked child, where `nonce` is not this life's, leaves the block to its parent.
     #[inline(never)]
     pub(crate) fn free_own(loan: Loan<Self>, reference: BlockReference, bytes: u64, nonce: u64) {
+        if nonce != fork::nonce() {
+            return drop(loan);
+        }
         if let Some(loan) = Self::free_here(loan, reference, bytes, nonce) {
             Self::free_slowly(loan, reference);
         }
@@ -226,19 +227,14 @@ impl Attachment {
     /// Gives the share back, having done nothing, where the thread has no lane, and where no handle is left.
     #[inline(always)]
     fn free_here(loan: Loan<Self>, reference: BlockReference, bytes: u64, nonce: u64) -> Option<Loan<Self>> {
-        ENTRIES.with(|entries| {
-            // Borrowed already: a signal handler interrupted an operation of this thread.
-            let Ok(mut entries) = entries.try_borrow_mut() else { return Some(loan) };
-            let key = loan.key.load(Ordering::Relaxed);
-            let Some(entry) = entry_of(&mut entries, key, nonce) else { return Some(loan) };
-            let Some(lane) = entry.lane.as_mut() else { return Some(loan) };
-            if !loan.heap.free_at_hand(lane, reference, bytes) {
-                loan.free_affine(lane, reference);
-            }
-            loan.heap.freed();
-            entry.stock.put_back(loan);
-            None
-        })
+        let Some(mut part) = Part::of(loan.key.load(Ordering::Relaxed), nonce) else { return Some(loan) };
+        let Some((lane, stock)) = part.lane_and_stock() else { return Some(loan) };
+        if !loan.heap.free_at_hand(lane, reference, bytes) {
+            loan.free_affine(lane, reference);
+        }
+        loan.heap.freed();
+        stock.put_back(loan);
+        None
     }
 
     #[cold]
