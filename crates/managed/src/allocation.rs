@@ -194,7 +194,7 @@ impl Allocation {
         changed.map_err(|error| explain(error, self.reference, "publishing it"))?;
         let attachment = self.attachment.take().ok_or(Error::Forked)?;
         Ok(Published::original(
-            Arc::clone(&attachment),
+            attachment,
             self.reference,
             self.bytes,
             state == BlockState::Frozen,

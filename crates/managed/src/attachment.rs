@@ -212,6 +212,21 @@ impl Attachment {
         Ok(true)
     }
 
+    /// A share of `owner`, which is this attachment, for what the calling thread is about to have.
+    pub(crate) fn lend(&self, owner: &Arc<Lender<Self>>) -> Loan<Self> {
+        let mut part = Part::of(self.id, fork::nonce());
+        let stock = part.as_mut().and_then(Part::lane_and_stock);
+        stock.map_or_else(|| Loan::single(owner), |(_, stock)| stock.lend(owner))
+    }
+
+    /// Keeps a share that is used no more for this thread's next, if a handle of the pool is left.
+    pub(crate) fn give_back(loan: Loan<Self>) {
+        let mut part = Part::of(loan.key.load(Ordering::Relaxed), fork::nonce());
+        if let Some((_, stock)) = part.as_mut().and_then(Part::lane_and_stock) {
+            stock.put_back(loan);
+        }
+    }
+
     /// Frees a block of `bytes` bytes that only this process can free, and keeps its share for this thread's next. A
     /// forked child, where `nonce` is not this life's, leaves the block to its parent.
     #[inline(never)]

@@ -5,9 +5,7 @@
 //!
 //! Source: Dragon managed memory, the manifest of a pool.
 
-use std::sync::Arc;
-
-use weyr_shared::BlockReference;
+use weyr_shared::{BlockReference, Loan};
 
 use crate::allocation::explain;
 use crate::attachment::Attachment;
@@ -160,7 +158,6 @@ impl Allocation {
         self.attachment()?.publish_typed(&record)?;
         let cooperative = self.cooperation();
         let (attachment, reference, bytes) = self.into_parts()?;
-        let attachment = Arc::clone(&attachment);
         Ok(Published::original(attachment, reference, bytes, false, cooperative).with_key(record.key))
     }
 }
@@ -267,7 +264,7 @@ impl Pool {
     }
 
     fn published(&self, reference: BlockReference, bytes: u64) -> Published {
-        Published::original(Arc::clone(self.attachment()), reference, bytes, false, self.cooperation())
+        Published::original(Loan::single(self.attachment()), reference, bytes, false, self.cooperation())
     }
 
     /// Every allocation with a type and an id, in no order. Others go on meanwhile: what is there all the time is listed

@@ -1,8 +1,6 @@
 //! Memory that is the pool's: named by descriptors, alive until somebody frees it.
 
-use std::sync::Arc;
-
-use weyr_shared::{BlockReference, Cooperative, Lender, Payload, Shareable, Table};
+use weyr_shared::{BlockReference, Cooperative, Loan, Payload, Shareable, Table};
 use weyr_sys::host;
 
 use crate::allocation::explain;
@@ -31,7 +29,7 @@ use crate::{AllocationDescriptor, Error, Pool};
 /// can be read in place.
 #[derive(Debug)]
 pub struct Published {
-    attachment: Arc<Lender<Attachment>>,
+    attachment: Loan<Attachment>,
     reference: BlockReference,
     view_offset: u64,
     view_bytes: u64,
@@ -43,7 +41,7 @@ pub struct Published {
 
 impl Published {
     pub(crate) fn original(
-        attachment: Arc<Lender<Attachment>>,
+        attachment: Loan<Attachment>,
         reference: BlockReference,
         bytes: u64,
         frozen: bool,
@@ -164,7 +162,7 @@ impl Published {
             return Err(Error::OutOfRange { offset, bytes, limit: self.view_bytes });
         }
         Ok(Published {
-            attachment: Arc::clone(&self.attachment),
+            attachment: Loan::single(&self.attachment),
             view_offset: self.view_offset + offset,
             view_bytes: bytes,
             original: false,
@@ -247,12 +245,14 @@ impl Published {
         if !self.original {
             return Err(Error::NotOriginal);
         }
+        let Published { attachment, reference, key, .. } = self;
         let allowed = |word: BlockWord| word.state().is_public();
-        self.attachment.free_shared(self.reference, allowed, "freeing it")?;
+        attachment.free_shared(reference, allowed, "freeing it")?;
         // The key was free with the block; the record is a leftover from here on.
-        if let Some(key) = self.key {
-            self.attachment.heap.remove_record(self.reference, key);
+        if let Some(key) = key {
+            attachment.heap.remove_record(reference, key);
         }
+        Attachment::give_back(attachment);
         Ok(())
     }
 }
@@ -288,7 +288,7 @@ impl Pool {
             return Err(Error::OutOfRange { offset, bytes, limit });
         }
         Ok(Published {
-            attachment: Arc::clone(attachment),
+            attachment: Loan::single(attachment),
             reference,
             view_offset: offset,
             view_bytes: bytes,
@@ -329,7 +329,7 @@ impl Pool {
         }
         let key = attachment.check_key(reference, state, descriptor.type_id, descriptor.id)?;
         Ok(Published {
-            attachment: Arc::clone(attachment),
+            attachment: Loan::single(attachment),
             reference,
             key,
             view_offset: descriptor.view_offset,
