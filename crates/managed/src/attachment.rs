@@ -277,6 +277,16 @@ impl Attachment {
         }
     }
 
+    /// Makes a block of this process the pool's, as `state` says. Commit point: one compare-exchange of its word.
+    #[inline(never)]
+    pub(crate) fn share(&self, reference: BlockReference, state: BlockState) -> Result<(), Error> {
+        let process = self.membership()?.actor.process;
+        let owned = |word: BlockWord| word.state() == BlockState::Alloc && word.actor() == process;
+        let change = |word: BlockWord| owned(word).then_some(word.with(state, 0));
+        let changed = self.heap.change_block(reference, change);
+        changed.map(|_| ()).map_err(|error| explain(error, reference, "publishing it"))
+    }
+
     /// Frees a shared block whose word `allowed` accepts.
     pub(crate) fn free_shared(
         &self,
@@ -284,9 +294,12 @@ impl Attachment {
         allowed: impl Fn(BlockWord) -> bool,
         action: &'static str,
     ) -> Result<(), Error> {
-        let freed = self.with_lane(|own, _| self.heap.free(own, reference, false, allowed))?;
+        self.with_lane_unless(
+            |own| self.heap.free(own, reference, false, &allowed),
+            |error| Err(explain(error, reference, action)),
+        )?;
         self.heap.freed();
-        freed.map_err(|error| explain(error, reference, action))
+        Ok(())
     }
 
     /// Refuses what this process could not map.

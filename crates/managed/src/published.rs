@@ -40,6 +40,7 @@ pub struct Published {
 }
 
 impl Published {
+    #[inline]
     pub(crate) fn original(
         attachment: Loan<Attachment>,
         reference: BlockReference,
@@ -61,6 +62,7 @@ impl Published {
     }
 
     /// With the type and id that it has.
+    #[inline]
     pub(crate) fn with_key(mut self, key: Key) -> Self {
         self.key = Some(key);
         self
@@ -241,23 +243,34 @@ impl Published {
     /// [`Error::NotOriginal`]; [`Error::DoubleFree`], [`Error::Stale`] or [`Error::NotABlock`] when it was freed
     /// before; [`Error::WrongState`] when a message has it.
     /// Source: Dragon managed memory, `dragon_memory_free`.
+    #[inline]
     pub fn free(self) -> Result<(), Error> {
         if !self.original {
             return Err(Error::NotOriginal);
         }
-        let Published { attachment, reference, key, .. } = self;
-        let allowed = |word: BlockWord| word.state().is_public();
-        attachment.free_shared(reference, allowed, "freeing it")?;
-        // The key was free with the block; the record is a leftover from here on.
-        if let Some(key) = key {
-            attachment.heap.remove_record(reference, key);
-        }
-        Attachment::give_back(attachment);
-        Ok(())
+        let (type_id, id) = self.key.map_or((0, 0), |key| (key.type_id, key.id));
+        Attachment::free_published(self.attachment, self.reference, type_id, id)
     }
 }
 
 impl Attachment {
+    /// A call of its own, with what it needs by the piece, type 0 for none: what is stored in parts and copied as a whole stalls.
+    #[inline(never)]
+    fn free_published(
+        loan: Loan<Self>,
+        reference: BlockReference,
+        type_id: u32,
+        id: u64,
+    ) -> Result<(), Error> {
+        loan.free_shared(reference, |word| word.state().is_public(), "freeing it")?;
+        // The key was free with the block; the record is a leftover from here on.
+        if type_id != 0 {
+            loan.heap.remove_record(reference, Key { type_id, id });
+        }
+        Self::give_back(loan);
+        Ok(())
+    }
+
     /// Bytes of the block that `reference` means, if it is frozen.
     fn frozen_bytes(&self, reference: BlockReference, action: &'static str) -> Result<u64, Error> {
         let located = self.heap.locate(reference);

@@ -117,6 +117,28 @@ impl Attachment {
         }
     }
 
+    /// [`with_lane`](Self::with_lane) for what nearly always succeeds; else `otherwise` follows, outside the operation.
+    ///
+    /// The outcome is looked at where it comes from: what is stored in parts and copied as a whole stalls.
+    ///
+    /// # Errors
+    /// As [`with_lane`](Self::with_lane), and what `otherwise` gives.
+    #[inline]
+    pub(crate) fn with_lane_unless<E>(
+        &self,
+        act: impl Fn(&mut LaneHeap) -> Result<(), E>,
+        otherwise: impl Fn(E) -> Result<(), Error>,
+    ) -> Result<(), Error> {
+        let mut part = Part::of(self.id, fork::nonce());
+        let done = part.as_mut().and_then(Part::lane_and_stock).map(|(lane, _)| act(lane));
+        drop(part);
+        match done {
+            Some(Ok(())) => Ok(()),
+            Some(Err(error)) => otherwise(error),
+            None => self.with_lane_slowly(|lane, _| act(lane))?.or_else(otherwise),
+        }
+    }
+
     #[cold]
     fn with_lane_slowly<R>(
         &self,
