@@ -1,16 +1,14 @@
 //! A pool as one process has it: the mapping, the tables, its membership.
 
-use std::path::PathBuf;
 use std::ptr::NonNull;
-use std::sync::{Arc, Weak};
+use std::sync::{Arc, OnceLock, Weak};
 
 use weyr_atomic::{AtomicU64, Ordering};
 use weyr_shared::{Actor, BlockReference, Lender, Loan, Region};
 use weyr_sys::mapping::Mapping;
-use weyr_sys::object::{Access, Object, unlink};
+use weyr_sys::object::Object;
 use weyr_sys::{Errno, fork, serial};
 
-use crate::Error;
 use crate::allocation::explain;
 use crate::geometry::METADATA_CHUNK;
 use crate::heap::aligned::{Alignment, Demand};
@@ -19,9 +17,12 @@ use crate::heap::word::{BlockState, BlockWord, SlotState};
 use crate::heap::{Heap, Liveness};
 use crate::huge;
 use crate::layout::{OPTION_HUGE_PAGES, OPTION_ZEROING, STATE_READY};
+use crate::medium::Medium;
 use crate::membership::{KernelLiveness, Membership, Memberships};
-use crate::pool::{Member, path_error};
+use crate::pool::Member;
+use crate::rebuild::Rebuilt;
 use crate::thread::{Part, forget_in_this_thread};
+use crate::{Error, PoolType};
 
 /// One attached pool. Dropped when the last handle and the last allocation are gone: the process leaves the pool,
 /// then the mapping goes.
@@ -33,40 +34,50 @@ pub(crate) struct Attachment {
     pub(crate) heap: Heap,
     /// The data area; offsets of blocks are offsets in it.
     pub(crate) data: Region,
-    pub(crate) object: Arc<Object>,
+    pub(crate) medium: Medium,
     pub(crate) name: String,
-    pub(crate) path: PathBuf,
     pub(crate) uuid: u128,
     pub(crate) zeroing: bool,
     mapping: Arc<Mapping>,
     memberships: Memberships,
+    /// What its opening had to put right.
+    pub(crate) rebuilt: OnceLock<Arc<Rebuilt>>,
     /// `id` while there is a handle, then 0, which no thread's part has: so who frees the last allocations looks.
     key: AtomicU64,
 }
 
 impl Attachment {
-    pub(crate) fn new(
-        mut heap: Heap,
-        data: Region,
-        object: Arc<Object>,
-        name: String,
-        path: PathBuf,
-    ) -> Arc<Lender<Self>> {
+    pub(crate) fn new(mut heap: Heap, data: Region, medium: Medium, name: String) -> Arc<Lender<Self>> {
         let header = heap.header();
         let half = |word: &AtomicU64| u128::from(word.load(Ordering::Relaxed));
         let uuid = half(&header.uuid_low) | half(&header.uuid_high) << 64;
         let options = header.options.load(Ordering::Relaxed);
         let zeroing = options & OPTION_ZEROING != 0;
+        let is_fresh = header.rebuilds.load(Ordering::Relaxed) == 0;
         let id = serial::next();
         let mapping = Arc::clone(data.mapping());
         if options & OPTION_HUGE_PAGES != 0 {
             heap.backing.huge = huge::allow(&mapping, &heap);
         }
-        let (memberships, key) = (Memberships::default(), AtomicU64::new(id));
+        heap.starts_zero = medium.kind != PoolType::Lent && is_fresh;
+        let (memberships, rebuilt) = (Memberships::default(), OnceLock::new());
+        let key = AtomicU64::new(id);
         Arc::new_cyclic(|this| {
             let this = Weak::clone(this);
-            let attachment =
-                Self { this, id, heap, data, object, name, path, uuid, zeroing, mapping, memberships, key };
+            let attachment = Self {
+                this,
+                id,
+                heap,
+                data,
+                medium,
+                name,
+                uuid,
+                zeroing,
+                mapping,
+                memberships,
+                rebuilt,
+                key,
+            };
             Lender::new(attachment)
         })
     }
@@ -87,7 +98,11 @@ impl Attachment {
 
     /// This process's membership; a forked child joins here.
     pub(crate) fn membership(&self) -> Result<&Membership, Error> {
-        let join = || Membership::join(&self.heap, &self.object, &self.channels());
+        if !self.medium.is_here() {
+            return Err(Error::Forked);
+        }
+        self.require_writable()?;
+        let join = || Membership::join(&self.heap, self.object(), &self.channels());
         self.memberships.current(join, |membership| membership.leave(&self.heap)).map_err(|error| match error
         {
             Error::Os { errno: errno @ (Errno::NOSPC | Errno::DQUOT), .. } => {
@@ -182,7 +197,7 @@ impl Attachment {
     }
 
     pub(crate) fn backing_error(&self, errno: Errno, bytes: u64) -> Error {
-        let directory = self.path.parent().unwrap_or(std::path::Path::new("/"));
+        let directory = self.medium.directory();
         match errno {
             Errno::NOSPC | Errno::DQUOT => Error::FilesystemFull {
                 directory: directory.display().to_string(),
@@ -191,25 +206,6 @@ impl Attachment {
             },
             errno => Error::Os { operation: "backing the pool's memory", errno },
         }
-    }
-
-    /// Adds a segment; false when the pool may not grow further.
-    ///
-    /// Crash argument: the object is made longer first, which only ever extends it, then the count goes up by exact
-    /// compare-exchange. A death between leaves a longer file, which the next grower finds long enough.
-    pub(crate) fn grow(&self) -> Result<bool, Errno> {
-        let segments = &self.heap.header().segments;
-        let seen = segments.load(Ordering::Acquire);
-        let (now, next) = (self.heap.geometry.pages(seen), self.heap.geometry.pages(seen.saturating_add(1)));
-        if next == now || next > self.heap.window_pages {
-            return Ok(false);
-        }
-        self.object.extend(self.heap.geometry.object_bytes(next))?;
-        // Release: whoever sees the new count sees a long enough object. Losing to another grower is as good.
-        let _another_grew =
-            segments.compare_exchange(seen, seen.saturating_add(1), Ordering::AcqRel, Ordering::Acquire);
-        tracing::debug!(pool = self.name, pages = next, "pool grew");
-        Ok(true)
     }
 
     /// A share of `owner`, which is this attachment, for what the calling thread is about to have.
@@ -311,12 +307,12 @@ impl Attachment {
         Err(Error::OutsideWindow { offset: reference.offset, window })
     }
 
-    /// Whether some member's lock is free: it is probably dead.
-    pub(crate) fn has_unlocked_member(&self) -> bool {
+    /// Whether some member is probably dead: its lock is free, or, where there are none, its process is gone.
+    pub(crate) fn has_dead_member(&self) -> bool {
         let own = self.memberships.existing().map(|membership| membership.actor.process);
         let active = |process: &u16| self.heap.process_word(*process).state() != SlotState::Free;
         let others = self.heap.process_numbers().filter(|process| Some(*process) != own);
-        others.filter(active).any(|process| !self.liveness().is_locked(process))
+        others.filter(active).any(|process| self.liveness().is_probably_dead(process))
     }
 
     /// Who is attached.
@@ -338,18 +334,25 @@ impl Attachment {
         self.heap.process_numbers().filter_map(member).collect()
     }
 
+    /// # Errors
+    /// [`Error::ReadOnly`].
+    pub(crate) fn require_writable(&self) -> Result<(), Error> {
+        let refused = || Error::ReadOnly { name: self.name.clone() };
+        if self.medium.is_writable() { Ok(()) } else { Err(refused()) }
+    }
+
     /// Removes the pool's name if it is still this pool's.
     pub(crate) fn unlink(&self) -> Result<(), Error> {
-        let same = Object::open(&self.path, Access::ReadOnly).and_then(|object| object.identity());
-        let own = self.object.identity();
-        if same.is_err() || same != own {
-            return Ok(());
-        }
-        unlink(&self.path).map_err(|errno| path_error(&self.path, &self.name, errno))
+        self.medium.unlink(&self.name)
+    }
+
+    /// What the locks of its members lie on; memory has none.
+    pub(crate) fn object(&self) -> Option<&Object> {
+        self.medium.object().map(Arc::as_ref)
     }
 
     pub(crate) fn liveness(&self) -> KernelLiveness<'_> {
-        KernelLiveness { heap: &self.heap, object: &self.object }
+        KernelLiveness { heap: &self.heap, object: self.object() }
     }
 }
 

@@ -2,8 +2,11 @@
 
 use std::path::{Path, PathBuf};
 
-use crate::Error;
-use crate::geometry::{DATA_CHUNK, ID_LIMIT, MANIFEST_LIMIT, PAGE_LIMIT, Shape};
+use crate::{Error, PoolType};
+use weyr_sys::mapping;
+use weyr_sys::object::Object;
+
+use crate::geometry::{DATA_CHUNK, Geometry, ID_LIMIT, MANIFEST_LIMIT, PAGE_LIMIT, Shape};
 
 /// Whether a pool becomes larger than it was created.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -28,8 +31,11 @@ pub enum Growth {
 pub struct PoolAttributes {
     pub(crate) name: String,
     pub(crate) bytes: u64,
+    pub(crate) kind: PoolType,
     pub(crate) directory: Option<PathBuf>,
-    pub(crate) mode: u32,
+    pub(crate) mode: Option<u32>,
+    pub(crate) user: Option<u32>,
+    pub(crate) group: Option<u32>,
     pub(crate) growth: Growth,
     pub(crate) segment_bytes: Option<u64>,
     pub(crate) page_bytes: Option<u64>,
@@ -55,8 +61,11 @@ impl PoolAttributes {
         Self {
             name: name.into(),
             bytes,
+            kind: PoolType::SharedMemory,
             directory: None,
-            mode: 0o600,
+            mode: None,
+            user: None,
+            group: None,
             growth: Growth::None,
             segment_bytes: None,
             page_bytes: None,
@@ -76,7 +85,15 @@ impl PoolAttributes {
         &self.name
     }
 
-    /// Directory of the object: a tmpfs, as a rule. Default: `WEYR_DIR` of the environment, else `/dev/shm`.
+    /// What kind of memory it is made of; shared memory by default.
+    #[must_use]
+    pub fn pool_type(mut self, kind: PoolType) -> Self {
+        self.kind = kind;
+        self
+    }
+
+    /// Directory of the object. Default: `WEYR_DIR` of the environment, else `/dev/shm`. A pool of type
+    /// [`File`](PoolType::File) or [`HugePages`](PoolType::HugePages) needs one, a pool without a name has none.
     #[must_use]
     pub fn directory(mut self, directory: impl AsRef<Path>) -> Self {
         self.directory = Some(directory.as_ref().to_owned());
@@ -86,7 +103,21 @@ impl PoolAttributes {
     /// Rights of the object, as for chmod(2); 0600 by default. What others may not open they learn nothing about.
     #[must_use]
     pub fn mode(mut self, mode: u32) -> Self {
-        self.mode = mode;
+        self.mode = Some(mode);
+        self
+    }
+
+    /// The user to whom it belongs, by number; the creator by default. Giving it to another takes rights.
+    #[must_use]
+    pub fn owner(mut self, user: u32) -> Self {
+        self.user = Some(user);
+        self
+    }
+
+    /// The group to which it belongs, by number; the creator's by default.
+    #[must_use]
+    pub fn group(mut self, group: u32) -> Self {
+        self.group = Some(group);
         self
     }
 
@@ -171,6 +202,75 @@ impl PoolAttributes {
     pub fn zeroing(mut self, zeroing: bool) -> Self {
         self.zeroing = zeroing;
         self
+    }
+
+    /// Whether what was asked for can be had of a pool of this type.
+    pub(crate) fn check_type(&self) -> Result<(), Error> {
+        let named = self.kind.is_named();
+        let wants_directory = matches!(self.kind, PoolType::File | PoolType::HugePages);
+        if self.directory.is_some() && !named {
+            return Err(invalid("directory", format!("a pool of type {} lies in none", self.kind.name())));
+        }
+        if self.directory.is_none() && wants_directory {
+            return Err(invalid("directory", format!("a pool of type {} needs one", self.kind.name())));
+        }
+        let rights = [("mode", self.mode), ("owner", self.user), ("group", self.group)];
+        let given = rights.into_iter().find(|(_, value)| value.is_some());
+        if let Some((attribute, _)) = given
+            && matches!(self.kind, PoolType::Private | PoolType::Lent)
+        {
+            let reason = format!("nobody opens a pool of type {} by its rights", self.kind.name());
+            return Err(invalid(attribute, reason));
+        }
+        if self.growth != Growth::None && self.kind == PoolType::Lent {
+            return Err(invalid("growth", "lent memory is as long as it is".into()));
+        }
+        Ok(())
+    }
+
+    /// Lent memory has to be given.
+    pub(crate) fn lent_without_memory(&self) -> Error {
+        invalid("type", "a pool in lent memory is made by Pool::create_in".into())
+    }
+
+    /// Whether the directory has the pages that were asked for.
+    pub(crate) fn check_page_size(&self, object: &Object, directory: &Path) -> Result<(), Error> {
+        let huge = object.page_size() > mapping::page_size() || object.is_huge_by_default();
+        if self.kind != PoolType::HugePages || huge {
+            return Ok(());
+        }
+        let directory = directory.display();
+        let reason = format!(
+            "{directory} is of ordinary pages: mount -t hugetlbfs none {directory}, or -t tmpfs -o huge=always"
+        );
+        Err(invalid("directory", reason))
+    }
+
+    /// The numbers of the pool that fits in `bytes` bytes, metadata included: of the size that was asked for, or, where
+    /// that is 0, the largest.
+    pub(crate) fn shape_within(&self, bytes: u64) -> Result<Shape, Error> {
+        let needs = |data: u64| {
+            let shape = Self { bytes: data, ..self.clone() }.shape().ok()?;
+            Some((shape, Geometry::new(shape).object_bytes(shape.initial_pages)))
+        };
+        if self.bytes > 0 {
+            let shape = self.shape()?;
+            let needed = Geometry::new(shape).object_bytes(shape.initial_pages);
+            let reason =
+                || format!("the pool takes {needed} bytes with its metadata, the memory has {bytes}");
+            return if needed <= bytes { Ok(shape) } else { Err(invalid("size", reason())) };
+        }
+        let fits = |data: &u64| needs(*data).is_some_and(|(_, needed)| needed <= bytes);
+        // Halving steps: from what surely does not fit down to a page.
+        let (mut low, mut step) = (0, bytes.next_power_of_two());
+        while step >= 4096 {
+            low = Some(low + step).filter(fits).unwrap_or(low);
+            step /= 2;
+        }
+        let found = needs(low).map(|(shape, _)| shape);
+        found.ok_or_else(|| {
+            invalid("memory", format!("{bytes} bytes are not enough for a pool and its metadata"))
+        })
     }
 
     /// The numbers of the pool that was asked for.

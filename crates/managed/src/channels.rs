@@ -13,7 +13,7 @@ use crate::channel_table::ChannelBlock;
 use crate::heap::recovery::Channels;
 use crate::heap::verify::{Finding, Mode, Verification};
 use crate::heap::word::BlockState;
-use crate::{Error, creation};
+use crate::{Error, header};
 
 /// Every channel of an attached pool.
 #[derive(Debug, Clone, Copy)]
@@ -72,7 +72,7 @@ impl Attachment {
     /// The heap's invariants, the header's, and those between channels and blocks.
     pub(crate) fn verify(&self, mode: Mode) -> Verification {
         let mut result = self.heap.verify(mode);
-        if let Err(corrupt) = creation::check_identity(self.heap.header()) {
+        if let Err(corrupt) = header::check_identity(self.heap.header()) {
             let finding = Finding {
                 invariant: "the header is its creator's",
                 place: corrupt.offset,

@@ -6,12 +6,12 @@
 
 use weyr_sys::object::Access;
 
-use crate::{Error, Mode, Pool, PoolAttributes, Taken, creation};
+use crate::{Error, Mode, Pool, PoolAttributes, Taken, opening};
 
 /// As another copy of the library would attach it.
 fn attach_as_a_copy(pool: &Pool) -> Pool {
-    let object = creation::open(pool.path(), Access::ReadWrite).unwrap();
-    let attachment = creation::attach(object, pool.path(), Access::ReadWrite).unwrap();
+    let object = opening::open(pool.path(), Access::ReadWrite).unwrap();
+    let attachment = opening::attach(object, pool.path(), Access::ReadWrite).unwrap();
     attachment.membership().unwrap();
     Pool::register(attachment)
 }

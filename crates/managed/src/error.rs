@@ -45,6 +45,22 @@ pub enum Error {
         /// The name.
         name: String,
     },
+    /// Somebody uses the pool, and this needs it to itself.
+    #[error(
+        "pool {name:?} is in use by {processes} process(es); let them detach first (`weyr pool show` names them)"
+    )]
+    InUse {
+        /// The name.
+        name: String,
+        /// Living processes that have it attached.
+        processes: usize,
+    },
+    /// The pool was attached to be read only.
+    #[error("pool {name:?} is attached read-only; attach it for writing")]
+    ReadOnly {
+        /// The name.
+        name: String,
+    },
     /// No pool of that name exists.
     #[error("no pool named {name:?} in {directory}; `weyr pool list` shows those there are")]
     NoSuchPool {
@@ -107,6 +123,14 @@ pub enum Error {
         found: u64,
         /// Identity of this host.
         expected: u64,
+    },
+    /// The pool has no name under which others could open it.
+    #[error(
+        "pool {uuid:032x} has no name: its process hands it over as a file descriptor, or as memory that is shared"
+    )]
+    Nameless {
+        /// Identity of the pool.
+        uuid: u128,
     },
     /// It points outside the pool or the allocation.
     #[error("{bytes} bytes at offset {offset:#x} lie outside the {limit} bytes there are")]

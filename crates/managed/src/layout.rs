@@ -64,8 +64,8 @@ layout! {
         100 => name_bytes: AtomicU32,
         /// Entries of the manifest.
         104 => manifest_limit: AtomicU32,
-        /// Reserved, zero.
-        108 => reserved_limit: AtomicU32,
+        /// What kind of memory it is made of (PoolType).
+        108 => pool_type: AtomicU32,
         /// CRC-32 of all above, so that an overwritten header is not believed.
         112 => identity_check: AtomicU64,
         /// Reserved, zero.
@@ -74,8 +74,13 @@ layout! {
         128 => state: AtomicU64,
         /// Segments there are, at least 1; raised by compare-exchange by whoever grows the pool.
         136 => segments: AtomicU64,
+        /// Boot of the host under which it was opened last; raised to the own by who opens it first under another, behind
+        /// the rebuilding of everything that a boot may have lost.
+        144 => boot: AtomicU64,
+        /// Times that it was rebuilt so. From the first on no memory of it counts as fresh.
+        152 => rebuilds: AtomicU64,
         /// Reserved, zero.
-        144 => reserved_state: [AtomicU64; 6],
+        160 => reserved_state: [AtomicU64; 4],
         /// Hint: pages in use now (two's complement; deaths may leave it off by their pages until recovery).
         192 => used_pages: AtomicU64,
         /// Hint: most pages ever in use at once.

@@ -29,8 +29,8 @@ pub(crate) struct Membership {
     pub(crate) nonce: u64,
     /// The process slot and its epoch.
     pub(crate) actor: Actor,
-    /// Keeps the slot's lock; it goes with the process at the latest.
-    _presence: Presence,
+    /// Keeps the slot's lock; it goes with the process at the latest. Pools in memory have none.
+    _presence: Option<Presence>,
     /// For threads that found no lane of their own, and for leaving.
     pub(crate) shared_lane: Mutex<Option<LaneHeap>>,
 }
@@ -96,7 +96,11 @@ impl Membership {
     ///
     /// Crash argument: the lock is taken first, then the slot's fields, and the slot's word last; a death before that
     /// leaves a free (or dead) slot, a death behind it an ordinary dead process.
-    pub(crate) fn join(heap: &Heap, object: &Object, channels: &dyn Channels) -> Result<Membership, Error> {
+    pub(crate) fn join(
+        heap: &Heap,
+        object: Option<&Object>,
+        channels: &dyn Channels,
+    ) -> Result<Membership, Error> {
         let recover = || heap.recover_dead_without_lane(&KernelLiveness { heap, object }, channels);
         let Seat { actor, presence, inherited } = take_seat(heap, object, recover)?;
         let lane = acquire_lane_or(heap, actor.process, || drop(recover()));
@@ -147,7 +151,7 @@ fn acquire_lane_or(heap: &Heap, process: u16, recover: impl FnOnce()) -> Result<
 /// A slot of this process, and the lock that goes with it.
 struct Seat {
     actor: Actor,
-    presence: Presence,
+    presence: Option<Presence>,
     /// It was a dead process's, whose spans are to be freed.
     inherited: bool,
 }
@@ -155,7 +159,7 @@ struct Seat {
 /// Takes a slot: a free one, or one that `recover` makes free, or one of which it leaves nothing but spans.
 fn take_seat(
     heap: &Heap,
-    object: &Object,
+    object: Option<&Object>,
     recover: impl Fn() -> Vec<(u16, ProcessWord)>,
 ) -> Result<Seat, Error> {
     if let Some(seat) = take_free_slot(heap, object)? {
@@ -177,7 +181,7 @@ fn take_seat(
     }
 }
 
-fn take_free_slot(heap: &Heap, object: &Object) -> Result<Option<Seat>, Error> {
+fn take_free_slot(heap: &Heap, object: Option<&Object>) -> Result<Option<Seat>, Error> {
     for index in 0..heap.geometry.shape.process_limit as u16 {
         let seen = heap.process_word(index);
         if seen.state() != SlotState::Free {
@@ -196,7 +200,11 @@ fn take_free_slot(heap: &Heap, object: &Object) -> Result<Option<Seat>, Error> {
 }
 
 /// Takes the slot of a dead process of which nothing is left but spans: they are this process's then.
-fn inherit_slot(heap: &Heap, object: &Object, left: &[(u16, ProcessWord)]) -> Result<Option<Seat>, Error> {
+fn inherit_slot(
+    heap: &Heap,
+    object: Option<&Object>,
+    left: &[(u16, ProcessWord)],
+) -> Result<Option<Seat>, Error> {
     for &(index, dead) in left {
         if let Some(seat) = take_slot(heap, object, index, dead, dead.epoch().wrapping_add(1))? {
             return Ok(Some(Seat { inherited: true, ..seat }));
@@ -208,27 +216,51 @@ fn inherit_slot(heap: &Heap, object: &Object, left: &[(u16, ProcessWord)]) -> Re
 /// Takes the slot whose word was seen as `seen`; none when somebody else has it.
 fn take_slot(
     heap: &Heap,
-    object: &Object,
+    object: Option<&Object>,
     index: u16,
     seen: ProcessWord,
     epoch: u32,
 ) -> Result<Option<Seat>, Error> {
-    // Held by somebody who is just joining, or by a child that was forked in the middle of it.
-    let lock = presence::acquire(object, LOCK_BASE + u64::from(index));
-    let Some(presence) = lock.map_err(Error::os("locking a process slot"))? else { return Ok(None) };
+    let presence = match object.map(|object| presence::acquire(object, LOCK_BASE + u64::from(index))) {
+        None => None,
+        Some(Ok(Some(presence))) => Some(presence),
+        // Held by somebody who is just joining, or by a child that was forked in the middle of it.
+        Some(Ok(None)) => return Ok(None),
+        Some(Err(errno)) => return Err(Error::os("locking a process slot")(errno)),
+    };
     let Some(slot) = heap.process_slot(index).filter(|_| heap.process_word(index) == seen) else {
         return Ok(None);
     };
+    let active = ProcessWord::active(epoch, process::current().pid);
+    if presence.is_some() {
+        describe(slot);
+    } else {
+        // Who has the pid, but not when it started: nobody takes that for dead as long as there is such a pid.
+        slot.start_time.store(0, Ordering::Relaxed);
+    }
+    // Release: publishes the fields above.
+    let joined = slot.word.compare_exchange(seen.0, active.0, Ordering::AcqRel, Ordering::Acquire);
+    if joined.is_err() {
+        return Ok(None);
+    }
+    if presence.is_none() {
+        describe(slot);
+    }
+    let actor = Actor { process: index, epoch: active.epoch() };
+    Ok(Some(Seat { actor, presence, inherited: false }))
+}
+
+/// Says in a slot who this process is.
+///
+/// Crash argument: under the slot's lock, before its word names this process; without locks behind that, and until then
+/// the start of the process is 0, by which nobody is taken for dead while there is such a pid.
+fn describe(slot: &ProcessSlot) {
     let identity = process::current();
-    slot.start_time.store(identity.start_time, Ordering::Relaxed);
     slot.pid_namespace.store(identity.pid_namespace, Ordering::Relaxed);
     slot.nonce.store(fork::nonce(), Ordering::Relaxed);
     slot.flags.store(if barrier::register() { FLAG_MEMBARRIER } else { 0 }, Ordering::Relaxed);
-    let active = ProcessWord::active(epoch, identity.pid);
-    // Release: publishes the fields above.
-    let joined = slot.word.compare_exchange(seen.0, active.0, Ordering::AcqRel, Ordering::Acquire);
-    let actor = Actor { process: index, epoch: active.epoch() };
-    Ok(joined.ok().map(|_| Seat { actor, presence, inherited: false }))
+    // Release: with the start come the namespaces in which it holds.
+    slot.start_time.store(identity.start_time, Ordering::Release);
 }
 
 fn leave_slot(heap: &Heap, actor: Actor) {
@@ -244,22 +276,34 @@ fn leave_slot(heap: &Heap, actor: Actor) {
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct KernelLiveness<'p> {
     pub(crate) heap: &'p Heap,
-    pub(crate) object: &'p Object,
+    /// What the members' locks lie on. Without it they are all of one pid namespace.
+    pub(crate) object: Option<&'p Object>,
 }
 
 impl KernelLiveness<'_> {
     /// Whether the member's lock is held; what cannot be asked counts as held.
     pub(crate) fn is_locked(&self, process: u16) -> bool {
-        !matches!(presence::is_held(self.object, LOCK_BASE + u64::from(process)), Ok(false))
+        let held = |object: &Object| presence::is_held(object, LOCK_BASE + u64::from(process));
+        !matches!(self.object.map(held), Some(Ok(false)))
+    }
+
+    /// By the lock alone, where there are locks: what costs little.
+    pub(crate) fn is_probably_dead(&self, process: u16) -> bool {
+        match self.object {
+            Some(_) => !self.is_locked(process),
+            None => self.process_is_dead(process, self.heap.process_word(process)),
+        }
     }
 
     fn identity(&self, process: u16, word: ProcessWord) -> Option<process::Identity> {
         let slot = self.heap.process_slot(process)?;
-        Some(process::Identity {
-            pid: word.pid(),
-            start_time: slot.start_time.load(Ordering::Relaxed),
-            pid_namespace: slot.pid_namespace.load(Ordering::Relaxed),
-        })
+        // Acquire: pairs with `describe`, where there are no locks.
+        let start_time = slot.start_time.load(Ordering::Acquire);
+        let pid_namespace = match self.object {
+            Some(_) => slot.pid_namespace.load(Ordering::Relaxed),
+            None => process::current().pid_namespace,
+        };
+        Some(process::Identity { pid: word.pid(), start_time, pid_namespace })
     }
 }
 

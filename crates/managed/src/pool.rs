@@ -1,24 +1,24 @@
 //! Pools: created, attached, looked at and destroyed.
 
 use std::collections::HashMap;
+use std::os::fd::OwnedFd;
 use std::path::Path;
 use std::sync::{Arc, Mutex, Weak};
 use std::time::Instant;
 
 use weyr_atomic::Ordering;
 use weyr_shared::{Actor, Cooperative, Lender, Region};
+use weyr_sys::host;
 use weyr_sys::mapping::Mapping;
 use weyr_sys::object::{Access, Object, ObjectIdentity};
-use weyr_sys::{Errno, host};
 
 use crate::attachment::Attachment;
-use crate::geometry::{DATA_CHUNK, LARGEST_PAGE};
 use crate::heap::recovery::Recovered;
 use crate::heap::usage::Usage;
 use crate::heap::verify::{Mode, Verification};
 use crate::layout::{STATE_DESTROYED, STATE_READY};
 use crate::thread::forget_in_this_thread;
-use crate::{Allocation, Error, PoolAttributes, PoolDescriptor, creation, name};
+use crate::{Allocation, Error, PoolAttributes, PoolDescriptor, PoolType, creation, name, opening};
 
 /// A pool of managed memory that this process has attached.
 ///
@@ -95,40 +95,137 @@ impl Pool {
     pub fn attach_path(path: &Path) -> Result<Pool, Error> {
         let (pool, is_new) = Pool::join_path(path)?;
         if is_new {
-            pool.reap_unlocked();
+            pool.settle()?;
         }
         Ok(pool)
+    }
+
+    /// Makes a pool in memory that the caller has already, of a fixed size; what was in it is gone. The bytes of
+    /// `attributes` are those for allocations; 0 is as many as fit beside the metadata. Nothing else may use the memory,
+    /// and nobody may attach it before this returns.
+    ///
+    /// Where the memory is shared, other processes of the same pid namespace [attach](Self::attach_in_memory) it.
+    ///
+    /// ```
+    /// use std::sync::Arc;
+    /// use weyr_managed::{Mapping, Pool, PoolAttributes, PoolType};
+    ///
+    /// let memory = Arc::new(Mapping::anonymous(1 << 20)?);
+    /// let pool = Pool::create_in(Arc::clone(&memory), &PoolAttributes::new("in-a-buffer", 0))?;
+    /// assert_eq!(pool.pool_type(), PoolType::Lent);
+    /// assert!(pool.size() > 768 << 10 && pool.size() < 1 << 20);
+    /// pool.alloc(1000)?.write(0, b"inside")?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Errors
+    /// [`Error::InvalidAttribute`] also when the memory is too small, or does not begin at a multiple of 4096.
+    pub fn create_in(memory: Arc<Mapping>, attributes: &PoolAttributes) -> Result<Pool, Error> {
+        let attachment = creation::create_in(memory, attributes)?;
+        attachment.membership()?;
+        Ok(Pool::register(attachment))
+    }
+
+    /// Attaches the pool that somebody made in memory that the caller has, too: as a member of its own.
+    ///
+    /// # Errors
+    /// [`Error::NotAPool`], [`Error::WrongVersion`], [`Error::Truncated`], [`Error::Corrupt`], [`Error::TableFull`].
+    pub fn attach_in_memory(memory: Arc<Mapping>) -> Result<Pool, Error> {
+        let attachment = opening::attach_in(memory)?;
+        attachment.membership()?;
+        let pool = Pool::register(attachment);
+        pool.settle()?;
+        Ok(pool)
+    }
+
+    /// Attaches the pool in an object that was handed over, as [`share_object`](Self::share_object) gives it.
+    ///
+    /// # Errors
+    /// As [`attach`](Self::attach).
+    pub fn attach_object(object: OwnedFd) -> Result<Pool, Error> {
+        let object = Object::from(object);
+        let identity = object.identity().map_err(Error::os("looking at the pool's object"))?;
+        if let Some(pool) = Pool::registered(identity) {
+            return Ok(pool);
+        }
+        let attachment = opening::attach(object, Path::new(""), Access::ReadWrite)?;
+        attachment.membership()?;
+        let pool = Pool::register(attachment);
+        pool.settle()?;
+        Ok(pool)
+    }
+
+    /// The object as a file descriptor of its own, to be handed to another process: inherited by a child, or sent over
+    /// a Unix socket. Whoever has it can [attach](Self::attach_object) the pool. It is closed on exec.
+    ///
+    /// # Errors
+    /// [`Error::Nameless`] for memory, which has no object; [`Error::Os`] when no descriptor is left.
+    pub fn share_object(&self) -> Result<OwnedFd, Error> {
+        let object = self.attachment().object().ok_or(Error::Nameless { uuid: self.uuid() })?;
+        let again = object.reopen(Access::ReadWrite).map_err(Error::os("opening the pool's object anew"))?;
+        Ok(again.into())
     }
 
     /// Attaches without a look at the other members, and for the caller alone: nobody else in this process comes by this
     /// attachment, which is a member of its own.
     pub(crate) fn join_alone(path: &Path) -> Result<Pool, Error> {
-        let object = creation::open(path, Access::ReadWrite)?;
-        let attachment = creation::attach(object, path, Access::ReadWrite)?;
+        let object = opening::open(path, Access::ReadWrite)?;
+        let attachment = opening::attach(object, path, Access::ReadWrite)?;
         attachment.membership()?;
         Ok(Pool { handle: Arc::new(Handle { attachment }), cooperative: None })
     }
 
     /// Attaches without a look at the other members. Whether this process had not attached it before.
     fn join_path(path: &Path) -> Result<(Pool, bool), Error> {
-        let object = creation::open(path, Access::ReadWrite)?;
+        let object = opening::open(path, Access::ReadWrite)?;
         let identity = object.identity().map_err(Error::os("looking at the pool's object"))?;
         if let Some(pool) = Pool::registered(identity) {
             return Ok((pool, false));
         }
-        let attachment = creation::attach(object, path, Access::ReadWrite)?;
+        let attachment = opening::attach(object, path, Access::ReadWrite)?;
         attachment.membership()?;
         Ok((Pool::register(attachment), true))
+    }
+
+    /// Attaches the pool whose object is `path` to read what it holds: its memory is mapped read-only, so that nothing of
+    /// this process can write there. It is no member, and nobody is kept from freeing what it reads. Whatever would write
+    /// is an [`Error::ReadOnly`].
+    ///
+    /// ```
+    /// # use weyr_managed::{Error, Pool, PoolAttributes};
+    /// # let name = format!("doc-read-only-{}", std::process::id());
+    /// # let pool = Pool::create(&PoolAttributes::new(&name, 1 << 20))?;
+    /// let published = pool.alloc_typed(5, 1, 1)?;
+    /// published.write(0, b"bytes")?;
+    /// let reader = Pool::attach_read_only(pool.path())?;
+    /// let mut bytes = [0; 5];
+    /// reader.find(1, 1)?.read(0, &mut bytes)?;
+    /// assert_eq!(&bytes, b"bytes");
+    /// assert!(matches!(reader.alloc(1), Err(Error::ReadOnly { .. })));
+    /// # pool.destroy()?;
+    /// # Ok::<(), Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// As [`attach`](Self::attach), but for the tables.
+    pub fn attach_read_only(path: &Path) -> Result<Pool, Error> {
+        let object = opening::open(path, Access::ReadOnly)?;
+        let attachment = opening::attach(object, path, Access::ReadOnly)?;
+        Ok(Pool { handle: Arc::new(Handle { attachment }), cooperative: None })
     }
 
     /// Attaches the pool that `descriptor` names.
     ///
     /// # Errors
-    /// As [`attach`](Self::attach), [`Error::OtherHost`], and [`Error::WrongPool`] when another pool has its name now.
+    /// As [`attach`](Self::attach), [`Error::OtherHost`], [`Error::WrongPool`] when another pool has its name now, and
+    /// [`Error::Nameless`] for a pool without a name that this process has not attached.
     /// Source: Dragon managed memory, `dragon_memory_pool_attach`.
     pub fn attach_descriptor(descriptor: &PoolDescriptor) -> Result<Pool, Error> {
         if descriptor.host != host::id() {
             return Err(Error::OtherHost { found: descriptor.host, expected: host::id() });
+        }
+        if descriptor.path.as_os_str().is_empty() {
+            return Pool::registered_as(descriptor.uuid).ok_or(Error::Nameless { uuid: descriptor.uuid });
         }
         let pool = Pool::attach_path(&descriptor.path)?;
         if pool.uuid() != descriptor.uuid {
@@ -144,8 +241,8 @@ impl Pool {
     /// # Errors
     /// As [`attach`](Self::attach), but for the tables.
     pub fn inspect(path: &Path) -> Result<Inspection, Error> {
-        let object = creation::open(path, Access::ReadOnly)?;
-        Ok(Inspection { attachment: creation::attach(object, path, Access::ReadOnly)? })
+        let object = opening::open(path, Access::ReadOnly)?;
+        Ok(Inspection { attachment: opening::attach(object, path, Access::ReadOnly)? })
     }
 
     fn registered(identity: ObjectIdentity) -> Option<Pool> {
@@ -155,10 +252,18 @@ impl Pool {
         Some(Pool { handle, cooperative: None })
     }
 
+    /// A pool without a name that this process has attached already.
+    fn registered_as(uuid: u128) -> Option<Pool> {
+        let attached = ATTACHED.try_lock().ok()?;
+        let mut handles = attached.as_ref()?.values().filter_map(Weak::upgrade);
+        let handle = handles.find(|handle| handle.attachment.uuid == uuid)?;
+        Some(Pool { handle, cooperative: None })
+    }
+
     pub(crate) fn register(attachment: Arc<Lender<Attachment>>) -> Pool {
-        let identity = attachment.object.identity();
+        let identity = attachment.medium.identity(attachment.id);
         let handle = Arc::new(Handle { attachment });
-        if let (Ok(identity), Ok(mut attached)) = (identity, ATTACHED.try_lock()) {
+        if let (Some(identity), Ok(mut attached)) = (identity, ATTACHED.try_lock()) {
             let attached = attached.get_or_insert_default();
             attached.retain(|_, handle| handle.strong_count() > 0);
             attached.insert(identity, Arc::downgrade(&handle));
@@ -166,10 +271,21 @@ impl Pool {
         Pool { handle, cooperative: None }
     }
 
-    /// Recovers members whose lock is free: what a newcomer can see at little cost.
-    fn reap_unlocked(&self) {
+    /// What a newcomer does: a pool of another boot is rebuilt, of one of this the dead are recovered.
+    fn settle(&self) -> Result<(), Error> {
         let attachment = self.attachment();
-        if attachment.has_unlocked_member() {
+        if !attachment.is_of_another_boot() {
+            self.reap_dead();
+            return Ok(());
+        }
+        let _set_once = attachment.rebuilt.set(attachment.rebuild()?);
+        Ok(())
+    }
+
+    /// Recovers members that are probably dead: what a newcomer can see at little cost.
+    fn reap_dead(&self) {
+        let attachment = self.attachment();
+        if attachment.has_dead_member() {
             let recovered = self.recover();
             tracing::info!(pool = attachment.name, ?recovered, "recovered dead members while attaching");
         }
@@ -212,9 +328,14 @@ impl Pool {
         &self.attachment().name
     }
 
-    /// Path of its object.
+    /// Path of its object; empty for a pool without a name.
     pub fn path(&self) -> &Path {
-        &self.attachment().path
+        self.attachment().medium.path()
+    }
+
+    /// What kind of memory it is made of.
+    pub fn pool_type(&self) -> PoolType {
+        self.attachment().medium.kind
     }
 
     /// Its random identity.
@@ -382,6 +503,7 @@ impl Pool {
     /// the pool is destroyed in that case too.
     /// Source: Dragon managed memory, `dragon_memory_pool_destroy`.
     pub fn destroy(&self) -> Result<(), Error> {
+        self.attachment().require_writable()?;
         let state = &self.attachment().heap.header().state;
         // Release is not needed: nothing is published; the exchange decides who destroys.
         let was = state.compare_exchange(STATE_READY, STATE_DESTROYED, Ordering::AcqRel, Ordering::Acquire);
@@ -452,34 +574,4 @@ pub struct Member {
     pub dead: bool,
     /// Lanes that its threads have.
     pub lanes: u32,
-}
-
-/// What the kernel says about a path of a pool, in words of pools.
-pub(crate) fn path_error(path: &Path, name: &str, errno: Errno) -> Error {
-    let name = name.to_owned();
-    match errno {
-        Errno::NOENT => Error::NoSuchPool {
-            name,
-            directory: path.parent().unwrap_or(Path::new("/")).display().to_string(),
-        },
-        Errno::ACCESS | Errno::PERM => Error::PermissionDenied { name },
-        Errno::EXIST => Error::NameTaken { name },
-        errno => Error::Os { operation: "opening the pool's object", errno },
-    }
-}
-
-/// Maps the whole window of an object, or as much as this process's address space allows: `least` bytes at least.
-pub(crate) fn map(object: &Object, bytes: u64, least: u64, access: Access) -> Result<Arc<Mapping>, Error> {
-    let window = weyr_sys::address_space::largest_window(bytes);
-    let too_large = Error::TooLarge { bytes: least, limit: window };
-    if window < least {
-        return Err(too_large);
-    }
-    // So that what is aligned in one process is so in the others, and huge pages of the object are huge in memory.
-    let alignment = if bytes >= DATA_CHUNK { DATA_CHUNK } else { LARGEST_PAGE };
-    let mapping = Mapping::shared_aligned(object, window as usize, access, alignment as usize);
-    mapping.map(Arc::new).map_err(|errno| match errno {
-        Errno::NOMEM => too_large,
-        errno => Error::Os { operation: "mapping the pool", errno },
-    })
 }

@@ -78,6 +78,7 @@ impl Published {
     }
 
     fn check_writable(&self) -> Result<(), Error> {
+        self.attachment.require_writable()?;
         let offset = self.reference.offset;
         let frozen = Error::WrongState { offset, state: BlockState::Frozen.name(), action: "writing to it" };
         if self.frozen { Err(frozen) } else { Ok(()) }
@@ -231,6 +232,7 @@ impl Published {
         if !self.original {
             return Err(Error::NotOriginal);
         }
+        self.attachment.require_writable()?;
         let changed = self.attachment.heap.change_block(self.reference, BlockWord::frozen);
         changed.map_err(|error| explain(error, self.reference, "freezing it"))?;
         self.frozen = true;
@@ -312,7 +314,8 @@ impl Pool {
         })
     }
 
-    /// Opens the allocation that `descriptor` names, by loads only: nothing is changed, whatever it says.
+    /// Opens the allocation that `descriptor` names, by loads only: nothing is changed, whatever it says. The pool is known
+    /// by its identity, so a descriptor from before the machine's last start, or of the pool that this is a copy of, holds.
     ///
     /// # Errors
     /// [`Error::OtherHost`], [`Error::WrongPool`], [`Error::NotABlock`], [`Error::Stale`], [`Error::DoubleFree`],
@@ -321,7 +324,7 @@ impl Pool {
     /// Source: Dragon managed memory, `dragon_memory_attach`.
     pub fn open(&self, descriptor: &AllocationDescriptor) -> Result<Published, Error> {
         let attachment = self.attachment();
-        if descriptor.host != host::id() {
+        if descriptor.uuid != attachment.uuid && descriptor.host != host::id() {
             return Err(Error::OtherHost { found: descriptor.host, expected: host::id() });
         }
         if descriptor.uuid != attachment.uuid {

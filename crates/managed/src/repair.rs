@@ -90,6 +90,15 @@ fn rebuild_hints(attachment: &Attachment) -> Result<Vec<Repair>, Error> {
     ])
 }
 
+/// Puts right whatever can be.
+pub(crate) fn repair_all(attachment: &Attachment) -> Result<Vec<Repair>, Error> {
+    let mut repairs = Vec::new();
+    for step in STEPS {
+        repairs.extend(step(attachment)?);
+    }
+    Ok(repairs)
+}
+
 impl Pool {
     /// Attaches the pool whose object is `path`, as a member of its own, puts right whatever can be, and says what that
     /// was. Others go on meanwhile; takes time with the size of the pool.
@@ -114,10 +123,7 @@ impl Pool {
     pub fn repair(path: &Path) -> Result<Repaired, Error> {
         let before = Pool::inspect(path)?.verify(Mode::Online);
         let pool = Pool::join_alone(path)?;
-        let mut repairs = Vec::new();
-        for step in STEPS {
-            repairs.extend(step(pool.attachment())?);
-        }
+        let repairs = repair_all(pool.attachment())?;
         Ok(Repaired { before, repairs, after: pool.verify(Mode::Online) })
     }
 }

@@ -57,7 +57,8 @@ impl Inspection {
     /// # Errors
     /// [`Error::Os`].
     pub fn read(&self, offset: u64, bytes: &mut [u8]) -> Result<usize, Error> {
-        self.attachment.object.read_at(offset, bytes).map_err(Error::os("reading the pool's object"))
+        let object = self.attachment.object().ok_or(Error::Nameless { uuid: self.uuid() })?;
+        object.read_at(offset, bytes).map_err(Error::os("reading the pool's object"))
     }
 
     /// The first bytes of the object at or behind `offset` that have memory behind them; what lies between is zero.
@@ -65,7 +66,7 @@ impl Inspection {
     /// # Errors
     /// [`Error::Os`].
     pub fn next_stored(&self, offset: u64) -> Result<Option<Range<u64>>, Error> {
-        let object = &self.attachment.object;
+        let object = self.attachment.object().ok_or(Error::Nameless { uuid: self.uuid() })?;
         object.next_stored(offset).map_err(Error::os("looking for the holes of the pool's object"))
     }
 

@@ -12,6 +12,7 @@ use crate::fork;
 use crate::object::{Access, Object};
 use rustix::io::Errno;
 use rustix::mm::{Advice, MapFlags, ProtFlags, madvise, mmap, mmap_anonymous, munmap};
+use std::any::Any;
 use std::ffi::c_void;
 use std::ops::Range;
 use std::ptr::NonNull;
@@ -22,13 +23,26 @@ pub fn page_size() -> usize {
     rustix::param::page_size()
 }
 
-/// Some bytes in the address space of this process, unmapped when dropped.
+/// Some bytes in the address space of this process, unmapped when dropped unless they were the caller's before.
 #[derive(Debug)]
 pub struct Mapping {
     address: NonNull<u8>,
     len: usize,
     /// Nonce of the only process that has this mapping; empty: forked children have it too.
     owner: OnceLock<u64>,
+    origin: Origin,
+}
+
+/// Where the memory of a mapping comes from.
+#[derive(Debug)]
+enum Origin {
+    Object,
+    /// The process's own, without an object.
+    Anonymous,
+    /// Somebody else's, who keeps it as long as this is not dropped.
+    Lent {
+        _lender: Box<dyn Any + Send + Sync>,
+    },
 }
 
 /// What [`Mapping::huge_pages`] reached.
@@ -111,7 +125,7 @@ impl Mapping {
         // SAFETY: the range lies within the mapping that was just reserved, which nobody else has or has touched.
         let address = unsafe { mmap(place.cast(), mappable(len)?, protection, flags, object, 0) }?;
         reserved.give_back_around(front, len);
-        Mapping::at(address, len)
+        Mapping::at(address, len, Origin::Object)
     }
 
     /// Unmaps all but `len` bytes from `front` on, which are somebody else's from now on.
@@ -148,7 +162,7 @@ impl Mapping {
         let flags = MapFlags::SHARED | MapFlags::NORESERVE;
         // SAFETY: a new mapping, which without MAP_FIXED takes the place of no other.
         let address = unsafe { mmap(place, len, protection, flags, object, 0) }?;
-        Mapping::at(address, len)
+        Mapping::at(address, len, Origin::Object)
     }
 
     /// Maps `len` zero bytes of private memory, which come into being as they are touched.
@@ -161,12 +175,55 @@ impl Mapping {
         let flags = MapFlags::PRIVATE | MapFlags::NORESERVE;
         // SAFETY: a new mapping at an address of the kernel's choice touches no existing memory.
         let address = unsafe { mmap_anonymous(std::ptr::null_mut(), len, protection, flags) }?;
-        Mapping::at(address, len)
+        Mapping::at(address, len, Origin::Anonymous)
     }
 
-    fn at(address: *mut c_void, len: usize) -> Result<Mapping, Errno> {
+    /// As [`anonymous`](Self::anonymous), at an address that is a multiple of `alignment`, a power of two.
+    ///
+    /// # Errors
+    /// As [`anonymous`](Self::anonymous).
+    pub fn anonymous_aligned(len: usize, alignment: usize) -> Result<Mapping, Errno> {
+        let len = len.checked_next_multiple_of(page_size()).ok_or(Errno::INVAL)?;
+        let mut reserved = Mapping::anonymous(len.checked_add(alignment).ok_or(Errno::INVAL)?)?;
+        let front = reserved.as_ptr().align_offset(alignment);
+        let place = reserved.as_ptr().wrapping_add(front);
+        reserved.give_back_around(front, len);
+        Mapping::at(place.cast(), len, Origin::Anonymous)
+    }
+
+    /// Memory that the caller has already: `len` bytes at `address`. It is not unmapped; `lender`, which keeps it, is
+    /// dropped when the mapping is.
+    ///
+    /// # Safety
+    /// As long as `lender` lives, the bytes are readable and writable in this process, and everybody else who reaches
+    /// them, in any process, does so through a mapping like this one.
+    ///
+    /// ```
+    /// use weyr_sys::mapping::{Mapping, page_size};
+    ///
+    /// let lender = Mapping::anonymous(page_size())?;
+    /// let (address, len) = (lender.as_ptr(), lender.len());
+    /// // SAFETY: a mapping of this process that is handed over, and of which nobody else has the address.
+    /// let lent = unsafe { Mapping::lent(address, len, lender) }?;
+    /// assert_eq!(lent.as_ptr(), address);
+    /// # Ok::<(), weyr_sys::Errno>(())
+    /// ```
+    ///
+    /// # Errors
+    /// `INVAL`: `address` is null, or `len` is 0 or more than the address space.
+    pub unsafe fn lent(
+        address: *mut u8,
+        len: usize,
+        lender: impl Any + Send + Sync,
+    ) -> Result<Mapping, Errno> {
+        let address = NonNull::new(address).ok_or(Errno::INVAL)?;
+        let origin = Origin::Lent { _lender: Box::new(lender) };
+        Ok(Mapping { address, len: mappable(len)?, owner: OnceLock::new(), origin })
+    }
+
+    fn at(address: *mut c_void, len: usize, origin: Origin) -> Result<Mapping, Errno> {
         let address = NonNull::new(address.cast()).ok_or(Errno::NOMEM)?;
-        Ok(Mapping { address, len, owner: OnceLock::new() })
+        Ok(Mapping { address, len, owner: OnceLock::new(), origin })
     }
 
     /// The first byte, aligned to a page. Valid until the mapping is dropped; not writable if it is
@@ -205,6 +262,27 @@ impl Mapping {
             return Ok(());
         }
         self.advise(&range, Advice::LinuxPopulateWrite).map_err(populate_error)
+    }
+
+    /// Gives the memory behind `range` of an [anonymous](Self::anonymous_aligned) mapping back to the kernel: its bytes are
+    /// zero from now on. Only whole pages within the range. Source: madvise(2), `MADV_DONTNEED`.
+    ///
+    /// # Errors
+    /// `INVAL`: the range is not within the mapping, or the mapping is not anonymous memory of its own.
+    pub fn discard(&self, range: Range<usize>) -> Result<(), Errno> {
+        self.require_within(&range)?;
+        let start = range.start.next_multiple_of(page_size());
+        let end = range.end - range.end % page_size();
+        if !matches!(self.origin, Origin::Anonymous) {
+            return Err(Errno::INVAL);
+        }
+        if start >= end {
+            return Ok(());
+        }
+        let address = self.address.as_ptr().wrapping_add(start).cast();
+        // SAFETY: whole pages of private memory of this mapping, whose bytes whoever may read them shares as atomics or
+        // has given up: they change to zero, as by a store.
+        rustix::io::retry_on_intr(|| unsafe { madvise(address, end - start, Advice::LinuxDontNeed) })
     }
 
     /// Asks for huge pages in `range` (bytes from the start, widened to whole pages): at once where the kernel can
@@ -270,9 +348,11 @@ impl Mapping {
         (address.cast(), range.end - start)
     }
 
-    /// A forked child has no mapping that was kept out of it, and may have something else at its address.
+    /// A forked child has no mapping that was kept out of it, and may have something else at its address; what was lent is
+    /// the lender's.
     fn is_mapped_here(&self) -> bool {
-        self.owner.get().is_none_or(|owner| *owner == fork::nonce())
+        !matches!(self.origin, Origin::Lent { .. })
+            && self.owner.get().is_none_or(|owner| *owner == fork::nonce())
     }
 }
 

@@ -11,7 +11,7 @@ mod unpublished;
 
 pub use unpublished::{TEMPORARY_PREFIX, Unpublished};
 
-use rustix::fs::{FileType, MemfdFlags, Mode, OFlags, SealFlags, Stat};
+use rustix::fs::{FileType, Gid, MemfdFlags, Mode, OFlags, SealFlags, Stat, Uid};
 use rustix::io::{Errno, retry_on_intr};
 use std::ops::Range;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
@@ -44,6 +44,8 @@ pub struct Object {
     path: Option<Box<Path>>,
     /// Never changes; asked for once.
     identity: OnceLock<ObjectIdentity>,
+    /// Never changes; asked for once.
+    page_size: OnceLock<usize>,
 }
 
 /// Which object it is, whatever its name, as long as somebody has it open.
@@ -104,7 +106,7 @@ impl Object {
         match FileType::from_raw_mode(status.st_mode) {
             FileType::RegularFile => {
                 let identity = OnceLock::from(identity_in(&status));
-                Ok(Object { descriptor, path: Some(path.into()), identity })
+                Ok(Object { descriptor, path: Some(path.into()), identity, page_size: page_size_in(&status) })
             }
             FileType::Directory => Err(Errno::ISDIR),
             _ => Err(Errno::INVAL),
@@ -198,6 +200,15 @@ impl Object {
         stored::read_at(self, offset, bytes)
     }
 
+    /// Writes all of `bytes` from `offset` on, making the object longer where they end behind it.
+    ///
+    /// # Errors
+    /// `NOSPC`, `DQUOT`: no room. `INVAL`: a file system of huge pages, which are written through mappings alone. `BADF`:
+    /// opened read-only. Some of it may be written.
+    pub fn write_at(&self, offset: u64, bytes: &[u8]) -> Result<(), Errno> {
+        stored::write_at(self, offset, bytes)
+    }
+
     /// The first bytes at or behind `offset` that have memory or disk behind them, as far as the file system tells;
     /// none when there is a hole up to the end.
     ///
@@ -217,6 +228,37 @@ impl Object {
         }
         let identity = identity_in(&rustix::fs::fstat(&self.descriptor)?);
         Ok(*self.identity.get_or_init(|| identity))
+    }
+
+    /// Bytes of a page of it: what its length and every mapping of it are a multiple of. More than
+    /// [`mapping::page_size`](crate::mapping::page_size) on a file system of huge pages alone (hugetlbfs), where a page
+    /// is there as a whole or not at all.
+    pub fn page_size(&self) -> usize {
+        *self.page_size.get_or_init(|| huge_page_size(self).unwrap_or(crate::mapping::page_size()))
+    }
+
+    /// Whether the file system takes huge pages for it where it can, though it counts in ordinary ones: a tmpfs that was
+    /// mounted with `huge=`. Source: Linux, Documentation/admin-guide/mm/transhuge.rst.
+    pub fn is_huge_by_default(&self) -> bool {
+        let block = rustix::fs::fstat(&self.descriptor).map_or(0, |status| status.st_blksize);
+        usize::try_from(block).is_ok_and(|bytes| bytes >= HUGE_PAGE_BYTES)
+    }
+
+    /// Gives it to another user, another group, or both.
+    ///
+    /// # Errors
+    /// `PERM`: this user may not give it away. It is as it was.
+    pub fn set_owner(&self, user: Option<u32>, group: Option<u32>) -> Result<(), Errno> {
+        let (user, group) = (user.map(Uid::from_raw), group.map(Gid::from_raw));
+        rustix::fs::fchown(&self.descriptor, user, group)
+    }
+
+    /// Waits until what was written, through mappings too, is on the disk, if the object lies on one.
+    ///
+    /// # Errors
+    /// What fsync(2) answers: `IO`, `NOSPC`, `DQUOT`; some of it may not be there.
+    pub fn sync(&self) -> Result<(), Errno> {
+        retry_on_intr(|| rustix::fs::fsync(&self.descriptor))
     }
 
     /// Owner, rights, length and names.
@@ -258,7 +300,8 @@ impl Object {
         let path = self.path_of_descriptor();
         let flags = access.open_flags() | OFlags::CLOEXEC;
         let descriptor = retry_on_intr(|| rustix::fs::open(&path, flags, Mode::empty()))?;
-        Ok(Object { path: self.path.clone(), identity: self.identity.clone(), descriptor })
+        let (path, identity) = (self.path.clone(), self.identity.clone());
+        Ok(Object { descriptor, path, identity, page_size: self.page_size.clone() })
     }
 
     /// By its name, if it is this object's still: half the time of the way through `/proc`.
@@ -282,8 +325,26 @@ impl AsFd for Object {
 /// Takes over a descriptor that came from another process. Nothing is checked: the calls say what it cannot do.
 impl From<OwnedFd> for Object {
     fn from(descriptor: OwnedFd) -> Object {
-        Object { descriptor, path: None, identity: OnceLock::new() }
+        Object { descriptor, path: None, identity: OnceLock::new(), page_size: OnceLock::new() }
     }
+}
+
+/// Bytes of a huge page of a tmpfs, at least.
+const HUGE_PAGE_BYTES: usize = 2 << 20;
+
+/// Blocks no larger than a page are no huge pages, which spares a question.
+fn page_size_in(status: &Stat) -> OnceLock<usize> {
+    let ordinary = crate::mapping::page_size();
+    let is_ordinary = u64::try_from(status.st_blksize).is_ok_and(|bytes| bytes <= ordinary as u64);
+    if is_ordinary { OnceLock::from(ordinary) } else { OnceLock::new() }
+}
+
+/// What a file system of huge pages says; none of others. Source: statfs(2), `HUGETLBFS_MAGIC`.
+fn huge_page_size(object: &Object) -> Option<usize> {
+    const HUGETLBFS_MAGIC: u64 = 0x9584_58f6;
+    let status = rustix::fs::fstatfs(&object.descriptor).ok()?;
+    let bytes = usize::try_from(status.f_bsize).ok()?;
+    (status.f_type as u64 == HUGETLBFS_MAGIC && bytes.is_power_of_two()).then_some(bytes)
 }
 
 fn identity_in(status: &Stat) -> ObjectIdentity {

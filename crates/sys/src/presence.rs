@@ -75,7 +75,7 @@ pub fn acquire(object: &Object, byte: u64) -> Result<Option<Presence>, Errno> {
     if !try_lock(&own, byte)? {
         return Ok(None);
     }
-    let page = map_in_hand(&own)?;
+    let page = map_in_hand(&own, object.page_size())?;
     let descriptor = if mapping_keeps_locks(object)? { None } else { Some(own) };
     Ok(Some(Presence { _page: page, _descriptor: descriptor, byte }))
 }
@@ -90,9 +90,10 @@ pub fn is_held(object: &Object, byte: u64) -> Result<bool, Errno> {
     Ok(i32::from(lock.l_type) != libc::F_UNLCK)
 }
 
-fn map_in_hand(own: &Object) -> Result<Mapping, Errno> {
-    let page = Mapping::untouchable(own, page_size())?;
-    IN_HAND_PAGE.store(page.as_ptr() as usize as u64);
+fn map_in_hand(own: &Object, page_size: usize) -> Result<Mapping, Errno> {
+    let page = Mapping::untouchable(own, page_size)?;
+    // A page's address has room for the logarithm of its size.
+    IN_HAND_PAGE.store(page.as_ptr() as usize as u64 | u64::from(page_size.ilog2()));
     page.dont_fork()?;
     IN_HAND_PAGE.store(0);
     Ok(page)
@@ -120,7 +121,7 @@ fn try_mapping_keeps_locks(object: &Object) -> Result<bool, Errno> {
     if !try_lock(&trial, byte)? {
         return Ok(false);
     }
-    let _page = Mapping::untouchable(&trial, page_size())?;
+    let _page = Mapping::untouchable(&trial, object.page_size())?;
     drop(trial);
     is_held(object, byte)
 }
@@ -256,9 +257,10 @@ pub(crate) fn drop_in_child() {
 
 /// The page may have been advised already; then the range is empty here, which munmap(2) accepts.
 fn unmap_inherited(page: u64) {
+    let address = page as usize & !(page_size() - 1);
     // SAFETY: the forking thread was interrupted while it held this page in hand, so it is a page of `Mapping` that
     // nobody has been given, or an empty range of a process that has run nothing since fork.
-    let unmapped = unsafe { rustix::mm::munmap(page as usize as *mut _, page_size()) };
+    let unmapped = unsafe { rustix::mm::munmap(address as *mut _, 1 << (page % 64)) };
     debug_assert!(unmapped.is_ok());
 }
 

@@ -8,6 +8,7 @@
 //! judges by the clock.
 
 use crate::fork;
+use crate::host;
 use crate::procfs::Stat;
 use rustix::io::Errno;
 use rustix::process::{Pid, getpid, test_kill_process};
@@ -20,8 +21,9 @@ pub struct Identity {
     pub pid: u32,
     /// When it started: clock ticks of 10 ms from the boot as its time namespace has it. 0: `/proc` did not say.
     pub start_time: u64,
-    /// In which namespaces pid and start time hold: inode of the pid namespace in the low 32 bits, of the time
-    /// namespace in the high 32 (0 before Linux 5.6). 0: `/proc` did not say.
+    /// In which boot and namespaces pid and start time hold: inode of the pid namespace in the low 32 bits, of the time
+    /// namespace in the high 32 (0 before Linux 5.6), over which the identity of the [host](crate::host::id) is laid by
+    /// exclusive or. 0: `/proc` did not say.
     pub pid_namespace: u64,
 }
 
@@ -84,7 +86,7 @@ fn procfs_is_of_this_namespace(pid: u32) -> bool {
 fn namespaces() -> u64 {
     match namespace_inode("pid") {
         0 => 0,
-        pid => namespace_inode("time") << 32 | pid,
+        pid => ((namespace_inode("time") << 32 | pid) ^ host::id()).max(1),
     }
 }
 

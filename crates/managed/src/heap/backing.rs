@@ -6,7 +6,7 @@
 //! make the kernel allocate it).
 //!
 //! Crash argument: commit point is the bit. Death before it: the chunk is allocated again by the next one, which the
-//! kernel takes for done. Bits are never cleared here.
+//! kernel takes for done. A bit is cleared only by who has all pages of its chunk (`unbacking.rs`).
 
 use std::ops::Range;
 use std::sync::Arc;
@@ -24,6 +24,9 @@ use crate::geometry::METADATA_CHUNK;
 pub enum Store {
     /// A sparse object.
     Object(Arc<Object>),
+    /// Memory of this process, or a caller's: it comes into being as it is touched, and where it was never written it is
+    /// zero as far as it is metadata.
+    Memory,
     /// Memory that is there anyway: models and tests.
     Present,
 }
@@ -65,13 +68,13 @@ impl Backing {
     /// The kernel's, ENOSPC above all.
     #[inline]
     pub fn metadata(&self, offset: u64, bytes: u64) -> Result<(), Errno> {
-        let Store::Object(object) = &self.store else { return Ok(()) };
+        if matches!(self.store, Store::Present) {
+            return Ok(());
+        }
         for chunk in offset / METADATA_CHUNK..=(offset + bytes.max(1) - 1) / METADATA_CHUNK {
             if !is_set(&self.metadata, chunk) {
-                object.back(
-                    chunk * METADATA_CHUNK,
-                    METADATA_CHUNK.min(self.data_start - chunk * METADATA_CHUNK),
-                )?;
+                let start = chunk * METADATA_CHUNK;
+                self.back(start, METADATA_CHUNK.min(self.data_start - start))?;
                 set(&self.metadata, chunk);
             }
         }
@@ -89,15 +92,14 @@ impl Backing {
     /// The kernel's, ENOSPC above all.
     #[inline]
     pub fn data(&self, offset: u64, bytes: u64, limit: u64) -> Result<(), Errno> {
-        let Store::Object(object) = &self.store else { return Ok(()) };
+        if matches!(self.store, Store::Present) {
+            return Ok(());
+        }
         let mut added: Option<Range<u64>> = None;
         for chunk in offset >> self.chunk_shift..=(offset + bytes.max(1) - 1) >> self.chunk_shift {
             if !is_set(&self.data, chunk) {
                 let start = chunk << self.chunk_shift;
-                object.back(
-                    self.data_start + start,
-                    (1 << self.chunk_shift).min(limit.saturating_sub(start)),
-                )?;
+                self.back(self.data_start + start, (1 << self.chunk_shift).min(limit.saturating_sub(start)))?;
                 set(&self.data, chunk);
                 let first = added.map_or(start, |added| added.start);
                 added = Some(first..start + (1 << self.chunk_shift));
@@ -109,6 +111,25 @@ impl Backing {
         Ok(())
     }
 
+    /// Backs again what is marked as backed, in an object that may have lost some of it; `limit` bytes of data exist.
+    ///
+    /// # Errors
+    /// The kernel's, ENOSPC above all.
+    pub(crate) fn again(&self, limit: u64) -> Result<(), Errno> {
+        let metadata = (0..self.metadata.len() as u64 * 64).filter(|chunk| is_set(&self.metadata, *chunk));
+        for start in metadata.map(|chunk| chunk * METADATA_CHUNK).filter(|start| *start < self.data_start) {
+            self.back(start, METADATA_CHUNK.min(self.data_start - start))?;
+        }
+        for start in self.backed_chunks().filter(|start| *start < limit) {
+            self.back(self.data_start + start, (1 << self.chunk_shift).min(limit - start))?;
+        }
+        Ok(())
+    }
+
+    fn back(&self, offset: u64, bytes: u64) -> Result<(), Errno> {
+        if let Store::Object(object) = &self.store { object.back(offset, bytes) } else { Ok(()) }
+    }
+
     /// Has the kernel make huge pages of what was just backed, if that is wanted; it may refuse. Once for all chunks of
     /// an allocation: each such call waits for every processor.
     #[cold]
@@ -116,6 +137,20 @@ impl Backing {
         let Some(mapping) = &self.huge else { return };
         let cut = |offset: u64| (self.data_start + offset).min(mapping.len() as u64) as usize;
         let _whatever_it_reached = mapping.huge_pages(cut(range.start)..cut(range.end));
+    }
+
+    /// Bytes of a chunk of data.
+    pub(crate) fn chunk_bytes(&self) -> u64 {
+        1 << self.chunk_shift
+    }
+
+    /// Says that the chunk of data at offset `start` is not backed any more. The caller has all of its pages.
+    pub(crate) fn forget(&self, start: u64) {
+        let chunk = start >> self.chunk_shift;
+        if let Some(word) = self.data.get((chunk / 64) as usize) {
+            // AcqRel: before the memory goes; who has a page of it later sees the bit clear by what released the page.
+            word.fetch_and(!(1 << (chunk % 64)), Ordering::AcqRel);
+        }
     }
 
     /// Offsets in the data at which a backed chunk starts.

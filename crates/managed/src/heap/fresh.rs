@@ -17,7 +17,7 @@ const FIRST: u64 = 1;
 impl Heap {
     /// Whether bytes `from .. to` of the block that `reference` means were nobody's before.
     pub(crate) fn is_fresh(&self, reference: BlockReference, from: u64, to: u64) -> bool {
-        if to.saturating_sub(from) < WORTH_A_LOOK {
+        if to.saturating_sub(from) < WORTH_A_LOOK || !self.starts_zero {
             return false;
         }
         let Ok(block) = self.locate(reference) else { return false };

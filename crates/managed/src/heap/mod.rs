@@ -12,7 +12,7 @@
 //! shorter, [`slab`] smaller ones,
 //! [`lane`] one thread's side, [`pressure`] what is tried before an allocation fails, [`recovery`] after deaths,
 //! `repair` hints made right on request, `waiting` and `reservation` for those who wait for memory, [`manifest`] types
-//! and ids, [`verify`] the invariants, [`usage`] who has how much. No mapping, clock or system call but backing is made
+//! and ids, [`verify`] the invariants, [`usage`] who has how much, `unbacking` what goes back to the kernel. No mapping, clock or system call but backing is made
 //! here:
 //! liveness is asked through [`Liveness`], so the same code runs under models.
 
@@ -35,6 +35,7 @@ pub(crate) mod resize;
 pub mod search;
 pub mod slab;
 pub mod span;
+pub(crate) mod unbacking;
 pub mod usage;
 pub mod verify;
 pub(crate) mod waiting;
@@ -62,6 +63,8 @@ pub struct Heap {
     pub window_pages: u64,
     /// Pages that the object was seen to be long enough for: what the header says beyond is looked at first.
     reach: Arc<AtomicU64>,
+    /// Whether memory that nobody had yet is zero.
+    pub(crate) starts_zero: bool,
     /// Monotonic nanoseconds, for what expires.
     pub(crate) clock: fn() -> u64,
     pub(crate) header: Element<PoolHeader>,
@@ -147,6 +150,7 @@ impl Heap {
                 huge: None,
             },
             reach: Arc::default(),
+            starts_zero: true,
             clock: weyr_sys::clock::monotonic_ns,
             window_pages: region.len().saturating_sub(at.data) >> shape.page_shift,
             geometry,
@@ -183,6 +187,7 @@ impl Heap {
             },
             window_pages: shape.maximum_pages,
             reach: Arc::default(),
+            starts_zero: true,
             // Time stands still: nothing expires.
             clock: || 0,
             geometry,
@@ -204,7 +209,7 @@ impl Heap {
         let segments = self.header().segments.load(Ordering::Acquire);
         let pages = self.geometry.pages(segments).min(self.window_pages);
         let inside =
-            matches!(self.backing.store, Store::Present) || pages <= self.reach.load(Ordering::Relaxed);
+            !matches!(self.backing.store, Store::Object(_)) || pages <= self.reach.load(Ordering::Relaxed);
         if inside { pages } else { self.pages_within_object(pages) }
     }
 

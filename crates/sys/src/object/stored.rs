@@ -35,3 +35,16 @@ pub(super) fn next_stored(object: &Object, offset: u64) -> Result<Option<Range<u
         Err(error) => Err(error),
     }
 }
+
+/// Writes all of `bytes` from `offset` on.
+pub(super) fn write_at(object: &Object, offset: u64, bytes: &[u8]) -> Result<(), Errno> {
+    let mut done = 0;
+    while done < bytes.len() {
+        let rest = &bytes[done..];
+        match retry_on_intr(|| rustix::io::pwrite(&object.descriptor, rest, offset + done as u64))? {
+            0 => return Err(Errno::IO),
+            written => done += written,
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,113 @@
+//! How the object of a pool is checked before it is believed.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use weyr_atomic::Ordering;
+use weyr_shared::{Layout, Lender, Region};
+use weyr_sys::mapping::Mapping;
+use weyr_sys::object::{Access, Object};
+
+use crate::attachment::Attachment;
+use crate::creation::path_error;
+use crate::geometry::{Geometry, Shape};
+use crate::heap::Heap;
+use crate::heap::backing::Store;
+use crate::layout::PoolHeader;
+use crate::medium::{Medium, whole_pages};
+use crate::{Error, PoolType, header, name, window};
+
+/// Opens the object of a pool.
+pub(crate) fn open(path: &Path, access: Access) -> Result<Object, Error> {
+    Object::open(path, access).map_err(|errno| path_error(path, &short_name(path), errno))
+}
+
+/// The pool's name as its path has it.
+fn short_name(path: &Path) -> String {
+    let file = path.file_name().map(|file| file.to_string_lossy().into_owned()).unwrap_or_default();
+    file.strip_prefix(&name::file_prefix()).map(str::to_owned).unwrap_or(file)
+}
+
+/// Believes an object's header as far as it can be checked, and maps the pool. `path` is empty without a name.
+pub(crate) fn attach(object: Object, path: &Path, access: Access) -> Result<Arc<Lender<Attachment>>, Error> {
+    let name = short_name(path);
+    let bytes = object.len().map_err(|errno| path_error(path, &name, errno))?;
+    let header_bytes = PoolHeader::SIZE as u64;
+    if bytes < header_bytes {
+        return Err(Error::NotAPool { name });
+    }
+    // As much as there is: all of it, unless the pool is one that grows.
+    let mapping = window::map(&object, bytes, header_bytes, access)?;
+    let Believed { kind, geometry } = Believed::read(&mapping, bytes, &name)?;
+    let bytes_of = |pages| whole_pages(&object, geometry.object_bytes(pages));
+    let window = bytes_of(geometry.shape.maximum_pages);
+    let mapping = if (mapping.len() as u64) < window {
+        // First, for address space may be short.
+        drop(mapping);
+        window::map(&object, window, bytes_of(1), access)?
+    } else {
+        mapping
+    };
+    let object = Arc::new(object);
+    let store = Store::Object(Arc::clone(&object));
+    let attachment = attach_mapped(
+        mapping,
+        geometry,
+        store,
+        Medium::of_object(kind, object, path.to_owned(), access),
+        name,
+    )?;
+    attachment.heap.reaches(bytes);
+    Ok(attachment)
+}
+
+/// Attaches the pool that somebody made in `memory`.
+pub(crate) fn attach_in(memory: Arc<Mapping>) -> Result<Arc<Lender<Attachment>>, Error> {
+    let (name, bytes) = ("memory".to_owned(), memory.len() as u64);
+    let Believed { kind, geometry } = Believed::read(&memory, bytes, &name)?;
+    if kind != PoolType::Lent {
+        return Err(Error::NotAPool { name });
+    }
+    attach_mapped(memory, geometry, Store::Memory, Medium::of_memory(kind), name)
+}
+
+fn attach_mapped(
+    mapping: Arc<Mapping>,
+    geometry: Geometry,
+    store: Store,
+    medium: Medium,
+    name: String,
+) -> Result<Arc<Lender<Attachment>>, Error> {
+    let len = mapping.len() as u64;
+    let region =
+        Region::new(mapping).part(0, geometry.object_bytes(geometry.shape.maximum_pages).min(len))?;
+    let data = window::data_of(&region, &geometry)?;
+    let heap = Heap::new(geometry, &region, store)?;
+    let name = header::read_name(heap.header()).unwrap_or(name);
+    Ok(Attachment::new(heap, data, medium, name))
+}
+
+/// What a header says that could be true.
+struct Believed {
+    kind: PoolType,
+    geometry: Geometry,
+}
+
+impl Believed {
+    fn read(mapping: &Arc<Mapping>, bytes: u64, name: &str) -> Result<Believed, Error> {
+        if bytes < PoolHeader::SIZE as u64 {
+            return Err(Error::NotAPool { name: name.to_owned() });
+        }
+        let region = Region::new(Arc::clone(mapping));
+        let header: &PoolHeader = region.view(0)?;
+        let shape: Shape = header::read_shape(header, name)?;
+        let geometry = Geometry::new(shape);
+        // Acquire: pairs with the grower's, behind which the object is long enough.
+        let segments = header.segments.load(Ordering::Acquire);
+        let expected = geometry.object_bytes(geometry.pages(segments));
+        if bytes < expected {
+            return Err(Error::Truncated { name: name.to_owned(), bytes, expected });
+        }
+        Ok(Believed { kind: header::read_type(header)?, geometry })
+    }
+}
