@@ -1,6 +1,8 @@
 //! One thread's part in the pools of its process: its lanes, and the shares of attachments that its
 //! allocations have.
 
+#![allow(clippy::vec_box, reason = "parts change places with the first, which lies in a box")]
+
 use std::cell::{Cell, RefCell};
 use std::mem::{ManuallyDrop, swap};
 use std::sync::Weak;
@@ -33,7 +35,7 @@ impl Drop for Leaving {
         let first = take_first();
         HAS_FIRST.set(false);
         let others = OTHERS.with(|others| others.take());
-        others.into_iter().chain(first).for_each(Entry::close);
+        others.into_iter().chain(first).for_each(|part| part.close());
     }
 }
 
@@ -182,7 +184,7 @@ impl Entry {
     }
 
     /// Gives the lane back, unless it is a parent's.
-    fn close(mut self: Box<Self>) {
+    fn close(mut self) {
         let lane = self.lane.take();
         if self.nonce != fork::nonce() {
             // A forked child: what was the parent's thread's stays the parent's.
@@ -202,9 +204,9 @@ fn join(attachment: &Attachment, membership: &Membership) -> Option<Part> {
         return Some(part);
     }
     let parts = take_all()?;
-    let gone = |part: &Box<Entry>| part.nonce != nonce || part.attachment.strong_count() == 0;
-    let (closed, kept): (Vec<_>, Vec<_>) = parts.into_iter().partition(gone);
-    closed.into_iter().for_each(Entry::close);
+    let (gone, kept): (Vec<_>, Vec<_>) =
+        parts.into_iter().partition(|part| part.nonce != nonce || part.attachment.strong_count() == 0);
+    gone.into_iter().for_each(|part| part.close());
     OTHERS.with(|others| others.replace(kept));
     Some(Part::taken(Box::new(Entry::new(attachment, membership))))
 }
@@ -232,7 +234,7 @@ pub(crate) fn forget_in_this_thread(id: u64) {
     };
     put_first(kept);
     // When the others are back: what ends with it looks at them again.
-    closed.into_iter().for_each(Entry::close);
+    closed.into_iter().for_each(|part| part.close());
 }
 
 /// While the first is taken out.
