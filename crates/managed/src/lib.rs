@@ -18,6 +18,7 @@ mod blocking;
 mod channel_host;
 mod channel_table;
 mod channels;
+mod contents;
 #[cfg(test)]
 mod copies;
 mod creation;
@@ -52,6 +53,7 @@ mod zeroing;
 pub use allocation::Allocation;
 pub use attributes::{Growth, PoolAttributes};
 pub use channel_table::ChannelBlock;
+pub use contents::{Contents, ContentsMut};
 pub use descriptor::{AllocationDescriptor, PoolDescriptor};
 pub use environment::POOL_VARIABLE;
 pub use error::Error;
