@@ -3,12 +3,11 @@
 //! All of it copies through a buffer, so it holds for memory that others may write: what they change meanwhile may be seen
 //! or not, byte by byte.
 
-use std::hash::Hasher as _;
 use std::ops::Range;
 use std::time::Instant;
 
-use twox_hash::XxHash3_64;
 use weyr_shared::PayloadError;
+use xxhash_rust::xxh3::Xxh3;
 
 use crate::{Allocation, Error, Pool, Published};
 
@@ -49,12 +48,12 @@ pub trait Contents: sealed::Sealed + Sized {
     /// As [`read_at`](Self::read_at).
     /// Source: Dragon managed memory, `dragon_memory_hash`; xxHash, doc/xxhash_spec.md.
     fn content_hash(&self) -> Result<u64, Error> {
-        let mut hash = XxHash3_64::with_seed(0);
+        let mut hash = Xxh3::new();
         self.for_each_part(|part| {
-            hash.write(part);
+            hash.update(part);
             Ok(true)
         })?;
-        Ok(hash.finish())
+        Ok(hash.digest())
     }
 
     /// Whether both are as long and have the same bytes.
