@@ -4,11 +4,10 @@
 //! block was before, owned by the receiver: the instant at which it changes hands. When the sender dies, the sweep
 //! frees blocks in flight that no channel refers to; those in a channel are delivered.
 
-use std::sync::Arc;
-
-use weyr_shared::{BlockReference, Loan};
+use weyr_shared::BlockReference;
 
 use crate::allocation::explain;
+use crate::attachment::Attachment;
 use crate::heap::word::{BlockState, BlockWord};
 use crate::{Allocation, Error, Pool, Published};
 
@@ -61,11 +60,14 @@ impl Pool {
         let was = changed.map_err(|error| explain(error, reference, "taking it"))?.state();
         let cooperative = self.cooperation();
         Ok(match was {
-            BlockState::InFlightAlloc => {
-                Taken::Owned(Allocation::from_parts(Loan::single(attachment), reference, bytes, cooperative))
-            }
+            BlockState::InFlightAlloc => Taken::Owned(Allocation::from_parts(
+                attachment.lend(attachment),
+                reference,
+                bytes,
+                cooperative,
+            )),
             was => {
-                let attachment = Arc::clone(attachment);
+                let attachment = attachment.lend(attachment);
                 let published = Published::original(attachment, reference, bytes, false, cooperative);
                 let record = self.record_of(reference, was);
                 Taken::Published(match record {
@@ -92,7 +94,9 @@ impl Pool {
     /// # Errors
     /// [`Error::Forked`].
     pub fn end_transfer(&self, allocation: Allocation) -> Result<(), Error> {
-        allocation.into_parts().map(|_| ())
+        let (attachment, _, _) = allocation.into_parts()?;
+        Attachment::give_back(attachment);
+        Ok(())
     }
 
     /// Whether a message has the block that `reference` means, mapped by this process or not.

@@ -286,16 +286,19 @@ impl Heap {
     }
 
     /// The class that a page word names, if this pool has slabs of it.
+    #[inline]
     pub(crate) fn class(&self, page: PageWord) -> Option<&Class> {
         self.geometry.classes.get(page.class() as usize).filter(|class| class.pages > 0)
     }
 
     /// The class of the slab at `head`, if all of such a slab can lie there.
+    #[inline]
     pub(crate) fn slab_class(&self, head: u64, page: PageWord) -> Option<&Class> {
         self.class(page).filter(|class| head + u64::from(class.pages) <= self.geometry.shape.maximum_pages)
     }
 
     /// First page of the slab or span that `page` lies in, with its word.
+    #[inline]
     pub(crate) fn head_of(&self, page: u64) -> Option<(u64, PageWord)> {
         let word = self.page(page);
         if word.state() != PageState::Tail {
@@ -308,6 +311,12 @@ impl Heap {
 
     /// The block that starts at a data offset, whatever its state. By loads only.
     pub(crate) fn locate_offset(&self, offset: u64) -> Option<Located<'_>> {
+        self.locate_offset_here(offset)
+    }
+
+    /// [`locate_offset`](Self::locate_offset) for who is called so often that passing five words on would count.
+    #[inline(always)]
+    fn locate_offset_here(&self, offset: u64) -> Option<Located<'_>> {
         let page = offset >> self.geometry.shape.page_shift;
         // A page whose word was never backed was never given out, and must not be touched.
         let backed = self.backing.has_metadata(self.geometry.offsets.page_words + page * 8);
@@ -322,6 +331,7 @@ impl Heap {
         }
     }
 
+    #[inline(always)]
     fn locate_in_slab(&self, head: u64, page: PageWord, offset: u64) -> Option<Located<'_>> {
         let class = self.slab_class(head, page)?;
         class.index(offset - self.page_offset(head))?;
@@ -330,6 +340,7 @@ impl Heap {
         Some(Located { word, seen, head, page, bytes: class.size.into() })
     }
 
+    #[inline(never)]
     fn locate_span(&self, head: u64, page: PageWord, offset: u64) -> Option<Located<'_>> {
         let pages = self.descriptor(head).span_pages.load(Ordering::Relaxed);
         let inside = head.checked_add(pages).is_some_and(|end| end <= self.pool_pages());
@@ -373,7 +384,13 @@ impl Heap {
 
     /// The block that `reference` means. By loads only.
     pub(crate) fn locate(&self, reference: BlockReference) -> Result<Located<'_>, Missing> {
-        let located = self.locate_offset(reference.offset).ok_or(Missing::NotABlock)?;
+        self.locate_here(reference)
+    }
+
+    /// [`locate`](Self::locate) for who is called so often that passing five words on would count.
+    #[inline(always)]
+    pub(crate) fn locate_here(&self, reference: BlockReference) -> Result<Located<'_>, Missing> {
+        let located = self.locate_offset_here(reference.offset).ok_or(Missing::NotABlock)?;
         if located.seen.generation() == reference.generation {
             Ok(located)
         } else {
@@ -390,7 +407,7 @@ impl Heap {
         judge: impl Fn(BlockWord) -> Option<BlockWord>,
     ) -> Result<BlockWord, ChangeError> {
         loop {
-            let located = self.locate(reference).map_err(ChangeError::Missing)?;
+            let located = self.locate_here(reference).map_err(ChangeError::Missing)?;
             let next = judge(located.seen).ok_or(ChangeError::Refused(located.seen.state()))?;
             let changed =
                 located.word.compare_exchange(located.seen.0, next.0, Ordering::AcqRel, Ordering::Acquire);

@@ -409,7 +409,7 @@ impl Heap {
         exclusive: bool,
         allowed: impl Fn(BlockWord) -> bool,
     ) -> Result<(), ChangeError> {
-        let block = self.locate(reference).map_err(ChangeError::Missing)?;
+        let block = self.locate_here(reference).map_err(ChangeError::Missing)?;
         if !allowed(block.seen) {
             return Err(ChangeError::Refused(block.seen.state()));
         }

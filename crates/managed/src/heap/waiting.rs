@@ -56,6 +56,15 @@ impl Heap {
     pub(crate) fn freed(&self) {
         // Between the caller's store and the look; pairs with the barrier in `look_or_sleep`.
         light_barrier();
+        if self.has_waiters() {
+            self.tell_waiters();
+        }
+    }
+
+    /// A call of its own: the event is made only where there is something to tell.
+    #[cold]
+    #[inline(never)]
+    fn tell_waiters(&self) {
         self.waiters(&KernelFutex).signal_all();
     }
 
@@ -65,10 +74,12 @@ impl Heap {
     }
 
     /// Whether somebody sleeps or is about to, or died so.
+    #[inline]
     pub(crate) fn has_waiters(&self) -> bool {
         self.waiters(&KernelFutex).is_armed()
     }
 
+    #[inline]
     fn waiters<'h, F: Futex>(&'h self, futex: &'h F) -> Event<'h, F> {
         Event::new(&self.header().free_event, futex)
     }
