@@ -37,6 +37,8 @@ pub enum Fault {
     OnlookersForgotten,
     /// A copy of a message that others may take is believed without a second look at its slot.
     PeekWithoutSecondLook,
+    /// A repair ends the reservation of a dead sender in the lap in which it was made.
+    ReservedStaysInLap,
     /// Whether a message's block is lost is asked before the look at its slot.
     LostBeforeSlot,
     /// A waiter for a lock does not say in the owner word that it waits.
