@@ -27,7 +27,7 @@ pub struct Target {
 
 const TARGETS: [Target; 4] = [
     Target { name: "descriptors", short: 400_000, full: 20_000_000, longest: 200, run: descriptors::run },
-    Target { name: "requests", short: 150_000, full: 20_000_000, longest: 300, run: requests::run },
+    Target { name: "requests", short: 2_000_000, full: 100_000_000, longest: 300, run: requests::run },
     Target { name: "heap", short: 1_500, full: 300_000, longest: 600, run: heap::run },
     Target { name: "channel", short: 3_000, full: 600_000, longest: 400, run: channel::run },
 ];
