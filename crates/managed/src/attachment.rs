@@ -19,6 +19,7 @@ use crate::huge;
 use crate::layout::{OPTION_HUGE_PAGES, OPTION_ZEROING, STATE_READY};
 use crate::medium::Medium;
 use crate::membership::{KernelLiveness, Membership, Memberships};
+use crate::particulars::{LEAST_ALIGNMENT, Particulars};
 use crate::pool::Member;
 use crate::rebuild::Rebuilt;
 use crate::thread::{ENTRIES, entry_of, forget_in_this_thread};
@@ -38,6 +39,9 @@ pub(crate) struct Attachment {
     pub(crate) name: String,
     pub(crate) uuid: u128,
     pub(crate) zeroing: bool,
+    /// Whether its allocations are more than blocks as they come: what a thread has at hand does not do then.
+    is_particular: bool,
+    pub(crate) particulars: Particulars,
     mapping: Arc<Mapping>,
     memberships: Memberships,
     /// What its opening had to put right.
@@ -47,18 +51,25 @@ pub(crate) struct Attachment {
 }
 
 impl Attachment {
-    pub(crate) fn new(mut heap: Heap, data: Region, medium: Medium, name: String) -> Arc<Lender<Self>> {
+    pub(crate) fn new(
+        mut heap: Heap,
+        data: Region,
+        medium: Medium,
+        name: String,
+        particulars: Particulars,
+    ) -> Arc<Lender<Self>> {
         let header = heap.header();
         let half = |word: &AtomicU64| u128::from(word.load(Ordering::Relaxed));
         let uuid = half(&header.uuid_low) | half(&header.uuid_high) << 64;
-        let options = header.options.load(Ordering::Relaxed);
-        let zeroing = options & OPTION_ZEROING != 0;
+        let zeroing = particulars.has(OPTION_ZEROING);
+        let is_particular = zeroing || particulars.shapes_blocks();
         let is_fresh = header.rebuilds.load(Ordering::Relaxed) == 0;
         let id = serial::next();
         let mapping = Arc::clone(data.mapping());
-        if options & OPTION_HUGE_PAGES != 0 {
+        if particulars.has(OPTION_HUGE_PAGES) {
             heap.backing.huge = huge::allow(&mapping, &heap);
         }
+        heap.starts_low = !particulars.preallocated.is_empty();
         heap.starts_zero = medium.kind != PoolType::Lent && is_fresh;
         let (memberships, rebuilt) = (Memberships::default(), OnceLock::new());
         let key = AtomicU64::new(id);
@@ -73,6 +84,8 @@ impl Attachment {
                 name,
                 uuid,
                 zeroing,
+                is_particular,
+                particulars,
                 mapping,
                 memberships,
                 rebuilt,
@@ -124,7 +137,7 @@ impl Attachment {
         nonce: u64,
         loan: &mut Option<Loan<Self>>,
     ) -> BlockReference {
-        if self.zeroing || self.heap.header().state.load(Ordering::Relaxed) != STATE_READY {
+        if self.is_particular || self.heap.header().state.load(Ordering::Relaxed) != STATE_READY {
             return BlockReference::NONE;
         }
         ENTRIES.with(|entries| {
@@ -148,15 +161,32 @@ impl Attachment {
         if self.heap.header().state.load(Ordering::Relaxed) != STATE_READY {
             return Err(Error::Destroyed);
         }
+        let demand = self.demand(bytes);
         let tried = self.with_lane(|own, stock| {
-            let block = self.heap.alloc(own, bytes)?;
+            let block = self.heap.alloc_demand(own, demand)?;
             let lend = || stock.map_or_else(|| Loan::single(owner), |stock| stock.lend(owner));
             Ok(block.map(|reference| (reference, lend())))
         })?;
         match tried {
             Ok(Some(allocated)) => Ok(allocated),
-            Ok(None) => Ok((self.alloc_under_pressure(bytes.into())?, Loan::single(owner))),
+            Ok(None) => Ok((self.alloc_under_pressure(demand)?, Loan::single(owner))),
             Err(errno) => Err(self.backing_error(errno, bytes)),
+        }
+    }
+
+    /// What an allocation of `bytes` bytes is to be in this pool.
+    pub(crate) fn demand(&self, bytes: u64) -> Demand {
+        self.demand_at(bytes, LEAST_ALIGNMENT)
+    }
+
+    /// The same at a multiple of `alignment` bytes at least.
+    fn demand_at(&self, bytes: u64, alignment: u64) -> Demand {
+        let alignment = alignment.max(self.particulars.alignment);
+        let bias = self.data_address() % alignment;
+        let beyond = alignment > LEAST_ALIGNMENT;
+        Demand {
+            bytes: bytes.max(self.particulars.minimum_block),
+            alignment: beyond.then_some(Alignment { bytes: alignment, bias }),
         }
     }
 
@@ -180,8 +210,7 @@ impl Attachment {
         if self.heap.header().state.load(Ordering::Relaxed) != STATE_READY {
             return Err(Error::Destroyed);
         }
-        let bias = self.data_address() % alignment;
-        let demand = Demand { bytes, alignment: Some(Alignment { bytes: alignment, bias }) };
+        let demand = self.demand_at(bytes, alignment);
         let tried = self.with_lane(|own, _| self.heap.alloc_demand(own, demand))?;
         match tried.map_err(|errno| self.backing_error(errno, bytes))? {
             Some(block) => Ok(block),
@@ -212,22 +241,13 @@ impl Attachment {
     }
 
     /// Adds a segment; false when the pool may not grow further.
-    ///
-    /// Crash argument: the object is made longer first, which only ever extends it, then the count goes up by exact
-    /// compare-exchange. A death between leaves a longer file, which the next grower finds long enough.
     pub(crate) fn grow(&self) -> Result<bool, Errno> {
-        let segments = &self.heap.header().segments;
-        let seen = segments.load(Ordering::Acquire);
-        let (now, next) = (self.heap.geometry.pages(seen), self.heap.geometry.pages(seen.saturating_add(1)));
-        if next == now || next > self.heap.window_pages {
-            return Ok(false);
+        let extend = |pages| self.medium.extend(self.heap.geometry.object_bytes(pages));
+        let grew = self.heap.add_segment(extend)?;
+        if grew {
+            tracing::debug!(pool = self.name, pages = self.heap.current_pages(), "pool grew");
         }
-        self.medium.extend(self.heap.geometry.object_bytes(next))?;
-        // Release: whoever sees the new count sees a long enough object. Losing to another grower is as good.
-        let _another_grew =
-            segments.compare_exchange(seen, seen.saturating_add(1), Ordering::AcqRel, Ordering::Acquire);
-        tracing::debug!(pool = self.name, pages = next, "pool grew");
-        Ok(true)
+        Ok(grew)
     }
 
     /// Frees a block of `bytes` bytes that only this process can free, and keeps its share for this thread's next.

@@ -11,6 +11,7 @@
 //! keeps, `aligned` those at round addresses, `fresh` what is zero without being filled, `resize` what becomes longer or
 //! shorter, [`slab`] smaller ones,
 //! [`lane`] one thread's side, [`pressure`] what is tried before an allocation fails, [`recovery`] after deaths,
+//! [`growth`] how large the pool may become, [`unused`] what is free in what pieces,
 //! `repair` hints made right on request, `waiting` and `reservation` for those who wait for memory, [`manifest`] types
 //! and ids, [`verify`] the invariants, [`usage`] who has how much. No mapping, clock or system call but backing is made
 //! here:
@@ -21,6 +22,7 @@ pub mod backing;
 pub mod class;
 pub(crate) mod fault;
 pub(crate) mod fresh;
+pub mod growth;
 pub(crate) mod kept;
 pub mod lane;
 pub mod manifest;
@@ -35,6 +37,7 @@ pub(crate) mod resize;
 pub mod search;
 pub mod slab;
 pub mod span;
+pub mod unused;
 pub mod usage;
 pub mod verify;
 pub(crate) mod waiting;
@@ -64,6 +67,8 @@ pub struct Heap {
     reach: Arc<AtomicU64>,
     /// Whether memory that nobody had yet is zero.
     pub(crate) starts_zero: bool,
+    /// Whether every lane begins its search for pages at the first, where memory was made ready.
+    pub(crate) starts_low: bool,
     /// Monotonic nanoseconds, for what expires.
     pub(crate) clock: fn() -> u64,
     pub(crate) header: Element<PoolHeader>,
@@ -150,6 +155,7 @@ impl Heap {
             },
             reach: Arc::default(),
             starts_zero: true,
+            starts_low: false,
             clock: weyr_sys::clock::monotonic_ns,
             window_pages: region.len().saturating_sub(at.data) >> shape.page_shift,
             geometry,
@@ -187,6 +193,7 @@ impl Heap {
             window_pages: shape.maximum_pages,
             reach: Arc::default(),
             starts_zero: true,
+            starts_low: false,
             // Time stands still: nothing expires.
             clock: || 0,
             geometry,
@@ -204,9 +211,7 @@ impl Heap {
     /// Pages there are now; grows while others watch. Never more than the object is long enough for.
     #[inline]
     pub fn current_pages(&self) -> u64 {
-        // Acquire: pairs with the grower's compare-exchange, behind which the object is long enough.
-        let segments = self.header().segments.load(Ordering::Acquire);
-        let pages = self.geometry.pages(segments).min(self.window_pages);
+        let pages = self.geometry.pages(self.segments().segments()).min(self.window_pages);
         let inside =
             !matches!(self.backing.store, Store::Object(_)) || pages <= self.reach.load(Ordering::Relaxed);
         if inside { pages } else { self.pages_within_object(pages) }
@@ -342,8 +347,7 @@ impl Heap {
     /// Whether something starts at a data offset, or may, that does not lie within what this process has mapped,
     /// though it lies in the pool. By loads only.
     pub(crate) fn is_outside_window(&self, offset: u64) -> bool {
-        // Acquire: as in `current_pages`.
-        let pages = self.geometry.pages(self.header().segments.load(Ordering::Acquire));
+        let pages = self.geometry.pages(self.segments().segments());
         let page = offset >> self.geometry.shape.page_shift;
         if page >= self.window_pages {
             return page < pages;
