@@ -240,16 +240,6 @@ impl Attachment {
         }
     }
 
-    /// Adds a segment; false when the pool may not grow further.
-    pub(crate) fn grow(&self) -> Result<bool, Errno> {
-        let extend = |pages| self.medium.extend(self.heap.geometry.object_bytes(pages));
-        let grew = self.heap.add_segment(extend)?;
-        if grew {
-            tracing::debug!(pool = self.name, pages = self.heap.current_pages(), "pool grew");
-        }
-        Ok(grew)
-    }
-
     /// Frees a block of `bytes` bytes that only this process can free, and keeps its share for this thread's next.
     #[inline(never)]
     pub(crate) fn free_own(loan: Loan<Self>, reference: BlockReference, bytes: u64, nonce: u64) {

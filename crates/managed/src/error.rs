@@ -47,7 +47,7 @@ pub enum Error {
     },
     /// Somebody uses the pool, and this needs it to itself.
     #[error(
-        "pool {name:?} is in use by {processes} processes; let them detach first (`weyr pool show` names them)"
+        "pool {name:?} is in use by {processes} process(es); let them detach first (`weyr pool show` names them)"
     )]
     InUse {
         /// The name.

@@ -1,5 +1,6 @@
 //! Memory that is the pool's: named by descriptors, alive until somebody frees it.
 
+use std::ptr::NonNull;
 use std::sync::Arc;
 
 use weyr_shared::{BlockReference, Cooperative, Lender, Payload, Shareable, Table};
@@ -107,6 +108,22 @@ impl Published {
     /// Whether it lies in `pool`.
     pub fn is_in(&self, pool: &Pool) -> bool {
         self.attachment.uuid == pool.uuid()
+    }
+
+    /// Identity of the pool that it lies in.
+    pub fn pool_uuid(&self) -> u128 {
+        self.attachment.uuid
+    }
+
+    /// Where the bytes lie in this process, for languages without borrowing: valid until somebody frees the allocation,
+    /// and as long as this process has the pool attached. Others may write there at any time.
+    ///
+    /// # Errors
+    /// [`Error::Payload`] unless the pool is [cooperative](Pool::cooperative); [`Error::ReadOnly`].
+    /// Source: Dragon managed memory, `dragon_memory_get_pointer`.
+    pub fn as_address(&self) -> Result<NonNull<[u8]>, Error> {
+        self.attachment.require_writable()?;
+        Ok(self.payload()?.into_address()?)
     }
 
     /// Its name in the pool.

@@ -10,10 +10,7 @@ use crate::attachment::Attachment;
 use crate::heap::ChangeError;
 use crate::heap::lane::LaneHeap;
 use crate::heap::resize::Resized;
-use crate::{Allocation, Error};
-
-/// Bytes that are moved at a time.
-const CHUNK: u64 = 256 << 10;
+use crate::{Allocation, ContentsMut, Error};
 
 impl Allocation {
     /// Makes it `bytes` bytes long where it lies; its reference stays the same. Does not wait for anybody, but may take
@@ -77,13 +74,7 @@ impl Allocation {
 
     fn move_to(&mut self, bytes: u64) -> Result<(), Error> {
         let mut moved = Allocation::new(self.attachment()?, bytes, self.cooperation())?;
-        let kept = bytes.min(self.len());
-        let mut buffer = vec![0; kept.min(CHUNK) as usize];
-        for start in (0..kept).step_by(CHUNK as usize) {
-            let part = &mut buffer[..(kept - start).min(CHUNK) as usize];
-            self.read(start, part)?;
-            moved.write(start, part)?;
-        }
+        moved.copy_part_from(self, bytes.min(self.len()))?;
         *self = moved;
         Ok(())
     }

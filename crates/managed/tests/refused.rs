@@ -529,3 +529,26 @@ fn where_address_space_is_short_a_pool_is_refused_or_smaller() {
         });
     }
 }
+
+#[test]
+fn memory_that_was_given_back_and_is_somebody_elses_by_now_is_an_error() {
+    let _alone = alone();
+    let Some(small) = SmallFilesystem::mount("given-back", 12 << 20) else { return };
+    let growth = Growth::UpTo(8 << 20);
+    let attributes = PoolAttributes::new("given-back", 4 << 20).directory(small.path()).growth(growth);
+    in_child(|| {
+        let pool = Pool::create(&attributes.segment_size(1 << 20)).unwrap();
+        let mut large = pool.alloc(6 << 20).unwrap();
+        large.fill(1).unwrap();
+        drop(large);
+        assert!(pool.trim().unwrap() >= 4 << 20);
+        small.fill_up_to(16);
+        // Touching what was given back would end in a signal.
+        let refused = pool.alloc(6 << 20).map(|mut memory| memory.fill(2));
+        assert!(matches!(refused, Err(Error::FilesystemFull { .. })), "{refused:?}");
+        small.empty();
+        pool.alloc(6 << 20).unwrap().fill(3).unwrap();
+        assert_sound(&pool, 0);
+        pool.destroy().unwrap();
+    });
+}

@@ -65,8 +65,8 @@ pub use weyr_channel::{
 };
 pub use weyr_managed as managed;
 pub use weyr_managed::{
-    Allocation, AllocationDescriptor, Attributes, Growth, Mapping, Mode, Pool, PoolAttributes,
-    PoolDescriptor, PoolType, Published, Rebuilt, Recovered, Usage, Verification,
+    Allocation, AllocationDescriptor, Attributes, Contents, ContentsMut, Growth, Mapping, Mode, Pool,
+    PoolAttributes, PoolDescriptor, PoolType, Published, Rebuilt, Recovered, Usage, Verification,
 };
 pub use weyr_shared::{Cooperative, Shareable, Table as Atomics};
 pub use zerocopy;

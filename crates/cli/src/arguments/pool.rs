@@ -67,6 +67,24 @@ pub(crate) enum PoolCommand {
         /// Name of the pool
         name: String,
     },
+    /// Add memory to a pool that may grow; its users go on meanwhile
+    #[command(after_help = super::EXIT_CODES)]
+    Grow {
+        /// Name of the pool
+        name: String,
+        /// How many segments to add
+        #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u64).range(1..))]
+        segments: u64,
+    },
+    /// Give memory that no allocation uses back to the system; its users go on meanwhile
+    #[command(after_help = super::EXIT_CODES)]
+    Trim {
+        /// Name of the pool
+        name: String,
+    },
+    /// Copy a pool that no process has attached: another pool with the same content, at any place
+    #[command(after_help = super::EXIT_CODES)]
+    Copy(CopyArguments),
     /// Destroy a pool that nobody uses
     Destroy {
         /// Name of the pool
@@ -274,4 +292,15 @@ pub(crate) fn parse_mode(text: &str) -> Result<u32, String> {
         Ok(mode) if mode <= 0o777 => Ok(mode),
         _ => Err("write rights in octal, from 0 to 777".into()),
     }
+}
+/// `weyr pool copy`.
+#[derive(Debug, Args)]
+pub(crate) struct CopyArguments {
+    /// Name of the pool
+    pub(crate) name: String,
+    /// Name of the copy
+    pub(crate) copy: String,
+    /// Directory of the copy; by default that of the pool
+    #[arg(long, value_name = "DIR")]
+    pub(crate) to: Option<PathBuf>,
 }

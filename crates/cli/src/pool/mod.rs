@@ -1,12 +1,14 @@
 //! `weyr pool`: this user's pools, looked at from outside.
 //!
-//! Looking is read-only and invisible to the pool's users. `create` makes one; `attr --set`, `repair`, `destroy` and `prune` attach, to be
-//! members while they decide.
+//! Looking is read-only and invisible to the pool's users. `create` and `copy` make one; `attr --set`, `grow`, `trim`, `repair`,
+//! `destroy` and `prune` attach, to be members while they act.
 
 mod attributes;
+mod copy;
 mod create;
 mod destroy;
 mod dump;
+mod extent;
 mod list;
 mod prune;
 mod repair;
@@ -35,6 +37,9 @@ pub(crate) fn run(arguments: &PoolArguments, output: &Output) -> Result<(), Fail
         PoolCommand::Verify { name, quiesced } => verify::run(&path(&directory, name)?, *quiesced, output),
         PoolCommand::Dump(dump) => dump::run(dump, &path(&directory, &dump.name)?, output),
         PoolCommand::Repair { name } => repair::run(name, &path(&directory, name)?, output),
+        PoolCommand::Grow { name, segments } => extent::grow(&path(&directory, name)?, *segments, output),
+        PoolCommand::Trim { name } => extent::trim(&path(&directory, name)?, output),
+        PoolCommand::Copy(copy) => copy::run(copy, &path(&directory, &copy.name)?, &directory, output),
         PoolCommand::Destroy { name, force } => destroy::run(name, &path(&directory, name)?, *force, output),
         PoolCommand::Prune { unused, dry_run } => prune::run(&directory, *unused, *dry_run, output),
     }

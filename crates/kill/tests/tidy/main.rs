@@ -10,6 +10,7 @@ mod architecture;
 mod atomics;
 mod dependencies;
 mod homes;
+mod interfaces;
 mod libc;
 mod links;
 mod macros;
@@ -101,6 +102,11 @@ fn the_architecture_page_names_every_crate() {
 #[test]
 fn the_recovery_page_names_every_operation_in_which_somebody_was_killed() {
     hold(recovery::names_every_point);
+}
+
+#[test]
+fn rows_of_interfaces_lead_to_items_and_tests() {
+    hold(interfaces::lead_to_items_and_tests);
 }
 
 #[test]

@@ -6,7 +6,7 @@
 //! make the kernel allocate it).
 //!
 //! Crash argument: commit point is the bit. Death before it: the chunk is allocated again by the next one, which the
-//! kernel takes for done. Bits are never cleared here.
+//! kernel takes for done. A bit is cleared only by who has all pages of its chunk (`unbacking.rs`).
 
 use std::ops::Range;
 use std::sync::Arc;
@@ -137,6 +137,20 @@ impl Backing {
         let Some(mapping) = &self.huge else { return };
         let cut = |offset: u64| (self.data_start + offset).min(mapping.len() as u64) as usize;
         let _whatever_it_reached = mapping.huge_pages(cut(range.start)..cut(range.end));
+    }
+
+    /// Bytes of a chunk of data.
+    pub(crate) fn chunk_bytes(&self) -> u64 {
+        1 << self.chunk_shift
+    }
+
+    /// Says that the chunk of data at offset `start` is not backed any more. The caller has all of its pages.
+    pub(crate) fn forget(&self, start: u64) {
+        let chunk = start >> self.chunk_shift;
+        if let Some(word) = self.data.get((chunk / 64) as usize) {
+            // AcqRel: before the memory goes; who has a page of it later sees the bit clear by what released the page.
+            word.fetch_and(!(1 << (chunk % 64)), Ordering::AcqRel);
+        }
     }
 
     /// Offsets in the data at which a backed chunk starts.

@@ -13,7 +13,7 @@
 //! [`lane`] one thread's side, [`pressure`] what is tried before an allocation fails, [`recovery`] after deaths,
 //! [`growth`] how large the pool may become, [`unused`] what is free in what pieces,
 //! `repair` hints made right on request, `waiting` and `reservation` for those who wait for memory, [`manifest`] types
-//! and ids, [`verify`] the invariants, [`usage`] who has how much. No mapping, clock or system call but backing is made
+//! and ids, [`verify`] the invariants, [`usage`] who has how much, `unbacking` what goes back to the kernel. No mapping, clock or system call but backing is made
 //! here:
 //! liveness is asked through [`Liveness`], so the same code runs under models.
 
@@ -37,6 +37,7 @@ pub(crate) mod resize;
 pub mod search;
 pub mod slab;
 pub mod span;
+pub(crate) mod unbacking;
 pub mod unused;
 pub mod usage;
 pub mod verify;
