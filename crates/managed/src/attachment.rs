@@ -39,8 +39,6 @@ pub(crate) struct Attachment {
     pub(crate) name: String,
     pub(crate) uuid: u128,
     pub(crate) zeroing: bool,
-    /// Whether its allocations are more than blocks as they come: what a thread has at hand does not do then.
-    is_particular: bool,
     pub(crate) particulars: Particulars,
     mapping: Arc<Mapping>,
     memberships: Memberships,
@@ -62,7 +60,6 @@ impl Attachment {
         let half = |word: &AtomicU64| u128::from(word.load(Ordering::Relaxed));
         let uuid = half(&header.uuid_low) | half(&header.uuid_high) << 64;
         let zeroing = particulars.has(OPTION_ZEROING);
-        let is_particular = zeroing || particulars.shapes_blocks();
         let is_fresh = header.rebuilds.load(Ordering::Relaxed) == 0;
         let id = serial::next();
         let mapping = Arc::clone(data.mapping());
@@ -84,7 +81,6 @@ impl Attachment {
                 name,
                 uuid,
                 zeroing,
-                is_particular,
                 particulars,
                 mapping,
                 memberships,
@@ -128,6 +124,9 @@ impl Attachment {
     /// The fast path of an allocation: a block that the calling thread has at hand, and in `loan` a share of `owner`,
     /// which is this attachment. None when there is none, or more is to be done; `nonce` is this life's.
     ///
+    /// What it has at hand of a class was found by [`alloc`](Self::alloc), so it is as large and lies as the pool's
+    /// attributes want it: no class is filled that does not.
+    ///
     /// A call of its own, and its results in registers: what is stored in parts and copied as a whole stalls.
     #[inline(never)]
     pub(crate) fn alloc_at_hand(
@@ -137,7 +136,7 @@ impl Attachment {
         nonce: u64,
         loan: &mut Option<Loan<Self>>,
     ) -> BlockReference {
-        if self.is_particular || self.heap.header().state.load(Ordering::Relaxed) != STATE_READY {
+        if self.zeroing || self.heap.header().state.load(Ordering::Relaxed) != STATE_READY {
             return BlockReference::NONE;
         }
         ENTRIES.with(|entries| {

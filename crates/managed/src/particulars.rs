@@ -134,11 +134,6 @@ impl Particulars {
         self.options & option != 0
     }
 
-    /// Whether every allocation has a least size or an alignment beyond what blocks have anyway.
-    pub(crate) fn shapes_blocks(&self) -> bool {
-        self.minimum_block > LEAST_ALIGNMENT || self.alignment > LEAST_ALIGNMENT
-    }
-
     /// Writes them into the header of a pool that nobody can see yet.
     pub(crate) fn write(&self, header: &PoolHeader) {
         let halves = [
