@@ -13,12 +13,15 @@ pub(crate) mod iceoryx;
 pub(crate) mod jemalloc;
 pub(crate) mod kanal;
 pub(crate) mod mimalloc;
+pub(crate) mod mutual;
 pub(crate) mod open_mpi;
+pub(crate) mod pthread_mutex;
 pub(crate) mod sleeper;
 #[cfg(feature = "snmalloc")]
 pub(crate) mod snmalloc;
 pub(crate) mod two_lines;
 pub(crate) mod weyr_channel;
+pub(crate) mod weyr_lock;
 pub(crate) mod weyr_ownership;
 pub(crate) mod weyr_pool;
 

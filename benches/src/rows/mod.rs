@@ -3,6 +3,7 @@
 mod allocation;
 mod channel;
 mod exchange;
+mod locks;
 mod pool;
 mod sleeping;
 mod sweep;
@@ -32,6 +33,7 @@ pub(crate) fn all(processors: Processors) -> Vec<Row> {
         sleeping::rows(processors),
         thread::rows(processors),
         channel::rows(processors),
+        locks::rows(processors),
     ];
     groups.into_iter().flatten().collect()
 }

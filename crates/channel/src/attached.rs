@@ -4,7 +4,7 @@
 //! nonce, and attaches itself; what it drops before that, it leaves to the parent.
 
 use weyr_atomic::{AtomicU64, Ordering, thread};
-use weyr_shared::{Actor, BlockReference, Holder, MessageReference, Ring, SlotWord};
+use weyr_shared::{Actor, BlockReference, Holder, Ring, SlotWord};
 
 use crate::Error;
 use crate::host::Host;
@@ -172,8 +172,7 @@ impl<H: Host> Attached<H> {
     fn drain(&self, me: Holder) {
         // A block that is not on its way is not this channel's to free; a corrupt slot keeps its message. Both are
         // for the pool's verification to report: whoever detaches cannot be told.
-        let whole = |block| MessageReference { block, view_offset: 0, view_len: 0 };
-        let free = |block: BlockReference| drop(self.host.take_transfer(&whole(block)));
+        let free = |block: BlockReference| drop(self.host.discard_transfer(block));
         let _ = self.ring.drain(me, free);
     }
 

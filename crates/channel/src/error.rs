@@ -140,6 +140,13 @@ pub enum Error {
     TooManyHandles,
 }
 
+impl Error {
+    /// Whether it is about memory that this process could not map, though others may have.
+    pub(crate) fn is_outside_window(&self) -> bool {
+        matches!(self, Self::Pool(error) if matches!(**error, weyr_managed::Error::OutsideWindow { .. }))
+    }
+}
+
 impl From<weyr_managed::Error> for Error {
     fn from(error: weyr_managed::Error) -> Self {
         use weyr_managed::Error as Pool;

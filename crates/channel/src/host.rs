@@ -75,6 +75,14 @@ pub trait Host {
     /// The pool's, when the block is not on its way.
     fn revert_transfer(&self, reference: BlockReference) -> Result<(), Error>;
 
+    /// Takes the block of a message whose payload nobody keeps, and frees it, or gives it back to the pool.
+    ///
+    /// # Errors
+    /// The pool's, when the block is not on its way.
+    fn discard_transfer(&self, block: BlockReference) -> Result<(), Error> {
+        self.take_transfer(&MessageReference { block, view_offset: 0, view_len: 0 }).map(drop)
+    }
+
     /// Makes the block of a message this process's: the instant of taking.
     ///
     /// # Errors

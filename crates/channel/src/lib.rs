@@ -88,6 +88,7 @@ pub mod protocol {
     pub use crate::host::Host;
     pub use crate::naming::{Namesakes, settle};
     pub use crate::poll::PollSide;
+    pub use crate::pool_host::PoolHost;
     pub use crate::receive::{ReceiveSide, Taken};
     pub use crate::send::{Bytes, Claim, Outgoing, SendSide, Transfer};
     pub use crate::share::Share;

@@ -11,8 +11,8 @@
 //! that settled it.
 //!
 //! Death: before the block becomes a channel, the sweep frees it. Behind that the candidate is there for the next one
-//! who settles, who may confirm it: a channel whose creator died. A refused one is a destroyed channel, which recovery
-//! frees like any other.
+//! who settles, who may confirm it: a channel whose creator died. Beside one that is confirmed it is refused. A refused
+//! one is a destroyed channel, which recovery frees like any other.
 
 use std::borrow::Borrow;
 
@@ -48,7 +48,10 @@ pub fn settle<N: Namesakes, F: Futex>(
         fence(Ordering::SeqCst);
         let mut found = namesakes.look()?;
         if let Some(named) = found.iter().position(|(_, channel)| channel.borrow().is_named()) {
-            return Ok(Some(found.swap_remove(named)));
+            let named = found.swap_remove(named);
+            // Else one whose creator died before it looked would stay, and have the name behind this one.
+            let _refused = refuse_all(&found, futex);
+            return Ok(Some(named));
         }
         let Some(least) = found.iter().map(|(at, _)| *at).min() else { return Ok(None) };
         // Only the second look at it began when it could be seen.
@@ -57,11 +60,16 @@ pub fn settle<N: Namesakes, F: Futex>(
             continue;
         }
         let (others, mut chosen): (Vec<_>, Vec<_>) = found.into_iter().partition(|(at, _)| *at != least);
-        let refused = others.iter().all(|(_, channel)| channel.borrow().refuse(futex));
+        let refused = refuse_all(&others, futex);
         drop(others);
         match chosen.pop() {
             Some(chosen) if refused && chosen.1.borrow().confirm() => return Ok(Some(chosen)),
             _ => {}
         }
     }
+}
+
+/// Whether none of them can have the name any more. One that has it keeps it.
+fn refuse_all<C: Borrow<Ring>, F: Futex>(candidates: &[(u64, C)], futex: &F) -> bool {
+    candidates.iter().all(|(_, candidate)| candidate.borrow().refuse(futex))
 }

@@ -11,14 +11,15 @@ use crate::host::Host;
 
 /// The pool of a channel.
 #[derive(Debug)]
-pub(crate) struct PoolHost {
+pub struct PoolHost {
     pool: Pool,
     futex: KernelFutex,
     born: Instant,
 }
 
 impl PoolHost {
-    pub(crate) fn new(pool: &Pool) -> Self {
+    /// This process's look at the pool.
+    pub fn new(pool: &Pool) -> Self {
         Self { pool: pool.clone(), futex: KernelFutex, born: Instant::now() }
     }
 
@@ -123,6 +124,11 @@ impl Host for PoolHost {
 
     fn revert_transfer(&self, reference: BlockReference) -> Result<(), Error> {
         Ok(self.pool.revert_transfer(reference)?)
+    }
+
+    /// Also of a block that this process has not mapped.
+    fn discard_transfer(&self, block: BlockReference) -> Result<(), Error> {
+        Ok(self.pool.discard_transfer(block)?)
     }
 
     fn take_transfer(&self, message: &MessageReference) -> Result<Taken, Error> {

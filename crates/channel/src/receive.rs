@@ -296,6 +296,14 @@ impl<H: Host> Attached<H> {
         Ok((self.host.take_transfer(&message)?, message))
     }
 
+    /// Step 2 for a block that nobody keeps: it is freed, or the pool's again.
+    ///
+    /// # Errors
+    /// As [`take_block`](Self::take_block).
+    pub(crate) fn discard_block(&self, taken: &Taken) -> Result<(), Error> {
+        self.host.discard_transfer(self.ring.reference(taken.index)?.block)
+    }
+
     /// Step 3: the message is done with.
     ///
     /// # Errors

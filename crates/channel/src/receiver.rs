@@ -203,9 +203,11 @@ impl Shared {
             Err(error) => Err(error),
         };
         let content = content.and_then(|content| Ok((content, self.attributes(&taken)?)));
-        // Whatever was there, the slot is free again: a message that cannot be read is not one.
+        let (content, attributes) = match content {
+            Ok(found) => found,
+            Err(error) => return Err(self.discard(taken, error)),
+        };
         self.attached.release(taken)?;
-        let (content, attributes) = content?;
         side.messages.add(1);
         Ok(Message::new(content, taken.is_redelivered(), attributes))
     }
@@ -218,8 +220,8 @@ impl Shared {
         taken: Taken,
     ) -> Result<(), Error> {
         match kind {
-            MessageKind::Reference => return self.finish(side, taken).map(drop),
-            MessageKind::SideLoaded => return self.finish_large_unread(side, taken),
+            MessageKind::Reference => return self.finish_unread(side, taken),
+            MessageKind::SideLoaded => return self.finish_unread(side, taken),
             MessageKind::Inline | MessageKind::Frozen => {}
         }
         self.attached.release(taken)?;
@@ -268,10 +270,16 @@ impl Shared {
         Ok(bytes.len())
     }
 
-    /// Frees a slot whose message makes no sense.
+    /// Frees the slot of a message that cannot be read, for it is none; one whose memory this process has not mapped
+    /// stays, for others may have.
     #[cold]
     pub(crate) fn discard(&self, taken: Taken, error: Error) -> Error {
-        self.attached.release(taken).err().unwrap_or(error)
+        let ended = if error.is_outside_window() {
+            self.attached.put_back(taken, false)
+        } else {
+            self.attached.release(taken)
+        };
+        ended.err().unwrap_or(error)
     }
 
     /// What a message is, and how many bytes it has.

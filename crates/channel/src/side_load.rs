@@ -11,7 +11,7 @@
 
 use std::time::Instant;
 
-use weyr_managed::{Allocation, Taken as Block};
+use weyr_managed::Allocation;
 use weyr_shared::{MessageReference, Ring};
 
 use crate::channel::Shared;
@@ -130,8 +130,8 @@ impl Shared {
         Ok(bytes.len())
     }
 
-    /// Ends a message whose bytes nobody wants any more.
-    pub(crate) fn finish_large_unread(&self, side: &ReceiveSide, taken: Taken) -> Result<(), Error> {
+    /// Ends a message whose block nobody wants any more.
+    pub(crate) fn finish_unread(&self, side: &ReceiveSide, taken: Taken) -> Result<(), Error> {
         self.finish_buffer(side, taken, Ok(()))
     }
 
@@ -157,7 +157,11 @@ impl Shared {
         taken: Taken,
         copied: Result<T, Error>,
     ) -> Result<T, Error> {
-        let freed = self.attached.take_block(&taken).map(|(block, _)| drop::<Block>(block));
+        let copied = match copied {
+            Err(error) if error.is_outside_window() => return Err(self.discard(taken, error)),
+            copied => copied,
+        };
+        let freed = self.attached.discard_block(&taken);
         self.attached.release(taken)?;
         let copied = copied?;
         freed?;

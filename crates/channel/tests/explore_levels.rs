@@ -6,7 +6,8 @@
 
 mod explored;
 
-use explored::{Case, explore};
+use explored::{Case, explore, explore_so_far, found};
+use weyr_shared::fault::Fault;
 
 const LEVELS: Case = Case { levels: 2, ..Case::PLAIN };
 /// One user may be killed, and one recoverer sees to it.
@@ -56,6 +57,17 @@ fn two_senders_of_which_one_falls_hold_as_far_as_they_were_explored() {
     }
 }
 
+/// Two senders at one level that has room for both: what one sends lies behind what the other has reserved.
+const BESIDE: Case =
+    Case { lowest: true, capacity: 2, senders: 2, messages: 1, senders_fall: true, ..DEADLY };
+
+#[test]
+fn a_reservation_of_the_dead_is_over_for_those_who_sent_behind_it() {
+    explore_so_far(Case { name: "two levels, both at the lower, sender killed", ..BESIDE });
+    let faults = &[Fault::ReservedStaysInLap];
+    found(Case { name: "a reservation ends in its lap", faults, ..BESIDE }, "lost");
+}
+
 /// Three to two over two levels, in schedules that a seed draws: see `explore_walk`.
 const CROWD: Case =
     Case { senders: 3, receivers: 2, messages: 4, torn: true, hints: true, walks: 2000, ..LEVELS };
@@ -68,8 +80,8 @@ fn assert_walked(case: Case) {
 
 #[test]
 fn a_crowd_at_two_levels_loses_nothing_whoever_dies_or_stops() {
-    for capacity in [1, 2, 4] {
-        let crowd = Case { capacity, patience: 3, ..CROWD };
+    for (capacity, lowest) in [(1, false), (2, false), (4, false), (2, true)] {
+        let crowd = Case { capacity, lowest, patience: 3, ..CROWD };
         assert_walked(Case { name: "two levels, 3 to 2", ..crowd });
         let falling = Case { senders_fall: true, receivers_fall: true, ..crowd };
         let killed = Case { recoverers: 2, deaths: 2, ..falling };

@@ -79,6 +79,34 @@ fn an_allocation_moves_to_a_child_and_back_without_copying() {
     pool.assert_verified();
 }
 
+#[test]
+fn a_hundred_thousand_messages_take_no_more_memory_than_those_under_way() {
+    const TEST: &str = "a_hundred_thousand_messages_take_no_more_memory_than_those_under_way";
+    if let Some(channels) = as_child(TEST) {
+        while let Ok(message) = channels[0].receive() {
+            drop(message.into_allocation().unwrap());
+        }
+        return;
+    }
+    // Blocks of slabs in the one pool, spans in the other.
+    for page in [64 << 10, 4096] {
+        let pool = TestPool::with("under-way", 1 << 30, |attributes| attributes.page_size(page));
+        let out = pool.channel(8);
+        let mut other = child(TEST, &[&out]);
+        for number in 0..100_000_u64 {
+            let mut memory = pool.0.alloc(64 << 10).unwrap();
+            memory.write(0, &number.to_le_bytes()).unwrap();
+            out.send_allocation(memory).unwrap();
+        }
+        out.destroy().unwrap();
+        assert!(other.wait().unwrap().success());
+        // Eight in the channel, one at either end, and what the child keeps: less than a mebibyte at any time.
+        let taken = pool.0.usage().backed_bytes;
+        assert!(taken <= 6 << 20, "{taken} bytes with pages of {page}");
+        pool.assert_verified();
+    }
+}
+
 /// A child leases the messages of `work`, says so on `said`, and is killed.
 fn kill_a_leaseholder(test: &str, work: &Channel, said: &Channel) {
     let mut dying = child(test, &[work, said]);

@@ -8,11 +8,13 @@
 mod ledger;
 mod swept;
 
+use std::time::{Duration, Instant};
+
 use Fate::{Absent, Again, Fresh};
 use ledger::{Fate, letter, number_of};
-use swept::{Ground, Onlooker, Story, kill_and_stop_at, until_alone};
-use weyr_channel::{Channel, PollEvents, WaitMode};
-use weyr_kill::{Moment, Point, Rendezvous, Stops, child};
+use swept::{Ground, Onlooker, Story, beside_another, kill_and_stop_at, until_alone};
+use weyr_channel::{Channel, Error, PollEvents, WaitMode};
+use weyr_kill::{Moment, Point, Stops};
 
 /// `operate`, which sleeps, beside another process that does `act` when it does. While it stands, the others may take
 /// what it was woken for: then they send message `spare`, for which it wakes again.
@@ -24,25 +26,7 @@ fn sweep(
     act: impl Fn(&Channel),
     operate: impl Fn(&mut Channel),
 ) {
-    let beside_another = |ground: &Ground| {
-        let channel = ground.warm();
-        let (ready, go_on) = (Rendezvous::new().unwrap(), Rendezvous::new().unwrap());
-        let prepare = || {
-            let channel = ground.attach();
-            ready.post().unwrap();
-            go_on.wait().unwrap();
-            channel
-        };
-        let act = |channel: Channel| {
-            act(&channel);
-            channel
-        };
-        let other = child::when_parent_sleeps(prepare, act).unwrap();
-        ready.wait_from(&other).unwrap();
-        go_on.post().unwrap();
-        std::mem::forget(other);
-        channel
-    };
+    let beside = |ground: &Ground| beside_another(ground, &act);
     let mut onlooker = Onlooker::new(ground, stories);
     onlooker.spare = spare;
     let look = |point: &Point| {
@@ -51,7 +35,7 @@ fn sweep(
         }
         onlooker.look(point);
     };
-    kill_and_stop_at(&Stops::of_varying(8), name, ground, floor, beside_another, operate, look);
+    kill_and_stop_at(&Stops::of_varying(8), name, ground, floor, beside, operate, look);
     onlooker.assert_told();
 }
 
@@ -69,6 +53,26 @@ fn send_to_a_full_channel() {
     };
     let stories: &[Story] = &[(1, &[Fresh, Absent]), (2, &[Fresh]), (3, &[Fresh]), (100, &[Absent, Fresh])];
     sweep("send, asleep", &ground, 8, (stories, None), receive, send);
+}
+
+/// Nobody receives, unless the sender stands meanwhile.
+#[test]
+fn send_to_a_channel_that_stays_full() {
+    let ground = Ground::new("send-timed-out", |_, channel| {
+        (1..4).for_each(|number| channel.send(&letter(number)).unwrap());
+    });
+    let send = |channel: &mut Channel| {
+        // Long beside the steps to its sleep; a run in which it ends before that has fewer points.
+        let deadline = Instant::now() + Duration::from_secs(1);
+        let sender = channel.sender().with_wait_mode(WaitMode::Idle);
+        let sent = sender.send_until(&letter(100), deadline);
+        assert!(matches!(sent, Ok(()) | Err(Error::Timeout)), "{sent:?}");
+    };
+    let mut onlooker = Onlooker::new(&ground, &[(1, &[Fresh]), (2, &[Fresh]), (3, &[Fresh])]);
+    onlooker.perhaps = Some(100);
+    let look = |point: &Point| onlooker.look(point);
+    kill_and_stop_at(&Stops::of_varying(8), "send, timed out", &ground, 2, Ground::warm, send, look);
+    onlooker.assert_told();
 }
 
 fn send(channel: &Channel) {

@@ -8,7 +8,7 @@ use weyr_sys::fork;
 
 use crate::attachment::Attachment;
 use crate::heap::ChangeError;
-use crate::heap::word::{BlockState, BlockWord};
+use crate::heap::word::BlockState;
 use crate::{Error, Pool, Published};
 
 /// Bytes of a pool that this process owns: freed when dropped, or when the process dies.
@@ -84,6 +84,7 @@ impl Allocation {
         Self { attachment: Some(attachment), reference, bytes, nonce: fork::nonce(), cooperative }
     }
 
+    #[inline]
     pub(crate) fn attachment(&self) -> Result<&Arc<Lender<Attachment>>, Error> {
         match &self.attachment {
             Some(attachment) if self.nonce == fork::nonce() => Ok(attachment),
@@ -173,6 +174,7 @@ impl Allocation {
     ///
     /// # Errors
     /// [`Error::Forked`]; [`Error::WrongState`] when shared memory was spoilt. The allocation is dropped then.
+    #[inline]
     pub fn publish(self) -> Result<Published, Error> {
         self.become_shared(BlockState::Pool)
     }
@@ -181,28 +183,27 @@ impl Allocation {
     ///
     /// # Errors
     /// As [`publish`](Self::publish).
+    #[inline]
     pub fn freeze(self) -> Result<Published, Error> {
         self.become_shared(BlockState::Frozen)
     }
 
-    fn become_shared(mut self, state: BlockState) -> Result<Published, Error> {
-        let attachment = self.attachment()?;
-        let process = attachment.membership()?.actor.process;
-        let owned = |word: BlockWord| word.state() == BlockState::Alloc && word.actor() == process;
-        let change = |word: BlockWord| owned(word).then_some(word.with(state, 0));
-        let changed = attachment.heap.change_block(self.reference, change);
-        changed.map_err(|error| explain(error, self.reference, "publishing it"))?;
-        let attachment = self.attachment.take().ok_or(Error::Forked)?;
-        Ok(Published::original(
-            Arc::clone(&attachment),
-            self.reference,
-            self.bytes,
-            state == BlockState::Frozen,
-            self.cooperative,
-        ))
+    #[inline]
+    fn become_shared(self, state: BlockState) -> Result<Published, Error> {
+        self.attachment()?.share(self.reference, state)?;
+        self.into_published(state == BlockState::Frozen)
+    }
+
+    /// The same block, for who has changed its word.
+    #[inline]
+    pub(crate) fn into_published(self, frozen: bool) -> Result<Published, Error> {
+        let cooperative = self.cooperative;
+        let (attachment, reference, bytes) = self.into_parts()?;
+        Ok(Published::original(attachment, reference, bytes, frozen, cooperative))
     }
 
     /// Forgets it without freeing, for who has changed its word.
+    #[inline]
     pub(crate) fn into_parts(mut self) -> Result<(Loan<Attachment>, BlockReference, u64), Error> {
         self.attachment()?;
         let attachment = self.attachment.take().ok_or(Error::Forked)?;
@@ -214,9 +215,7 @@ impl Drop for Allocation {
     #[inline(always)]
     fn drop(&mut self) {
         let Some(attachment) = self.attachment.take() else { return };
-        if self.nonce == fork::nonce() {
-            Attachment::free_own(attachment, self.reference, self.bytes, self.nonce);
-        }
+        Attachment::free_own(attachment, self.reference, self.bytes, self.nonce);
     }
 }
 

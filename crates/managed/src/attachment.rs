@@ -7,7 +7,7 @@ use weyr_atomic::{AtomicU64, Ordering};
 use weyr_shared::{Actor, BlockReference, Lender, Loan, Region};
 use weyr_sys::mapping::Mapping;
 use weyr_sys::object::Object;
-use weyr_sys::{Errno, serial};
+use weyr_sys::{Errno, fork, serial};
 
 use crate::allocation::explain;
 use crate::geometry::METADATA_CHUNK;
@@ -22,7 +22,7 @@ use crate::membership::{KernelLiveness, Membership, Memberships};
 use crate::particulars::{LEAST_ALIGNMENT, Particulars};
 use crate::pool::Member;
 use crate::rebuild::Rebuilt;
-use crate::thread::{ENTRIES, entry_of, forget_in_this_thread};
+use crate::thread::{Part, forget_in_this_thread};
 use crate::{Error, PoolType};
 
 /// One attached pool. Dropped when the last handle and the last allocation are gone: the process leaves the pool,
@@ -139,16 +139,13 @@ impl Attachment {
         if self.zeroing || self.heap.header().state.load(Ordering::Relaxed) != STATE_READY {
             return BlockReference::NONE;
         }
-        ENTRIES.with(|entries| {
-            let Ok(mut entries) = entries.try_borrow_mut() else { return BlockReference::NONE };
-            let Some(entry) = entry_of(&mut entries, self.id, nonce) else { return BlockReference::NONE };
-            let Some(lane) = entry.lane.as_mut() else { return BlockReference::NONE };
-            let block = self.heap.alloc_at_hand(lane, bytes);
-            if block.generation != 0 {
-                *loan = Some(entry.stock.lend(owner));
-            }
-            block
-        })
+        let Some(mut part) = Part::of(self.id, nonce) else { return BlockReference::NONE };
+        let Some((lane, stock)) = part.lane_and_stock() else { return BlockReference::NONE };
+        let block = self.heap.alloc_at_hand(lane, bytes);
+        if block.generation != 0 {
+            *loan = Some(stock.lend(owner));
+        }
+        block
     }
 
     /// Allocates a block of at least `bytes` bytes.
@@ -239,9 +236,28 @@ impl Attachment {
         }
     }
 
-    /// Frees a block of `bytes` bytes that only this process can free, and keeps its share for this thread's next.
+    /// A share of `owner`, which is this attachment, for what the calling thread is about to have.
+    pub(crate) fn lend(&self, owner: &Arc<Lender<Self>>) -> Loan<Self> {
+        let mut part = Part::of(self.id, fork::nonce());
+        let stock = part.as_mut().and_then(Part::lane_and_stock);
+        stock.map_or_else(|| Loan::single(owner), |(_, stock)| stock.lend(owner))
+    }
+
+    /// Keeps a share that is used no more for this thread's next, if a handle of the pool is left.
+    pub(crate) fn give_back(loan: Loan<Self>) {
+        let mut part = Part::of(loan.key.load(Ordering::Relaxed), fork::nonce());
+        if let Some((_, stock)) = part.as_mut().and_then(Part::lane_and_stock) {
+            stock.put_back(loan);
+        }
+    }
+
+    /// Frees a block of `bytes` bytes that only this process can free, and keeps its share for this thread's next. A
+    /// forked child, where `nonce` is not this life's, leaves the block to its parent.
     #[inline(never)]
     pub(crate) fn free_own(loan: Loan<Self>, reference: BlockReference, bytes: u64, nonce: u64) {
+        if nonce != fork::nonce() {
+            return drop(loan);
+        }
         if let Some(loan) = Self::free_here(loan, reference, bytes, nonce) {
             Self::free_slowly(loan, reference);
         }
@@ -250,19 +266,14 @@ impl Attachment {
     /// Gives the share back, having done nothing, where the thread has no lane, and where no handle is left.
     #[inline(always)]
     fn free_here(loan: Loan<Self>, reference: BlockReference, bytes: u64, nonce: u64) -> Option<Loan<Self>> {
-        ENTRIES.with(|entries| {
-            // Borrowed already: a signal handler interrupted an operation of this thread.
-            let Ok(mut entries) = entries.try_borrow_mut() else { return Some(loan) };
-            let key = loan.key.load(Ordering::Relaxed);
-            let Some(entry) = entry_of(&mut entries, key, nonce) else { return Some(loan) };
-            let Some(lane) = entry.lane.as_mut() else { return Some(loan) };
-            if !loan.heap.free_at_hand(lane, reference, bytes) {
-                loan.free_affine(lane, reference);
-            }
-            loan.heap.freed();
-            entry.stock.put_back(loan);
-            None
-        })
+        let Some(mut part) = Part::of(loan.key.load(Ordering::Relaxed), nonce) else { return Some(loan) };
+        let Some((lane, stock)) = part.lane_and_stock() else { return Some(loan) };
+        if !loan.heap.free_at_hand(lane, reference, bytes) {
+            loan.free_affine(lane, reference);
+        }
+        loan.heap.freed();
+        stock.put_back(loan);
+        None
     }
 
     #[cold]
@@ -290,6 +301,16 @@ impl Attachment {
         }
     }
 
+    /// Makes a block of this process the pool's, as `state` says. Commit point: one compare-exchange of its word.
+    #[inline(never)]
+    pub(crate) fn share(&self, reference: BlockReference, state: BlockState) -> Result<(), Error> {
+        let process = self.membership()?.actor.process;
+        let owned = |word: BlockWord| word.state() == BlockState::Alloc && word.actor() == process;
+        let change = |word: BlockWord| owned(word).then_some(word.with(state, 0));
+        let changed = self.heap.change_block(reference, change);
+        changed.map(|_| ()).map_err(|error| explain(error, reference, "publishing it"))
+    }
+
     /// Frees a shared block whose word `allowed` accepts.
     pub(crate) fn free_shared(
         &self,
@@ -297,9 +318,12 @@ impl Attachment {
         allowed: impl Fn(BlockWord) -> bool,
         action: &'static str,
     ) -> Result<(), Error> {
-        let freed = self.with_lane(|own, _| self.heap.free(own, reference, false, allowed))?;
+        self.with_lane_unless(
+            |own| self.heap.free(own, reference, false, &allowed),
+            |error| Err(explain(error, reference, action)),
+        )?;
         self.heap.freed();
-        freed.map_err(|error| explain(error, reference, action))
+        Ok(())
     }
 
     /// Refuses what this process could not map.

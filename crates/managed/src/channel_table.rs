@@ -50,8 +50,18 @@ impl Heap {
         (entry_of(reference) == entry).then_some((block, reference))
     }
 
-    /// Every channel of the pool.
+    /// Every channel of the pool that this process has mapped.
     pub(crate) fn channel_blocks(&self) -> impl Iterator<Item = ChannelBlock> + '_ {
+        self.all_channel_blocks().filter(|block| !self.is_outside_window(block.reference.offset))
+    }
+
+    /// Whether there are channels that this process has not mapped.
+    pub(crate) fn has_channel_outside_window(&self) -> bool {
+        self.pool_pages() > self.window_pages
+            && self.all_channel_blocks().any(|block| self.is_outside_window(block.reference.offset))
+    }
+
+    fn all_channel_blocks(&self) -> impl Iterator<Item = ChannelBlock> + '_ {
         (0..self.channels.len() as u64).filter_map(|index| {
             let entry = self.channel_entry(index)?.load(Ordering::Acquire);
             let (block, reference) = (entry != 0).then(|| self.entry_block(entry))??;

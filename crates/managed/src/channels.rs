@@ -10,6 +10,7 @@ use weyr_shared::{Actor, BlockReference, Corrupt, KernelFutex, Ring, RingOpenErr
 
 use crate::attachment::Attachment;
 use crate::channel_table::ChannelBlock;
+use crate::heap::ChangeError;
 use crate::heap::recovery::Channels;
 use crate::heap::verify::{Finding, Mode, Verification};
 use crate::heap::word::BlockState;
@@ -51,7 +52,10 @@ impl Attachment {
                 continue;
             }
             let Ok(me) = self.attach_to(&ring, block) else { continue };
-            let drained = ring.drain(me.into(), |reference| self.free_message(reference, me.process));
+            let free = |reference| {
+                let _not_in_flight = self.free_message(reference, me.process);
+            };
+            let drained = ring.drain(me.into(), free);
             if let Err(corrupt) = drained {
                 tracing::warn!(%corrupt, "a damaged channel was emptied as far as it could be");
             }
@@ -61,12 +65,23 @@ impl Attachment {
         }
     }
 
-    fn free_message(&self, reference: BlockReference, process: u16) {
-        let taken = self.heap.change_block(reference, |word| word.taken_by(process));
-        if taken.is_ok_and(|was| was.state() == BlockState::InFlightAlloc) {
-            let _cannot_join = self.with_lane(|lane, _| self.free_affine(lane, reference));
-            self.heap.freed();
-        }
+    /// Takes the block of a message for `process`, this one's, and frees it unless it is the pool's again.
+    ///
+    /// # Errors
+    /// Outside, what joining gives.
+    pub(crate) fn free_message(
+        &self,
+        reference: BlockReference,
+        process: u16,
+    ) -> Result<Result<(), ChangeError>, Error> {
+        self.with_lane(|lane, _| {
+            let was = self.heap.change_block(reference, |word| word.taken_by(process))?;
+            if was.state() == BlockState::InFlightAlloc {
+                self.free_affine(lane, reference);
+                self.heap.freed();
+            }
+            Ok(())
+        })
     }
 
     /// The heap's invariants, the header's, and those between channels and blocks.
@@ -199,7 +214,14 @@ impl Channels for PoolChannels<'_> {
             let references: Result<Vec<_>, Corrupt> = self.0.ring(block).ok()?.references().collect();
             Some(references.ok()?.into_iter().map(|(_, reference)| reference).collect())
         };
+        if !self.are_mapped() {
+            return None;
+        }
         let all: Option<Vec<Vec<_>>> = self.0.channel_blocks().map(of_ring).collect();
         Some(all?.into_iter().flatten().collect())
+    }
+
+    fn are_mapped(&self) -> bool {
+        !self.0.heap.has_channel_outside_window()
     }
 }

@@ -125,8 +125,14 @@ layout! {
         /// Hint: pages that one waiter keeps the others from allocating in: `lane + 1:16 | first page:24 | last page:24`
         /// (Reservation); 0 none. Taken from 0 or from one that has ended by compare-exchange, given up the same way.
         272 => reservation: AtomicU64,
+        /// Hint: since when (monotonic nanoseconds) the request waits that has waited longest and has no reservation; 0
+        /// none. Set from another by compare-exchange by who came before that one or found it over, and back to 0 by
+        /// its holder.
+        280 => waiting_first: AtomicU64,
+        /// Hint: monotonic nanoseconds at which that is over unless it is renewed; stored by who sets or renews it.
+        288 => waiting_first_end: AtomicU64,
         /// Reserved, zero.
-        280 => reserved_line: [AtomicU64; 5],
+        296 => reserved_line: [AtomicU64; 3],
         /// The pool's name, `name_bytes` bytes of UTF-8.
         320 => name: [AtomicU8; 256],
         /// Bytes of room that every allocation has at least; 0: of its size class.

@@ -5,9 +5,7 @@
 //!
 //! Source: Dragon managed memory, the manifest of a pool.
 
-use std::sync::Arc;
-
-use weyr_shared::BlockReference;
+use weyr_shared::{BlockReference, Loan};
 
 use crate::allocation::explain;
 use crate::attachment::Attachment;
@@ -76,24 +74,34 @@ impl PoolAllocation {
     }
 }
 
+#[inline]
 fn key(type_id: u32, id: u64) -> Result<Key, Error> {
     if type_id == 0 { Err(Error::ReservedType) } else { Ok(Key { type_id, id }) }
 }
 
 impl Attachment {
     /// Gives a block of this process a key. The block stays the process's when that is refused.
+    #[inline(never)]
     fn publish_typed(&self, record: &Record) -> Result<(), Error> {
-        let tried = self.with_lane(|own, _| self.heap.publish_typed(own, record))?;
-        // The truth first: the dead may be filling records, or have won the key and not have come to an end.
-        let outcome =
-            if tried == Err(Refused::Full) || tried == Err(Refused::KeyTaken) && self.is_unmade(record.key) {
-                self.with_lane(|own, _| {
-                    self.heap.recover_dead(own, &self.liveness(), &self.channels());
-                    self.heap.publish_typed(own, record)
-                })?
-            } else {
-                tried
-            };
+        self.with_lane_unless(
+            |own| self.heap.publish_typed(own, record),
+            |refused| self.publish_typed_again(record, refused),
+        )
+    }
+
+    /// After a refusal: the truth first, for the dead may be filling records, or have won the key and not have come to
+    /// an end.
+    #[cold]
+    fn publish_typed_again(&self, record: &Record, refused: Refused) -> Result<(), Error> {
+        let again = refused == Refused::Full || refused == Refused::KeyTaken && self.is_unmade(record.key);
+        let outcome = if again {
+            self.with_lane(|own, _| {
+                self.heap.recover_dead(own, &self.liveness(), &self.channels());
+                self.heap.publish_typed(own, record)
+            })?
+        } else {
+            Err(refused)
+        };
         let Key { type_id, id } = record.key;
         outcome.map_err(|refused| match refused {
             Refused::KeyTaken => Error::KeyTaken { type_id, id },
@@ -114,6 +122,7 @@ impl Attachment {
         reference: BlockReference,
         action: &'static str,
     ) -> Result<Located<'_>, Error> {
+        self.check_window(reference)?;
         let located = self.heap.locate(reference);
         let block = located.map_err(|error| explain(ChangeError::Missing(error), reference, action))?;
         match block.seen.state() {
@@ -155,13 +164,11 @@ impl Allocation {
     /// theirs; [`Error::ReservedType`] for type 0; [`Error::FilesystemFull`], [`Error::Forked`]. The allocation is
     /// dropped then.
     /// Source: Dragon managed memory, `dragon_memory_alloc_type`.
+    #[inline]
     pub fn publish_as(self, type_id: u32, id: u64) -> Result<Published, Error> {
         let record = Record { key: key(type_id, id)?, block: self.reference(), bytes: self.len() };
         self.attachment()?.publish_typed(&record)?;
-        let cooperative = self.cooperation();
-        let (attachment, reference, bytes) = self.into_parts()?;
-        let attachment = Arc::clone(&attachment);
-        Ok(Published::original(attachment, reference, bytes, false, cooperative).with_key(record.key))
+        Ok(self.into_published(false)?.with_key(record.key))
     }
 }
 
@@ -206,6 +213,7 @@ impl Pool {
     /// # Errors
     /// What the two give; nothing is allocated then.
     /// Source: Dragon managed memory, `dragon_memory_alloc_type`.
+    #[inline]
     pub fn alloc_typed(&self, bytes: u64, type_id: u32, id: u64) -> Result<Published, Error> {
         self.alloc(bytes)?.publish_as(type_id, id)
     }
@@ -213,7 +221,7 @@ impl Pool {
     /// The allocation of this type and id. By loads only; does not wait.
     ///
     /// # Errors
-    /// [`Error::NotInManifest`]; [`Error::WrongState`] while a message has it.
+    /// [`Error::NotInManifest`]; [`Error::WrongState`] while a message has it; [`Error::OutsideWindow`].
     pub fn find(&self, type_id: u32, id: u64) -> Result<Published, Error> {
         let missing = Error::NotInManifest { type_id, id };
         let record = self.attachment().heap.find_typed(Key { type_id, id }).ok_or_else(|| missing.clone())?;
@@ -238,7 +246,7 @@ impl Pool {
     /// # Errors
     /// [`Error::NotABlock`]; [`Error::Stale`] when another use of the place is there (with the low 24 bits of the
     /// generation that was meant); [`Error::DoubleFree`] when it was freed; [`Error::WrongState`] when it is not
-    /// published.
+    /// published; [`Error::OutsideWindow`].
     /// Source: Dragon managed memory, `dragon_memory_get_alloc_memdescr`.
     pub fn find_by_id(&self, block_id: u64) -> Result<Published, Error> {
         let heap = &self.attachment().heap;
@@ -267,7 +275,7 @@ impl Pool {
     }
 
     fn published(&self, reference: BlockReference, bytes: u64) -> Published {
-        Published::original(Arc::clone(self.attachment()), reference, bytes, false, self.cooperation())
+        Published::original(Loan::single(self.attachment()), reference, bytes, false, self.cooperation())
     }
 
     /// Every allocation with a type and an id, in no order. Others go on meanwhile: what is there all the time is listed

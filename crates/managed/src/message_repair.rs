@@ -83,10 +83,9 @@ impl Attachment {
         }
     }
 
-    /// Whether a block is not on its way by this reference. What lies beyond this process's window cannot be asked.
+    /// Whether a block is not on its way by this reference.
     fn is_lost(&self, reference: BlockReference) -> bool {
-        let in_flight = self.heap.locate(reference).is_ok_and(|block| block.seen.state().is_in_flight());
-        !in_flight && !self.heap.is_outside_window(reference.offset)
+        !self.heap.is_in_flight(reference)
     }
 }
 

@@ -1,9 +1,8 @@
 //! Memory that is the pool's: named by descriptors, alive until somebody frees it.
 
 use std::ptr::NonNull;
-use std::sync::Arc;
 
-use weyr_shared::{BlockReference, Cooperative, Lender, Payload, Shareable, Table};
+use weyr_shared::{BlockReference, Cooperative, Loan, Payload, Shareable, Table};
 use weyr_sys::host;
 
 use crate::allocation::explain;
@@ -32,7 +31,7 @@ use crate::{AllocationDescriptor, Error, Pool};
 /// can be read in place.
 #[derive(Debug)]
 pub struct Published {
-    attachment: Arc<Lender<Attachment>>,
+    attachment: Loan<Attachment>,
     reference: BlockReference,
     view_offset: u64,
     view_bytes: u64,
@@ -43,8 +42,9 @@ pub struct Published {
 }
 
 impl Published {
+    #[inline]
     pub(crate) fn original(
-        attachment: Arc<Lender<Attachment>>,
+        attachment: Loan<Attachment>,
         reference: BlockReference,
         bytes: u64,
         frozen: bool,
@@ -64,6 +64,7 @@ impl Published {
     }
 
     /// With the type and id that it has.
+    #[inline]
     pub(crate) fn with_key(mut self, key: Key) -> Self {
         self.key = Some(key);
         self
@@ -182,7 +183,7 @@ impl Published {
             return Err(Error::OutOfRange { offset, bytes, limit: self.view_bytes });
         }
         Ok(Published {
-            attachment: Arc::clone(&self.attachment),
+            attachment: Loan::single(&self.attachment),
             view_offset: self.view_offset + offset,
             view_bytes: bytes,
             original: false,
@@ -262,23 +263,37 @@ impl Published {
     /// [`Error::NotOriginal`]; [`Error::DoubleFree`], [`Error::Stale`] or [`Error::NotABlock`] when it was freed
     /// before; [`Error::WrongState`] when a message has it.
     /// Source: Dragon managed memory, `dragon_memory_free`.
+    #[inline]
     pub fn free(self) -> Result<(), Error> {
         if !self.original {
             return Err(Error::NotOriginal);
         }
-        let allowed = |word: BlockWord| word.state().is_public();
-        self.attachment.free_shared(self.reference, allowed, "freeing it")?;
-        // The key was free with the block; the record is a leftover from here on.
-        if let Some(key) = self.key {
-            self.attachment.heap.remove_record(self.reference, key);
-        }
-        Ok(())
+        let (type_id, id) = self.key.map_or((0, 0), |key| (key.type_id, key.id));
+        Attachment::free_published(self.attachment, self.reference, type_id, id)
     }
 }
 
 impl Attachment {
+    /// A call of its own, with what it needs by the piece, type 0 for none: what is stored in parts and copied as a whole stalls.
+    #[inline(never)]
+    fn free_published(
+        loan: Loan<Self>,
+        reference: BlockReference,
+        type_id: u32,
+        id: u64,
+    ) -> Result<(), Error> {
+        loan.free_shared(reference, |word| word.state().is_public(), "freeing it")?;
+        // The key was free with the block; the record is a leftover from here on.
+        if type_id != 0 {
+            loan.heap.remove_record(reference, Key { type_id, id });
+        }
+        Self::give_back(loan);
+        Ok(())
+    }
+
     /// Bytes of the block that `reference` means, if it is frozen.
     fn frozen_bytes(&self, reference: BlockReference, action: &'static str) -> Result<u64, Error> {
+        self.check_window(reference)?;
         let located = self.heap.locate(reference);
         let block = located.map_err(|missing| explain(ChangeError::Missing(missing), reference, action))?;
         match block.seen.state() {
@@ -293,7 +308,7 @@ impl Pool {
     ///
     /// # Errors
     /// [`Error::Stale`], [`Error::NotABlock`], [`Error::DoubleFree`] when it was freed; [`Error::WrongState`] when it
-    /// is something else by now; [`Error::OutOfRange`].
+    /// is something else by now; [`Error::OutOfRange`]; [`Error::OutsideWindow`].
     pub fn open_frozen_view(
         &self,
         reference: BlockReference,
@@ -307,7 +322,7 @@ impl Pool {
             return Err(Error::OutOfRange { offset, bytes, limit });
         }
         Ok(Published {
-            attachment: Arc::clone(attachment),
+            attachment: Loan::single(attachment),
             reference,
             view_offset: offset,
             view_bytes: bytes,
@@ -349,7 +364,7 @@ impl Pool {
         }
         let key = attachment.check_key(reference, state, descriptor.type_id, descriptor.id)?;
         Ok(Published {
-            attachment: Arc::clone(attachment),
+            attachment: Loan::single(attachment),
             reference,
             key,
             view_offset: descriptor.view_offset,

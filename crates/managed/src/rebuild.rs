@@ -63,7 +63,7 @@ impl Attachment {
             backing.metadata(stored.start, stored.end.min(end) - stored.start)?;
             at = stored.end;
         }
-        backing.again(self.heap.page_offset(self.heap.current_pages()))
+        backing.again(self.heap.page_offset(self.heap.pool_pages()))
     }
 }
 

@@ -4,11 +4,10 @@
 //! block was before, owned by the receiver: the instant at which it changes hands. When the sender dies, the sweep
 //! frees blocks in flight that no channel refers to; those in a channel are delivered.
 
-use std::sync::Arc;
-
-use weyr_shared::{BlockReference, Loan};
+use weyr_shared::BlockReference;
 
 use crate::allocation::explain;
+use crate::attachment::Attachment;
 use crate::heap::word::{BlockState, BlockWord};
 use crate::{Allocation, Error, Pool, Published};
 
@@ -61,11 +60,14 @@ impl Pool {
         let was = changed.map_err(|error| explain(error, reference, "taking it"))?.state();
         let cooperative = self.cooperation();
         Ok(match was {
-            BlockState::InFlightAlloc => {
-                Taken::Owned(Allocation::from_parts(Loan::single(attachment), reference, bytes, cooperative))
-            }
+            BlockState::InFlightAlloc => Taken::Owned(Allocation::from_parts(
+                attachment.lend(attachment),
+                reference,
+                bytes,
+                cooperative,
+            )),
             was => {
-                let attachment = Arc::clone(attachment);
+                let attachment = attachment.lend(attachment);
                 let published = Published::original(attachment, reference, bytes, false, cooperative);
                 let record = self.record_of(reference, was);
                 Taken::Published(match record {
@@ -76,17 +78,30 @@ impl Pool {
         })
     }
 
+    /// Takes the block of a message that nobody keeps, mapped by this process or not: frees it, or makes it the pool's
+    /// again if it was published. Commit point: its word, as in [`take_transfer`](Self::take_transfer).
+    ///
+    /// # Errors
+    /// [`Error::WrongState`], [`Error::Stale`], [`Error::NotABlock`] when it is not in flight any more.
+    pub fn discard_transfer(&self, reference: BlockReference) -> Result<(), Error> {
+        let process = self.actor()?.process;
+        let discarded = self.attachment().free_message(reference, process)?;
+        discarded.map_err(|error| explain(error, reference, "freeing it"))
+    }
+
     /// Forgets an allocation whose message was sent: it is the channel's.
     ///
     /// # Errors
     /// [`Error::Forked`].
     pub fn end_transfer(&self, allocation: Allocation) -> Result<(), Error> {
-        allocation.into_parts().map(|_| ())
+        let (attachment, _, _) = allocation.into_parts()?;
+        Attachment::give_back(attachment);
+        Ok(())
     }
 
-    /// Whether a message has the block that `reference` means.
+    /// Whether a message has the block that `reference` means, mapped by this process or not.
     pub fn is_in_flight(&self, reference: BlockReference) -> bool {
-        self.attachment().heap.locate(reference).is_ok_and(|block| block.seen.state().is_in_flight())
+        self.attachment().heap.is_in_flight(reference)
     }
 
     fn change(

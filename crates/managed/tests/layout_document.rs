@@ -10,6 +10,7 @@ use weyr_managed::geometry::{Geometry, METADATA_CHUNK, Shape};
 use weyr_managed::layout::{
     LAYOUT_VERSION, Lane, ManifestBucket, ManifestRecord, PageDescriptor, PoolHeader, ProcessSlot,
 };
+use weyr_shared::lock::{FifoLiteLock, FifoLitePlace, FifoLock, FifoPlace, GreedyLock};
 use weyr_shared::{Layout, LevelHeader, Part, RING_VERSION, RingHeader, Slot, SlotExtension};
 
 const HEAD: &str = "\
@@ -97,6 +98,11 @@ fn the_layout_document_is_what_the_source_says() {
     describe::<LevelHeader>(&mut document, "shared/src/ring/level.rs");
     describe::<Slot>(&mut document, "shared/src/slot.rs");
     describe::<SlotExtension>(&mut document, "shared/src/ring/extension.rs");
+    describe::<GreedyLock>(&mut document, "shared/src/lock/greedy.rs");
+    describe::<FifoLock>(&mut document, "shared/src/lock/fifo.rs");
+    describe::<FifoPlace>(&mut document, "shared/src/lock/fifo.rs");
+    describe::<FifoLiteLock>(&mut document, "shared/src/lock/fifo_lite.rs");
+    describe::<FifoLitePlace>(&mut document, "shared/src/lock/fifo_lite.rs");
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/layout.md");
     if std::env::var_os("WEYR_BLESS").is_some() {
         std::fs::write(&path, &document).unwrap();

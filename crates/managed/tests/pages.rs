@@ -1,7 +1,11 @@
-//! What lies under a pool: memory that is zero because nobody had it, and huge pages where the kernel gives them.
+//! What lies under a pool: memory that is zero because nobody had it, memory that is used again before more is taken,
+//! and huge pages where the kernel gives them.
 #![forbid(unsafe_code)]
 
 mod scratch;
+
+use std::collections::VecDeque;
+use std::sync::mpsc::{Receiver, Sender, SyncSender, channel, sync_channel};
 
 use scratch::{Scratch, assert_whole, attributes};
 use weyr_managed::{Allocation, Pool};
@@ -116,4 +120,81 @@ fn a_pool_with_huge_pages_says_how_many_it_has_and_is_a_pool_like_others() {
         let pool = Scratch::with(attributes("small-or-plain", bytes).huge_pages(bytes == 1 << 20));
         assert!(!pool.huge_pages().asked);
     }
+}
+
+/// Bytes of memory behind a pool's object.
+fn memory_behind(pool: &Pool) -> u64 {
+    std::os::unix::fs::MetadataExt::blocks(&std::fs::metadata(pool.path()).unwrap()) * 512
+}
+
+/// Frees all that comes, and says so each time.
+fn free_all(come: Receiver<Allocation>, freed: &Sender<()>) {
+    for memory in come {
+        drop(memory);
+        freed.send(()).unwrap();
+    }
+}
+
+#[test]
+fn what_others_freed_is_used_again_before_new_memory_is_taken() {
+    let pool = Scratch::with(attributes("reuse", 64 << 20).page_size(4096));
+    let (give, take) = sync_channel(1);
+    let (freed, is_freed) = channel();
+    std::thread::scope(|scope| {
+        scope.spawn(move || free_all(take, &freed));
+        for _ in 0..500 {
+            // A span, which who frees it keeps for itself for a while, and a slab of blocks.
+            for bytes in [50 << 12, 16 << 10] {
+                give.send(pool.alloc(bytes).unwrap()).unwrap();
+                is_freed.recv().unwrap();
+            }
+        }
+        drop(give);
+    });
+    let taken = memory_behind(&pool);
+    assert!(taken < 8 << 20, "{taken} bytes for one allocation at a time");
+    assert_whole(&pool);
+}
+
+/// Frees what comes, each when eight more have come.
+fn free_late(come: Receiver<Allocation>) {
+    let mut held = VecDeque::new();
+    for memory in come {
+        held.push_back(memory);
+        if held.len() > 8 {
+            held.pop_front();
+        }
+    }
+}
+
+/// Allocates small spans and passes them on, and between them large ones that need three quarters of the pool.
+fn alternate(
+    pool: &Pool,
+    small: &SyncSender<Allocation>,
+    large: &SyncSender<Allocation>,
+    freed: &Receiver<()>,
+) {
+    for round in 0..3000_u64 {
+        for number in 0..5 {
+            small.send(pool.alloc((1 + (round * 5 + number) * 7 % 16) << 12).unwrap()).unwrap();
+        }
+        let memory = pool.alloc(pool.size() / 4 * 3);
+        large.send(memory.unwrap_or_else(|error| panic!("round {round}: {error}"))).unwrap();
+        freed.recv().unwrap();
+    }
+}
+
+#[test]
+fn large_spans_are_had_at_once_beside_small_ones_that_others_free() {
+    let pool = Scratch::with(attributes("beside", 16 << 20).page_size(4096));
+    let (small, take_small) = sync_channel(1);
+    let (large, take_large) = sync_channel(1);
+    let (freed, is_freed) = channel();
+    std::thread::scope(|scope| {
+        scope.spawn(move || free_all(take_large, &freed));
+        scope.spawn(move || free_late(take_small));
+        alternate(&pool, &small, &large, &is_freed);
+        drop((small, large));
+    });
+    assert_whole(&pool);
 }

@@ -125,6 +125,7 @@ impl<'a, F: Futex> Event<'a, F> {
     }
 
     /// Whether somebody may sleep.
+    #[inline]
     pub fn is_armed(&self) -> bool {
         self.word.load(Ordering::SeqCst) & ARMED != 0
     }

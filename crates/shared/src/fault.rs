@@ -37,8 +37,18 @@ pub enum Fault {
     OnlookersForgotten,
     /// A copy of a message that others may take is believed without a second look at its slot.
     PeekWithoutSecondLook,
+    /// A repair ends the reservation of a dead sender in the lap in which it was made.
+    ReservedStaysInLap,
     /// Whether a message's block is lost is asked before the look at its slot.
     LostBeforeSlot,
+    /// A waiter for a lock does not say in the owner word that it waits.
+    WaitsUnannounced,
+    /// A lock is made free after one look at its queue.
+    ReleaseLooksOnce,
+    /// Who gives up waiting for a lock does not look whether it was handed over meanwhile.
+    LeavesWithoutLook,
+    /// Who hands a lock over does not look whether the other is still there.
+    HandsOverBlindly,
     /// No mistake, but fewer states: hints are neither written nor looked at.
     WithoutHints,
 }

@@ -5,6 +5,7 @@
 //! - [`layout!`] declares a structure once, with its bytes, and checks them;
 //! - [`Region`] turns an offset into a checked reference, [`Table`] and [`Strided`] into checked arrays;
 //! - [`Payload`] is memory that one owner has: copied in and out, or borrowed where the user vouches for the others;
+//! - [`lock`] has locks that processes share, and that outlive their owners;
 //! - [`Lender`] counts who uses what they all lie in, by the thousand.
 //!
 //! What is read from shared memory is an allegation. No offset, index or length found there becomes a reference
@@ -17,6 +18,7 @@ pub mod fault;
 mod identity;
 mod layout;
 mod loan;
+pub mod lock;
 mod payload;
 mod region;
 mod ring;
@@ -38,5 +40,4 @@ pub use ring::{
 pub use slot::{Description, Holder, Lap, MessageKind, Position, SLOT_HEAD_BYTES, Slot, SlotState, SlotWord};
 pub use table::{Element, Strided, Table};
 
-#[doc(hidden)]
 pub use weyr_atomic::Zeroed;

@@ -35,6 +35,26 @@
 //! drops many allocations may ask for some bytes once in 16 of them; none waits for another thread, but where a pool
 //! has fewer lanes than threads and some share one, for the operation that another thread is at.
 //!
+//! Where only one may act at a time, the pool also holds [locks](lock), which outlive their owners:
+//!
+//! ```
+//! use weyr::lock::{FifoLock, Lock};
+//! use weyr::prelude::*;
+//! # let name = format!("doc-lock-{}", std::process::id());
+//! let pool = Pool::create(&PoolAttributes::new(&name, 16 << 20))?;
+//! let mut memory = pool.alloc(size_of::<FifoLock>() as u64)?;
+//! memory.fill(0)?;
+//! let memory = memory.publish()?;
+//! let lock = &memory.atomics::<FifoLock>(0, 1)?[0];
+//! let me = pool.participant()?;
+//! let guard = lock.acquire(&me)?;
+//! if guard.owner_died() { /* what it protects may be half changed */ }
+//! # drop((guard, me));
+//! # memory.free()?;
+//! # pool.destroy()?;
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
 //! This crate adds the typed states; the rest is `weyr-managed` (pools) and `weyr-channel` (channels).
 //!
 //! Collections of `allocator-api2` can lie in a pool, too ([`PoolAllocator`]), and leave it as typed memory without a
@@ -66,8 +86,10 @@ pub use weyr_channel::{
 pub use weyr_managed as managed;
 pub use weyr_managed::{
     Allocation, AllocationDescriptor, Attributes, Contents, ContentsMut, Growth, Mapping, Mode, Pool,
-    PoolAttributes, PoolDescriptor, PoolType, Published, Rebuilt, Recovered, Usage, Verification,
+    PoolAttributes, PoolDescriptor, PoolParticipant, PoolType, Published, Rebuilt, Recovered, Usage,
+    Verification,
 };
+pub use weyr_shared::lock;
 pub use weyr_shared::{Cooperative, Shareable, Table as Atomics};
 pub use zerocopy;
 

@@ -1,7 +1,4 @@
 //! No end of a handle asks for private memory, fails or unwinds: it can happen anywhere, also while a panic unwinds.
-//!
-//! With one exception, bounded here: a thread keeps the blocks that it has freed at hand, and when they are too many it
-//! gives a row of them back to their slabs at once, with a short private list of those slabs.
 
 use weyr::prelude::*;
 use weyr_kill::{CountingAllocator, allocations_during};
@@ -61,13 +58,22 @@ fn allocations_of_every_size_end_without_private_memory() {
     }
 }
 
+/// Many blocks of many slabs, so that those kept at hand go back to their slabs and slabs become available or go back
+/// to the pool; in this order, backwards, or far from each other.
 #[test]
-fn of_many_allocations_that_end_few_ask_for_private_memory() {
+fn many_allocations_end_without_private_memory() {
     let world = World::new("many");
-    for _ in 0..3 {
-        let many: Vec<Allocation> = (0..320).map(|_| world.pool.alloc(300).unwrap()).collect();
-        let (asked, ()) = allocations_during(|| drop(many));
-        assert!(asked <= 320 / 16, "{asked}");
+    for bytes in [64, 300, 2000, 5000, 40_000] {
+        for stride in [1, 319, 37, 111] {
+            let many = (0..320).map_while(|_| world.pool.alloc(bytes).ok());
+            let mut many: Vec<Option<Allocation>> = many.map(Some).collect();
+            let count = many.len();
+            let (asked, ()) = allocations_during(|| {
+                (0..320).for_each(|turn| drop(many[turn * stride % count].take()));
+                many.iter_mut().for_each(|left| drop(left.take()));
+            });
+            assert_eq!(asked, 0, "{count} of {bytes} bytes, every {stride}th");
+        }
     }
 }
 

@@ -32,6 +32,8 @@ pub(crate) struct Case {
     pub(crate) capacity: u32,
     /// Priority levels; those above the lowest have one slot each.
     pub(crate) levels: u32,
+    /// All senders send at the lowest level; else each has one of its own, or a lonely one takes them in turn.
+    pub(crate) lowest: bool,
     pub(crate) senders: usize,
     pub(crate) receivers: usize,
     pub(crate) recoverers: usize,
@@ -75,6 +77,7 @@ impl Case {
         name: "",
         capacity: 1,
         levels: 1,
+        lowest: false,
         senders: 1,
         receivers: 1,
         recoverers: 0,
@@ -118,8 +121,12 @@ impl Case {
         first..first + self.recoverers
     }
 
-    /// A lonely sender takes the levels in turn, from the highest down; several have one each.
+    /// A lonely sender takes the levels in turn, from the highest down; several have one each, unless all have the
+    /// lowest.
     fn level_of(&self, sender: usize, index: usize) -> u32 {
+        if self.lowest {
+            return 0;
+        }
         let below = (if self.senders == 1 { index } else { sender }) as u32 % self.levels;
         self.levels - 1 - below
     }

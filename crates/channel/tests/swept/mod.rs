@@ -4,7 +4,7 @@
 use std::path::PathBuf;
 
 use weyr_channel::{Channel, ChannelAttributes, ChannelDescriptor, WaitMode};
-use weyr_kill::{FileSegment, Moment, Point, Report, Stops, Sweep};
+use weyr_kill::{FileSegment, Moment, Point, Rendezvous, Report, Stops, Sweep, child};
 use weyr_managed::{AllocationDescriptor, Mode as Verified, Pool, PoolAttributes, Published};
 use weyr_shared::SlotState;
 
@@ -100,6 +100,8 @@ pub(crate) struct Onlooker<'g> {
     told: Vec<Vec<Fate>>,
     /// Sent while the process stands, so that it finds something when it goes on; it may have it then.
     pub(crate) spare: Option<u64>,
+    /// What the process may have sent, and need not.
+    pub(crate) perhaps: Option<u64>,
 }
 
 impl<'g> Onlooker<'g> {
@@ -110,6 +112,7 @@ impl<'g> Onlooker<'g> {
             ledger: Ledger::default(),
             told: vec![Vec::new(); stories.len()],
             spare: None,
+            perhaps: None,
         }
     }
 
@@ -141,7 +144,9 @@ impl<'g> Onlooker<'g> {
 
     fn account(&mut self, moment: Moment) {
         let known = |number| self.stories.iter().any(|(known, _)| *known == number);
-        self.ledger.assert_passed(|number| known(number) || self.spare == Some(number));
+        let others = [self.spare, self.perhaps];
+        self.ledger.assert_passed(|number| known(number) || others.contains(&Some(number)));
+        others.iter().flatten().for_each(|number| assert!(self.ledger.count(*number) <= 1));
         for ((number, story), told) in self.stories.iter().zip(&mut self.told) {
             let fate = self.ledger.fate(*number);
             assert!(story.contains(&fate), "message {number} is {fate:?}");
@@ -160,6 +165,27 @@ impl<'g> Onlooker<'g> {
             assert_eq!(told, story, "message {number}");
         }
     }
+}
+
+/// Attached, beside another process that does `act` when this one sleeps.
+pub(crate) fn beside_another(ground: &Ground, act: impl FnOnce(&Channel)) -> Channel {
+    let channel = ground.warm();
+    let (ready, go_on) = (Rendezvous::new().unwrap(), Rendezvous::new().unwrap());
+    let prepare = || {
+        let channel = ground.attach();
+        ready.post().unwrap();
+        go_on.wait().unwrap();
+        channel
+    };
+    let act = |channel: Channel| {
+        act(&channel);
+        channel
+    };
+    let other = child::when_parent_sleeps(prepare, act).unwrap();
+    ready.wait_from(&other).unwrap();
+    go_on.post().unwrap();
+    std::mem::forget(other);
+    channel
 }
 
 /// Waits for those who die with who was killed, but not at once.

@@ -45,7 +45,8 @@ pub(crate) struct KeptSpans {
 impl KeptSpans {
     /// For a lane of a pool of `pages` pages.
     pub(crate) fn of_pool(pages: u64) -> Self {
-        Self { spans: Vec::new(), longest: (pages / SHARE).min(LONGEST) }
+        // One more for a moment; a free asks for no private memory.
+        Self { spans: Vec::with_capacity(KEPT + 1), longest: (pages / SHARE).min(LONGEST) }
     }
 
     /// Keeps spans of up to `pages` pages from now on.
@@ -130,7 +131,7 @@ impl Heap {
 
     /// Gives back all that the lane keeps.
     pub(crate) fn release_own_kept(&self, own: &mut LaneHeap) {
-        for kept in std::mem::take(&mut own.kept.spans) {
+        while let Some(kept) = own.kept.spans.pop() {
             self.release_kept(own.lane, kept.head, kept.word);
         }
     }
@@ -142,7 +143,7 @@ impl Heap {
             return None;
         }
         let pages = self.descriptor(head).span_pages.load(Ordering::Relaxed);
-        let inside = head.checked_add(pages).is_some_and(|end| end <= self.current_pages());
+        let inside = head.checked_add(pages).is_some_and(|end| end <= self.pool_pages());
         inside.then_some(pages)
     }
 }

@@ -15,6 +15,7 @@ use weyr_atomic::{AtomicU64, Ordering, light_barrier};
 use weyr_shared::{Element, Layout as _, Table};
 use weyr_sys::Errno;
 
+use super::ceiling::Ceiling;
 use super::class::{CLASS_LIMIT, TIER_SHIFTS};
 use super::fault::{Fault, leaves_out};
 use super::kept::KeptSpans;
@@ -62,6 +63,17 @@ impl ClassCache {
     pub(crate) fn word(&self, offset: u64) -> Option<&AtomicU64> {
         self.words.get((offset >> self.shift) as usize)
     }
+
+    /// Own slab `head` has free bits. Asks for no private memory, for a free may: [`LaneHeap::add_slab`] left room for
+    /// each slab twice.
+    pub(crate) fn make_available(&mut self, head: u64) {
+        if self.available.len() == self.available.capacity() {
+            // Some are there more than once.
+            self.available.sort_unstable();
+            self.available.dedup();
+        }
+        self.available.push(head);
+    }
 }
 
 /// A lane in use by one thread, with its private lists.
@@ -78,6 +90,8 @@ pub struct LaneHeap {
     pub(crate) allocated: BlockWord,
     /// Where the next search for pages begins.
     pub(crate) cursor: u64,
+    /// Below which it goes round as long as it finds something there.
+    pub(crate) ceiling: Ceiling,
     pub(crate) classes: Box<[ClassCache; CLASS_LIMIT]>,
     /// Heads of the slabs that this lane owns, as far as it knows.
     pub(crate) slabs: BTreeSet<u64>,
@@ -95,6 +109,7 @@ impl LaneHeap {
             process,
             allocated: BlockWord::new(BlockState::Alloc, process, 0),
             cursor,
+            ceiling: Ceiling::of_pool(heap.geometry.shape.page_shift),
             classes: caches(heap, lane),
             slabs: BTreeSet::new(),
             kept: KeptSpans::of_pool(heap.current_pages()),
@@ -113,6 +128,13 @@ impl LaneHeap {
             class.filled = 0;
             class.available.clear();
         }
+    }
+
+    /// Notes that the lane owns a slab of `class`.
+    pub(crate) fn add_slab(&mut self, class: usize, head: u64) {
+        self.slabs.insert(head);
+        let available = &mut self.classes[class].available;
+        available.reserve((2 * self.slabs.len()).saturating_sub(available.len()));
     }
 
     /// Forgets all free blocks of the slab at data offsets `start .. end`.
@@ -180,7 +202,7 @@ impl Heap {
             let active = LaneWord::active(process, seen.epoch());
             if lane.word.compare_exchange(seen.0, active.0, Ordering::AcqRel, Ordering::Acquire).is_ok() {
                 self.reset_lane(lane, active, thread, thread_start);
-                // Lanes start in different groups of 64 pages, so that they do not meet.
+                // Lanes start in different groups of 64 pages, as far as their ceilings let them, so that they do not meet.
                 let apart = if self.starts_low { 0 } else { u64::from(index) * 64 };
                 let cursor = apart % self.current_pages().max(1);
                 let line = self.lanes.element(index.into());
@@ -378,10 +400,10 @@ impl Heap {
         orphaned
     }
 
-    /// Every page whose word was ever backed; the others are free.
+    /// Every page of the pool whose word was ever backed; the others are free.
     pub(crate) fn known_pages(&self) -> impl Iterator<Item = u64> + '_ {
         let start = self.geometry.offsets.page_words;
-        let end = self.current_pages();
+        let end = self.pool_pages();
         let mut page = 0;
         std::iter::from_fn(move || {
             while page < end && !self.backing.has_metadata(start + page * 8) {

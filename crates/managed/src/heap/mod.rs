@@ -7,18 +7,19 @@
 //! number of others may repair that at once, and die doing so.
 //!
 //! One idea a file: [`word`] the truth words, [`class`] sizes, [`backing`] what may be touched, [`page`] hints and
-//! runs of pages, [`search`] where to look for them, [`span`] allocations of whole pages, `kept` those that a lane
-//! keeps, `aligned` those at round addresses, `fresh` what is zero without being filled, `resize` what becomes longer or
-//! shorter, [`slab`] smaller ones,
+//! runs of pages, [`search`] where to look for them, `ceiling` how far up, [`span`] allocations of whole pages, `kept`
+//! those that a lane keeps, `aligned` those at round addresses, `fresh` what is zero without being filled, `resize` what
+//! becomes longer or shorter, [`slab`] smaller ones,
 //! [`lane`] one thread's side, [`pressure`] what is tried before an allocation fails, [`recovery`] after deaths,
-//! [`growth`] how large the pool may become, [`unused`] what is free in what pieces,
-//! `repair` hints made right on request, `waiting` and `reservation` for those who wait for memory, [`manifest`] types
-//! and ids, [`verify`] the invariants, [`usage`] who has how much, `unbacking` what goes back to the kernel. No mapping, clock or system call but backing is made
-//! here:
+//! [`growth`] how large the pool may become, [`unused`] what is free in what pieces, `repair` hints made right on
+//! request, `waiting`, `reservation` and `turn` for those who wait for memory, [`manifest`] types and ids, [`verify`] the
+//! invariants, [`usage`] who has how much, `unbacking` what goes back to the kernel. No mapping, clock or system call but
+//! backing is made here:
 //! liveness is asked through [`Liveness`], so the same code runs under models.
 
 pub(crate) mod aligned;
 pub mod backing;
+mod ceiling;
 pub mod class;
 pub(crate) mod fault;
 pub(crate) mod fresh;
@@ -37,6 +38,7 @@ pub(crate) mod resize;
 pub mod search;
 pub mod slab;
 pub mod span;
+mod turn;
 pub(crate) mod unbacking;
 pub mod unused;
 pub mod usage;
@@ -209,10 +211,17 @@ impl Heap {
         &self.header
     }
 
-    /// Pages there are now; grows while others watch. Never more than the object is long enough for.
+    /// Pages there are now of those that this process has mapped: what it can allocate.
     #[inline]
     pub fn current_pages(&self) -> u64 {
-        let pages = self.geometry.pages(self.segments().segments()).min(self.window_pages);
+        self.pool_pages().min(self.window_pages)
+    }
+
+    /// Pages there are now, mapped or not; grows while others watch. Never more than the object is long enough for.
+    /// Everybody has mapped what describes them, so the dead are recovered, and blocks found, in all of them.
+    #[inline]
+    pub fn pool_pages(&self) -> u64 {
+        let pages = self.geometry.pages(self.segments().segments());
         let inside =
             !matches!(self.backing.store, Store::Object(_)) || pages <= self.reach.load(Ordering::Relaxed);
         if inside { pages } else { self.pages_within_object(pages) }
@@ -282,16 +291,19 @@ impl Heap {
     }
 
     /// The class that a page word names, if this pool has slabs of it.
+    #[inline]
     pub(crate) fn class(&self, page: PageWord) -> Option<&Class> {
         self.geometry.classes.get(page.class() as usize).filter(|class| class.pages > 0)
     }
 
     /// The class of the slab at `head`, if all of such a slab can lie there.
+    #[inline]
     pub(crate) fn slab_class(&self, head: u64, page: PageWord) -> Option<&Class> {
         self.class(page).filter(|class| head + u64::from(class.pages) <= self.geometry.shape.maximum_pages)
     }
 
     /// First page of the slab or span that `page` lies in, with its word.
+    #[inline]
     pub(crate) fn head_of(&self, page: u64) -> Option<(u64, PageWord)> {
         let word = self.page(page);
         if word.state() != PageState::Tail {
@@ -304,10 +316,16 @@ impl Heap {
 
     /// The block that starts at a data offset, whatever its state. By loads only.
     pub(crate) fn locate_offset(&self, offset: u64) -> Option<Located<'_>> {
+        self.locate_offset_here(offset)
+    }
+
+    /// [`locate_offset`](Self::locate_offset) for who is called so often that passing five words on would count.
+    #[inline(always)]
+    fn locate_offset_here(&self, offset: u64) -> Option<Located<'_>> {
         let page = offset >> self.geometry.shape.page_shift;
         // A page whose word was never backed was never given out, and must not be touched.
         let backed = self.backing.has_metadata(self.geometry.offsets.page_words + page * 8);
-        if page >= self.current_pages() || !backed {
+        if page >= self.pool_pages() || !backed {
             return None;
         }
         let (head, word) = self.head_of(page)?;
@@ -318,6 +336,7 @@ impl Heap {
         }
     }
 
+    #[inline(always)]
     fn locate_in_slab(&self, head: u64, page: PageWord, offset: u64) -> Option<Located<'_>> {
         let class = self.slab_class(head, page)?;
         class.index(offset - self.page_offset(head))?;
@@ -326,9 +345,10 @@ impl Heap {
         Some(Located { word, seen, head, page, bytes: class.size.into() })
     }
 
+    #[inline(never)]
     fn locate_span(&self, head: u64, page: PageWord, offset: u64) -> Option<Located<'_>> {
         let pages = self.descriptor(head).span_pages.load(Ordering::Relaxed);
-        let inside = head.checked_add(pages).is_some_and(|end| end <= self.current_pages());
+        let inside = head.checked_add(pages).is_some_and(|end| end <= self.pool_pages());
         if offset != self.page_offset(head) || pages == 0 || !inside {
             return None;
         }
@@ -361,9 +381,20 @@ impl Heap {
         end > self.window_pages && end <= pages
     }
 
+    /// Whether the block that `reference` means is on its way in a message. By loads only.
+    pub(crate) fn is_in_flight(&self, reference: BlockReference) -> bool {
+        self.locate(reference).is_ok_and(|block| block.seen.state().is_in_flight())
+    }
+
     /// The block that `reference` means. By loads only.
     pub(crate) fn locate(&self, reference: BlockReference) -> Result<Located<'_>, Missing> {
-        let located = self.locate_offset(reference.offset).ok_or(Missing::NotABlock)?;
+        self.locate_here(reference)
+    }
+
+    /// [`locate`](Self::locate) for who is called so often that passing five words on would count.
+    #[inline(always)]
+    pub(crate) fn locate_here(&self, reference: BlockReference) -> Result<Located<'_>, Missing> {
+        let located = self.locate_offset_here(reference.offset).ok_or(Missing::NotABlock)?;
         if located.seen.generation() == reference.generation {
             Ok(located)
         } else {
@@ -380,7 +411,7 @@ impl Heap {
         judge: impl Fn(BlockWord) -> Option<BlockWord>,
     ) -> Result<BlockWord, ChangeError> {
         loop {
-            let located = self.locate(reference).map_err(ChangeError::Missing)?;
+            let located = self.locate_here(reference).map_err(ChangeError::Missing)?;
             let next = judge(located.seen).ok_or(ChangeError::Refused(located.seen.state()))?;
             let changed =
                 located.word.compare_exchange(located.seen.0, next.0, Ordering::AcqRel, Ordering::Acquire);

@@ -195,7 +195,7 @@ impl Heap {
 
     /// Frees the tails of `head`; returns one past the distance of the last there was, and how many this call freed.
     fn release_tails(&self, head: u64, authority: Authority) -> Result<(u64, u64), Superseded> {
-        let end = self.current_pages();
+        let end = self.pool_pages();
         let mut tails = 1;
         while self.names_tail(head, tails, end).is_some() {
             tails += 1;

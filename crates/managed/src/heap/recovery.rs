@@ -26,8 +26,12 @@ pub trait Channels {
     /// Repairs every word of every channel that names `actor`. Asks `still_dead` before each change, and `in_flight`
     /// whether a message's memory was taken.
     fn repair(&self, actor: Actor, still_dead: &dyn Fn() -> bool, in_flight: &dyn Fn(BlockReference) -> bool);
-    /// Every block that a message in some channel has; none when a channel is too damaged to say.
+    /// Every block that a message in some channel has; none when a channel is too damaged to say, or not mapped.
     fn references(&self) -> Option<HashSet<BlockReference>>;
+    /// Whether this process has mapped all of them.
+    fn are_mapped(&self) -> bool {
+        true
+    }
 }
 
 /// A pool without channels.
@@ -171,7 +175,10 @@ impl Heap {
         tracing::info!(process, pid = dead.pid(), "recovering a dead process");
         let mut help = Help::default();
         let _another_finished = self.finish_process(own, process, dead, channels, &mut help);
-        self.freed();
+        // Who leaves the rest to others comes here again and again.
+        if help.recovered.any() || channels.are_mapped() {
+            self.freed();
+        }
         help
     }
 
@@ -187,11 +194,14 @@ impl Heap {
         let word = &self.processes[process as usize].word;
         let authority = Authority::Helper { word, expected: dead.0 };
         done.lanes += self.recover_lanes(process, authority)?;
-        let in_flight = |reference: BlockReference| {
-            self.locate(reference).is_ok_and(|block| block.seen.state().is_in_flight())
-        };
+        let in_flight = |reference| self.is_in_flight(reference);
         channels.repair(Actor { process, epoch: dead.epoch() }, &|| authority.holds(), &in_flight);
-        if !self.sweep(own, process, authority, channels, done)? {
+        let swept = self.sweep(own, process, authority, channels, done)?;
+        if !channels.are_mapped() {
+            // They may name the dead. Who has mapped them finishes this; until then the slot stays DEAD.
+            return Ok(());
+        }
+        if !swept {
             help.needs_lane = Some(dead);
             return Ok(());
         }

@@ -64,8 +64,12 @@ impl Heap {
     #[cold]
     fn standing(&self, word: u64) -> Option<Reservation> {
         let end = self.header().reservation_end.load(Ordering::Relaxed);
-        let left = end.saturating_sub((self.clock)());
-        if (1..=LASTS).contains(&left) { Reservation::of(word) } else { None }
+        if self.is_ahead(end) { Reservation::of(word) } else { None }
+    }
+
+    /// Whether what ends then, unless it is renewed, has not ended. What lies further ahead than [`LASTS`] never began.
+    pub(super) fn is_ahead(&self, end: u64) -> bool {
+        (1..=LASTS).contains(&end.saturating_sub((self.clock)()))
     }
 
     /// Reserves the run of `pages` pages in which least is in use for `lane`; none while another's holds, or where

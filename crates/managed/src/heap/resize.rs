@@ -156,7 +156,7 @@ impl Heap {
         authority: Authority,
         still: &dyn Fn() -> bool,
     ) -> Result<u64, Superseded> {
-        let end = self.current_pages();
+        let end = self.pool_pages();
         let mut tails = length;
         while self.names_tail(head, tails, end).is_some() {
             tails += 1;

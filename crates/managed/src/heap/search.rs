@@ -1,13 +1,15 @@
 //! Where free pages probably are: runs of clear bits in the used hints.
 //!
-//! Small runs are looked for upwards from the lane's own cursor (next fit), runs of more than 64 pages downwards from
-//! the top, so that small allocations do not cut up the room of large ones. A word of 64 hints is read once; 2^20
-//! pages are 16,384 words. What is found is a guess: the claim decides.
+//! Small runs are looked for upwards from the lane's own cursor (next fit), round and round below the lane's ceiling
+//! (`ceiling`), and above only when there is none. Runs of more than 64 pages are looked for downwards from the top, so
+//! that small allocations do not cut up the room of large ones. A word of 64 hints is read once; 2^20 pages are 16,384
+//! words. What is found is a guess: the claim decides.
 
 use weyr_atomic::Ordering;
 use weyr_sys::Errno;
 
 use super::Heap;
+use super::lane::LaneHeap;
 use super::page::RunClaim;
 use super::word::PageWord;
 
@@ -74,14 +76,13 @@ impl Heap {
         None
     }
 
-    /// Claims `count` pages for `lane` wherever there are some; moves `cursor` behind them.
+    /// Claims `count` pages for the lane wherever there are some; moves its cursor behind them, and its ceiling.
     ///
     /// # Errors
     /// The kernel's, when the tables of the pages could not be backed.
     pub(crate) fn claim_pages(
         &self,
-        lane: u16,
-        cursor: &mut u64,
+        own: &mut LaneHeap,
         count: u64,
     ) -> Result<Option<(u64, PageWord)>, Errno> {
         let end = self.current_pages();
@@ -89,17 +90,29 @@ impl Heap {
             return Ok(None);
         }
         if count > LARGE_RUN {
-            return self.claim_from_top(lane, count);
+            return self.claim_from_top(own.lane, count);
         }
-        let start = if *cursor < end { *cursor } else { 0 };
-        let mut claimed = self.claim_between(lane, start, end, count)?;
-        if claimed.is_none() && start > 0 {
-            claimed = self.claim_between(lane, 0, end.min(start + count), count)?;
+        let ceiling = own.ceiling.page().min(end);
+        let mut claimed = self.claim_around(own, ceiling, count)?;
+        if claimed.is_none() && ceiling < end {
+            // It may begin below the ceiling.
+            claimed = self.claim_between(own.lane, (ceiling + 1).saturating_sub(count), end, count)?;
         }
         if let Some((page, _)) = claimed {
-            *cursor = page + count;
+            own.ceiling.follow(own.cursor, page, page + count);
+            own.cursor = page + count;
         }
         Ok(claimed)
+    }
+
+    /// From the lane's cursor up to `end`, then from the start to the cursor.
+    fn claim_around(&self, own: &LaneHeap, end: u64, count: u64) -> Result<Option<(u64, PageWord)>, Errno> {
+        let start = if own.cursor < end { own.cursor } else { 0 };
+        let ahead = self.claim_between(own.lane, start, end, count)?;
+        if ahead.is_some() || start == 0 {
+            return Ok(ahead);
+        }
+        self.claim_between(own.lane, 0, end.min(start + count), count)
     }
 
     fn claim_between(

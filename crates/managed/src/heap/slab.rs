@@ -211,9 +211,9 @@ impl Heap {
         let count = &self.descriptor(head).local_count;
         let before = count.load(Ordering::Relaxed);
         count.store(before.wrapping_add(added), Ordering::Relaxed);
-        let available = &mut own.classes[class].available;
-        if added > 0 && (before == 0 || available.is_empty()) && available.last() != Some(&head) {
-            available.push(head);
+        let cache = &mut own.classes[class];
+        if added > 0 && (before == 0 || cache.available.is_empty()) && cache.available.last() != Some(&head) {
+            cache.make_available(head);
         }
     }
 
@@ -285,6 +285,10 @@ impl Heap {
     /// orphaned and adopted again.
     pub(crate) fn adopt(&self, own: &mut LaneHeap, head: u64, seen: PageWord) -> bool {
         let Some(class) = self.slab_class(head, seen) else { return false };
+        // What this process has not mapped it cannot allocate from.
+        if head + u64::from(class.pages) > self.current_pages() {
+            return false;
+        }
         if !self.change_page(head, seen, PageWord::slab(seen.class(), own.lane, seen.next_epoch())) {
             return false;
         }
@@ -295,7 +299,6 @@ impl Heap {
         for row in 0..class.rows() {
             self.remote_row(head, class, row).swap(0, Ordering::AcqRel);
         }
-        own.slabs.insert(head);
         self.rebuild(own, head, class, seen.class().into());
         true
     }
@@ -304,7 +307,7 @@ impl Heap {
     pub(crate) fn rebuild(&self, own: &mut LaneHeap, head: u64, class: &Class, index: usize) -> u64 {
         let (start, end) = (self.page_offset(head), self.page_offset(head + u64::from(class.pages)));
         own.forget_slab(index, head, start, end);
-        own.slabs.insert(head);
+        own.add_slab(index, head);
         let mut free = 0;
         for row in 0..class.rows() {
             let mut bits = 0;
@@ -319,7 +322,7 @@ impl Heap {
         }
         self.descriptor(head).local_count.store(free, Ordering::Relaxed);
         if free > 0 {
-            own.classes[index].available.push(head);
+            own.classes[index].make_available(head);
         }
         free
     }
@@ -330,7 +333,7 @@ impl Heap {
     fn claim_slab(&self, own: &mut LaneHeap, class: usize) -> Result<bool, Errno> {
         let geometry = self.geometry.classes[class];
         let pages = u64::from(geometry.pages);
-        let Some((head, claim)) = self.claim_pages(own.lane, &mut own.cursor, pages)? else {
+        let Some((head, claim)) = self.claim_pages(own, pages)? else {
             return Ok(false);
         };
         let backed = self.back_slab(head, &geometry).and_then(|()| self.back_data(head, pages));
@@ -340,8 +343,8 @@ impl Heap {
         }
         self.format_slab(head, &geometry);
         self.change_page(head, claim, PageWord::slab(class as u8, own.lane, claim.epoch()));
-        own.slabs.insert(head);
-        own.classes[class].available.push(head);
+        own.add_slab(class, head);
+        own.classes[class].make_available(head);
         Ok(true)
     }
 
@@ -406,7 +409,7 @@ impl Heap {
         exclusive: bool,
         allowed: impl Fn(BlockWord) -> bool,
     ) -> Result<(), ChangeError> {
-        let block = self.locate(reference).map_err(ChangeError::Missing)?;
+        let block = self.locate_here(reference).map_err(ChangeError::Missing)?;
         if !allowed(block.seen) {
             return Err(ChangeError::Refused(block.seen.state()));
         }
@@ -451,7 +454,8 @@ impl Heap {
         oldest.copy_from_slice(&cache.magazine[..MAGAZINE / 2]);
         cache.magazine.copy_within(MAGAZINE / 2.., 0);
         cache.filled = MAGAZINE / 2;
-        let mut touched = Vec::with_capacity(4);
+        // Each of their slabs once: no more than there are blocks.
+        let (mut touched, mut count) = ([0; MAGAZINE / 2], 0);
         for offset in oldest {
             let Some((head, seen)) = self.head_of(offset >> self.geometry.shape.page_shift) else { continue };
             let inside = offset.checked_sub(self.page_offset(head)).and_then(|offset| geometry.index(offset));
@@ -460,11 +464,12 @@ impl Heap {
             let before = row.load(Ordering::Relaxed);
             row.store(before | 1 << (block % 64), Ordering::Relaxed);
             self.note_local(own, class, head, u64::from(before >> (block % 64) & 1 == 0));
-            if !touched.contains(&head) {
-                touched.push(head);
+            if !touched[..count].contains(&head) {
+                touched[count] = head;
+                count += 1;
             }
         }
-        for head in touched {
+        for &head in &touched[..count] {
             self.retire_if_spare(own, class, head);
         }
     }

@@ -22,7 +22,7 @@ impl Heap {
         if let Some(kept) = self.alloc_kept(own, pages) {
             return Ok(Some(kept));
         }
-        let Some((head, claim)) = self.claim_pages(own.lane, &mut own.cursor, pages)? else {
+        let Some((head, claim)) = self.claim_pages(own, pages)? else {
             return Ok(None);
         };
         self.make_span(own, head, claim, pages).map(Some)

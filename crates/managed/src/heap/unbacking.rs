@@ -47,7 +47,11 @@ impl Heap {
     ) -> Result<u64, Errno> {
         let shift = self.geometry.shape.page_shift;
         let (first, end) = (start >> shift, (start + self.backing.chunk_bytes()) >> shift);
-        let pages = end.min(self.current_pages()).saturating_sub(first);
+        // Of a chunk that this process has mapped a part of, others may have the rest.
+        let pages = end.min(self.pool_pages()).saturating_sub(first);
+        if first + pages > self.current_pages() {
+            return Ok(0);
+        }
         let reserved = self.reserved_against(own.lane).is_some_and(|run| run.touches(first, pages));
         // While they are in hand there are as many for others.
         let scarce = self.free_pages() < 2 * pages;

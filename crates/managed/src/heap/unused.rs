@@ -37,7 +37,7 @@ impl Heap {
                 *unused.blocks.entry(class.size.into()).or_default() += self.free_blocks(page, class);
             }
         }
-        end_run(&mut unused, self.current_pages());
+        end_run(&mut unused, self.pool_pages());
         unused
     }
 

@@ -64,7 +64,7 @@ impl Heap {
     /// Looks through the whole pool. Takes some milliseconds per gibibyte of small blocks; stops nobody.
     pub fn usage(&self) -> Usage {
         let header = self.header();
-        let pages = self.current_pages();
+        let pages = self.pool_pages();
         let mut usage = Usage {
             page_bytes: self.geometry.page_bytes(),
             pages,

@@ -210,7 +210,7 @@ impl Heap {
     }
 
     fn check_tails(&self, head: u64, pages: u64) -> Check {
-        let end = self.current_pages();
+        let end = self.pool_pages();
         if pages == 0 || head.checked_add(pages).is_none_or(|last| last > end) {
             return Err(("lengths stay inside the pool", format!("{pages} pages from page {head} on")));
         }

@@ -149,7 +149,11 @@ impl Ring {
     /// What a word becomes whose holder is dead.
     fn repaired(&self, index: u32, word: SlotWord, in_flight: &impl Fn(BlockReference) -> bool) -> SlotWord {
         match word.state {
-            SlotState::Filling | SlotState::Reserved => word.becomes(SlotState::Empty).laps_later(1),
+            // Others may have sent behind it, so the position is over, also where nothing was written yet.
+            SlotState::Reserved => {
+                word.becomes(SlotState::Empty).laps_later((!fault::is(Fault::ReservedStaysInLap)).into())
+            }
+            SlotState::Filling => word.becomes(SlotState::Empty).laps_later(1),
             SlotState::Taking | SlotState::Leased if self.is_untaken(index, in_flight) => {
                 word.becomes(SlotState::Returned).laps_later(fault::is(Fault::ReturnedTakesNextLap).into())
             }
