@@ -16,6 +16,7 @@ use crate::heap::recovery::Recovered;
 use crate::heap::usage::Usage;
 use crate::heap::verify::{Mode, Verification};
 use crate::layout::{STATE_DESTROYED, STATE_READY};
+use crate::particulars::LEAST_ALIGNMENT;
 use crate::thread::forget_in_this_thread;
 use crate::{Allocation, Error, PoolAttributes, PoolDescriptor, PoolType, creation, name, opening};
 
@@ -54,14 +55,12 @@ impl Drop for Handle {
     }
 }
 
-/// Alignment of every allocation, in bytes.
-const LEAST_ALIGNMENT: u64 = 64;
-
 impl Pool {
     /// Creates a pool and attaches it.
     ///
     /// Takes well below a millisecond whatever the size, unless memory is to be committed or prefaulted; then as long
-    /// as the kernel takes. Until it returns nobody can see the pool, and a death before leaves nothing behind.
+    /// as the kernel takes. Nobody can see the pool before it is complete, and a death before leaves nothing behind; one
+    /// while memory is committed, prefaulted or made ready leaves a pool without that.
     ///
     /// # Errors
     /// [`Error::InvalidAttribute`], [`Error::NameTaken`], [`Error::PermissionDenied`] for the directory,
@@ -70,6 +69,7 @@ impl Pool {
     pub fn create(attributes: &PoolAttributes) -> Result<Pool, Error> {
         let attachment = creation::create(attributes)?;
         attachment.membership()?;
+        attachment.make_ready()?;
         Ok(Pool::register(attachment))
     }
 
@@ -119,6 +119,7 @@ impl Pool {
     pub fn create_in(memory: Arc<Mapping>, attributes: &PoolAttributes) -> Result<Pool, Error> {
         let attachment = creation::create_in(memory, attributes)?;
         attachment.membership()?;
+        attachment.make_ready()?;
         Ok(Pool::register(attachment))
     }
 
@@ -207,6 +208,7 @@ impl Pool {
     pub fn attach_read_only(path: &Path) -> Result<Pool, Error> {
         let object = opening::open(path, Access::ReadOnly)?;
         let attachment = opening::attach(object, path, Access::ReadOnly)?;
+        attachment.particulars.allow_execution(attachment.mapping(), Access::ReadOnly)?;
         Ok(Pool { handle: Arc::new(Handle { attachment }), cooperative: None })
     }
 
@@ -348,7 +350,8 @@ impl Pool {
         self.attachment().heap.geometry.shape.process_limit
     }
 
-    /// Allocates `bytes` bytes, owned by this process until dropped, published or sent. Aligned to 64 bytes.
+    /// Allocates `bytes` bytes, owned by this process until dropped, published or sent. Aligned to 64 bytes, or as the
+    /// pool's attributes say.
     ///
     /// Does not wait for anybody, but may take over what the dead and the idle hold, or grow the pool. The bytes are
     /// what was there, unless the pool zeroes. Zero bytes are an allocation as well, with its own identity.

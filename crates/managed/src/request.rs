@@ -27,7 +27,8 @@ use weyr_sys::host;
 use crate::frame::{self, Frame};
 use crate::response::Completion;
 use crate::{
-    AllocationDescriptor, Error, ManifestEntry, PoolAllocation, PoolAttributes, PoolDescriptor, Usage,
+    AllocationDescriptor, Attributes, Error, ManifestEntry, PoolAllocation, PoolAttributes, PoolDescriptor,
+    Usage,
 };
 use operation::{AllocationMode, Answer, Operation, RequestKind};
 use wire::Wire;
@@ -102,6 +103,19 @@ impl Request {
     /// Source: Dragon managed memory, `dragon_memory_pool_destroy_gen_req`.
     pub fn destroy(pool: &PoolDescriptor) -> (Self, Completion<()>) {
         Self::of(Operation::Destroy { pool: pool.clone() }, answer!(Destroy))
+    }
+
+    /// [`Pool::attributes`](crate::Pool::attributes).
+    /// Source: Dragon managed memory, `dragon_memory_pool_getattr_gen_req`.
+    pub fn attributes(pool: &PoolDescriptor) -> (Self, Completion<Box<Attributes>>) {
+        Self::of(Operation::GetAttributes { pool: pool.clone() }, answer!(GetAttributes))
+    }
+
+    /// [`Pool::set_attributes`](crate::Pool::set_attributes), with the rights of the executing process.
+    /// Source: Dragon managed memory, `dragon_memory_pool_setattr_gen_req`.
+    pub fn set_attributes(pool: &PoolDescriptor, new: &Attributes) -> (Self, Completion<Box<Attributes>>) {
+        let attributes = Box::new(new.clone());
+        Self::of(Operation::SetAttributes { pool: pool.clone(), attributes }, answer!(SetAttributes))
     }
 
     /// [`Pool::alloc`](crate::Pool::alloc), then [`Allocation::publish`](crate::Allocation::publish): what was asked for

@@ -9,8 +9,8 @@ use std::time::{Duration, Instant};
 use asked::ask;
 use proptest::prelude::*;
 use weyr_managed::{
-    AllocationDescriptor, AllocationMode, Error, Mode, Pool, PoolAttributes, PoolDescriptor, Published,
-    Request, Response,
+    AllocationDescriptor, AllocationMode, Attributes, Error, Growth, LockKind, Mode, Pool, PoolAttributes,
+    PoolDescriptor, Published, Request, Response,
 };
 
 /// Two pools that differ in identity and directory only: one called directly, one asked.
@@ -157,12 +157,30 @@ impl Pair {
         }
     }
 
+    /// What can be set, and what cannot.
+    fn set(&mut self, how: [u8; 3]) {
+        let (direct, asked) = (self.direct.attributes(), ask(Request::attributes(&self.there)));
+        self.same(&direct.clone().map(nameless), &asked.clone().map(|asked| nameless(*asked)));
+        let change = |mut attributes: Attributes| {
+            attributes.mode = Some(0o600 | u32::from(how[0] & 0o77));
+            attributes.growth =
+                [Growth::None, Growth::UpTo(u64::from(how[1]) << 14)][usize::from(how[1] % 2)];
+            attributes.page_size <<= u32::from(how[2].is_multiple_of(4));
+            attributes.lock_kind = LockKind::Greedy;
+            attributes
+        };
+        let direct = direct.and_then(|old| self.direct.set_attributes(&change(old)));
+        let asked = asked.and_then(|old| ask(Request::set_attributes(&self.there, &change(*old))));
+        self.same(&direct.map(nameless), &asked.map(|asked| nameless(*asked)));
+    }
+
     fn call(&mut self, [kind, how @ ..]: [u8; 4]) {
         match kind {
             0..100 => self.allocate(how),
             100..180 => self.free(how),
             180..220 => self.find(how),
-            220..253 => self.look(how),
+            220..240 => self.look(how),
+            240..253 => self.set(how),
             _ => self.same(&self.direct.destroy(), &ask(Request::destroy(&self.there))),
         }
     }
@@ -174,6 +192,12 @@ impl Pair {
         assert_eq!(self.direct.usage(), self.asked.usage());
         self.done
     }
+}
+
+/// The two pools lie in two directories.
+fn nameless(mut attributes: Attributes) -> Attributes {
+    attributes.observed.segment_names.clear();
+    attributes
 }
 
 proptest! {

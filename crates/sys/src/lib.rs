@@ -7,6 +7,7 @@
 //! | --- | --- |
 //! | [`object`] | where shared bytes live: a named file or shm object, or a memfd |
 //! | [`mapping`], [`address_space`] | how a process sees them, and how large a window it can afford |
+//! | [`numa`] | on which of the machine's memories they are placed |
 //! | [`futex`], [`barrier`] | how processes wait for each other, and order their stores |
 //! | [`clock`] | what time it is, for words that expire |
 //! | [`process`], [`thread`], [`presence`] | who is alive |
@@ -28,6 +29,7 @@ pub mod fork;
 pub mod futex;
 pub mod host;
 pub mod mapping;
+pub mod numa;
 pub mod object;
 pub mod presence;
 pub mod private_lock;

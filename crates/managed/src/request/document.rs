@@ -10,8 +10,8 @@ use weyr_shared::{BlockReference, Corrupt, PayloadError};
 use crate::heap::usage::Amount;
 use crate::heap::word::BlockState;
 use crate::{
-    Completion, Error, Growth, ManifestEntry, PoolAllocation, PoolAttributes, PoolDescriptor, PoolType,
-    Request, Response, Usage,
+    Attributes, Completion, Error, Growth, LockKind, ManifestEntry, Observed, PoolAllocation, PoolAttributes,
+    PoolDescriptor, PoolType, Preallocated, Request, Response, Usage,
 };
 
 use super::draw::Draw;
@@ -172,6 +172,9 @@ fn document() -> String {
     operations(to);
     to.push_str("\n## Values\n");
     record::<PoolAttributes>(to);
+    record::<Preallocated>(to);
+    record::<Attributes>(to);
+    record::<Observed>(to);
     record::<BlockReference>(to);
     record::<ManifestEntry>(to);
     record::<PoolAllocation>(to);
@@ -180,6 +183,7 @@ fn document() -> String {
     record::<Corrupt>(to);
     choice::<Growth>(to);
     choice::<PoolType>(to);
+    choice::<LockKind>(to);
     choice::<BlockState>(to);
     choice::<AllocationMode>(to);
     choice::<PayloadError>(to);
@@ -213,7 +217,8 @@ fn every_form_is_described() {
     let fields = fields.chain(Answer::each(&mut Draw::new(0)).into_iter().flat_map(|value| value.fields().2));
     let fields = fields.chain(Error::each(&mut Draw::new(0)).into_iter().flat_map(|value| value.fields().2));
     let numbers = ["u8", "u16", "u32", "u64", "u128", "pool", "block", "nothing"];
-    let rows = [PoolAttributes::rows(), ManifestEntry::rows(), PoolAllocation::rows(), Usage::rows()];
+    let of_pools = [PoolAttributes::rows(), Attributes::rows(), Observed::rows()].concat();
+    let rows = [of_pools, ManifestEntry::rows(), PoolAllocation::rows(), Usage::rows()];
     let fields = fields.map(|(_, form)| form).chain(rows.into_iter().flatten().map(|[_, form, _]| form));
     for form in fields.flat_map(|form| parts(&form)).filter(|form| !numbers.contains(&form.as_str())) {
         assert!(described(&form), "{form}");

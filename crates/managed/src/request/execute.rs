@@ -33,6 +33,10 @@ impl Operation {
         Ok(match self {
             Self::Create { attributes } => Answer::Create(create(attributes)?),
             Self::Destroy { pool } => Answer::Destroy(reach(pool)?.destroy()?),
+            Self::GetAttributes { pool } => Answer::GetAttributes(Box::new(reach(pool)?.attributes()?)),
+            Self::SetAttributes { pool, attributes } => {
+                Answer::SetAttributes(Box::new(reach(pool)?.set_attributes(attributes)?))
+            }
             Self::Allocate { pool, bytes, mode, typed } => {
                 Answer::Allocate(allocate(&reach(pool)?, *bytes, *mode, *typed)?)
             }

@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use crate::frame::Fields;
 use crate::{
-    AllocationDescriptor, Error, ManifestEntry, PoolAllocation, PoolAttributes, PoolDescriptor, Usage,
+    AllocationDescriptor, Attributes, Error, ManifestEntry, PoolAllocation, PoolAttributes, PoolDescriptor,
+    Usage,
 };
 
 use super::wire::{Wire, choice};
@@ -97,6 +98,20 @@ operations! {
         pool: PoolDescriptor,
     } -> ();
 
+    /// The attributes of a pool are looked at.
+    3 GetAttributes "look at a pool's attributes" {
+        /// Of which.
+        pool: PoolDescriptor,
+    } -> Box<Attributes>;
+
+    /// The attributes of a pool are set.
+    4 SetAttributes "set a pool's attributes" {
+        /// Of which.
+        pool: PoolDescriptor,
+        /// To what.
+        attributes: Box<Attributes>,
+    } -> Box<Attributes>;
+
     /// Memory is allocated, and published.
     5 Allocate "allocate" {
         /// From which.
@@ -172,6 +187,8 @@ impl Operation {
         match self {
             Self::Create { .. } => None,
             Self::Destroy { pool }
+            | Self::GetAttributes { pool }
+            | Self::SetAttributes { pool, .. }
             | Self::Allocate { pool, .. }
             | Self::Free { pool, .. }
             | Self::Find { pool, .. }

@@ -7,8 +7,8 @@ use crate::frame::Fields;
 use crate::heap::usage::Amount;
 use crate::heap::word::BlockState;
 use crate::{
-    AllocationDescriptor, Error, Growth, ManifestEntry, PoolAllocation, PoolAttributes, PoolDescriptor,
-    PoolType, Usage,
+    AllocationDescriptor, Attributes, Error, Growth, LockKind, ManifestEntry, Observed, PoolAllocation,
+    PoolAttributes, PoolDescriptor, PoolType, Preallocated, Usage,
 };
 
 #[cfg(test)]
@@ -36,6 +36,70 @@ record! {
         prefault "whether its pages are provided at creation",
         zeroing "whether new allocations are zeroed",
         huge_pages "whether huge pages are asked for",
+        minimum_block "least room of an allocation in bytes; 0: none",
+        alignment "of what the address of every allocation is a multiple; 0: what every block has",
+        executable "whether its bytes may be executed",
+        numa_nodes "nodes on which its data is placed in turn",
+        node "host on which it is to be made; none: any",
+        lock_kind "kind of lock; without effect",
+        manifest_name "name of a file for the manifest; without effect",
+        preallocated "blocks to be made ready",
+    }
+}
+
+record! {
+    Preallocated "blocks made ready" {
+        bytes "bytes of each",
+        count "how many",
+    }
+}
+
+record! {
+    Attributes "attributes as they are" {
+        mode "rights, as for chmod(2); none where nobody opens it by rights",
+        owner "number of its owner; none without an object",
+        group "number of its group; none without an object",
+        growth "how far it grows",
+        node "host on which it was made",
+        pool_type "what it is made of",
+        lock_kind "kind of lock; without effect",
+        name "name",
+        size "bytes that it had room for when it was made",
+        minimum_block "least room of an allocation in bytes; 0: none",
+        alignment "of what the address of every allocation is a multiple",
+        segment_size "bytes by which it grows",
+        page_size "bytes of a page",
+        processes "process slots",
+        lanes "lanes",
+        channels "entries of the channel table",
+        manifest_entries "entries of the manifest",
+        manifest_name "name of a file for the manifest; without effect",
+        commit "whether its first segment was committed",
+        prefault "whether its first segment was prefaulted",
+        zeroing "whether new allocations are zeroed",
+        huge_pages "whether huge pages are asked for",
+        executable "whether its bytes may be executed",
+        numa_nodes "nodes on which its data is placed in turn",
+        preallocated "blocks that were made ready",
+        observed "what follows from all this and from use",
+    }
+}
+
+record! {
+    Observed "pool as it is" {
+        allocatable_bytes "bytes that it has room for now",
+        maximum_bytes "bytes that it has room for at most, by what can be set now",
+        object_bytes "bytes of the object or memory, metadata included",
+        used_bytes "bytes in allocations",
+        free_bytes "bytes in no allocation",
+        maximum_allocations "allocations that can exist at once",
+        largest_block "bytes of the largest allocation that is possible now",
+        free_blocks "free blocks of slabs, by their bytes",
+        waiters "1 when somebody waits for memory, or did so when it died; else 0",
+        manifest_entries "entries of the manifest in use",
+        manifest_bytes "bytes of the manifest",
+        segments "segments that it has",
+        segment_names "names of what they lie in",
     }
 }
 
@@ -105,6 +169,14 @@ choice! {
         0 None,
         1 UpTo(bytes),
         2 Unlimited,
+    }
+}
+
+choice! {
+    LockKind as u8 "kind of lock" {
+        0 Fifo,
+        1 FifoLite,
+        2 Greedy,
     }
 }
 

@@ -302,6 +302,26 @@ impl Wire for Duration {
     }
 }
 
+impl<T: Wire> Wire for Box<T> {
+    fn write(&self, to: &mut Vec<u8>) {
+        T::write(self, to);
+    }
+
+    fn read(from: &mut Fields<'_>) -> Result<Self, Error> {
+        T::read(from).map(Self::new)
+    }
+
+    #[cfg(test)]
+    fn form() -> String {
+        T::form()
+    }
+
+    #[cfg(test)]
+    fn draw(draw: &mut Draw) -> Self {
+        Self::new(T::draw(draw))
+    }
+}
+
 impl<T: Wire> Wire for Option<T> {
     fn write(&self, to: &mut Vec<u8>) {
         self.is_some().write(to);
