@@ -92,7 +92,9 @@ fn measure<M: Mutual>(
     let use_all = || {
         let mutual = mutual()?;
         page.meet(MEETING, users as u64 - 1);
-        (0..SAMPLES).map(|_| sample(users, each, || inside(&mutual, &page, each))).collect::<Result<Samples>>()
+        (0..SAMPLES)
+            .map(|_| sample(users, each, || inside(&mutual, &page, each)))
+            .collect::<Result<Samples>>()
     };
     let works = (0..users).map(|user| Work::new(processors[user % 2], use_all));
     let samples = all_together(works.collect())?;
@@ -111,7 +113,6 @@ fn sample(users: usize, each: u64, work: impl FnOnce() -> Result<()>) -> Result<
 
 fn inside(mutual: &impl Mutual, page: &SharedPage, times: u64) -> Result<()> {
     let word = page.word(WORD);
-    (0..times).try_for_each(|_| {
-        mutual.inside(|| word.store(word.load(Ordering::Relaxed) + 1, Ordering::Relaxed))
-    })
+    (0..times)
+        .try_for_each(|_| mutual.inside(|| word.store(word.load(Ordering::Relaxed) + 1, Ordering::Relaxed)))
 }

@@ -5,14 +5,14 @@ use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::time::Instant;
 
-use weyr_managed::{AllocationDescriptor, Error, Pool, Published};
+use weyr_managed::{AllocationDescriptor, Error, Growth, Pool, Published};
 
 use crate::Result;
 use crate::clock::{elapsed_time, processor_time};
 use crate::contestants::weyr_pool::sound;
 use crate::process::{Work, alone, together};
 use crate::processor::Processors;
-use crate::row::{Effort, Row, Samples, Unit};
+use crate::row::{Effort, Row, Samples, Target, Unit};
 use crate::rows::{POOL_BYTES, make_pool};
 use crate::scratch::Scratch;
 use crate::shared_page::SharedPage;
@@ -46,6 +46,13 @@ pub(crate) fn rows(processors: Processors) -> Vec<Row> {
                 opened(effort, |pool, _, bytes| pool.open(&AllocationDescriptor::from_bytes(bytes)?))
             })
         }),
+        Row::new(GROUP, "recover 1 GiB, 100,000 allocations of the dead")
+            .with("weyr", move |_| recovered(processors))
+            .must_at_most(50_000.0 * MICROSECOND),
+        Row::new(GROUP, "grow by 16 MiB, and use them")
+            .with("weyr", move |effort| alone(here, || grown(effort)))
+            .with("fallocate", move |effort| alone(here, || allocated_by_the_kernel(effort)))
+            .must(Target::Above(20.0 * MICROSECOND, "fallocate".into())),
         Row::new(GROUP, "metadata of 1 GiB full of 4 KiB")
             .counted(Unit::Percent)
             .with("weyr", move |_| alone(here, metadata_share))
@@ -115,6 +122,62 @@ fn time_of_attaching(path: &Path) -> Result<f64> {
     })?;
     let members = pool.as_ref().map_or(0, |pool| pool.members().len());
     if members == 2 { Ok(time) } else { Err(format!("the pool has {members} members, not 2").into()) }
+}
+
+/// Attaching to a pool whose only user is dead.
+fn recovered(processors: Processors) -> Result<Samples> {
+    const LIVE: usize = 100_000;
+    let scratch = Scratch::new()?;
+    let path = alone(processors[1], || {
+        let pool = Pool::create(&scratch.pool("recovered", POOL_BYTES))?;
+        let held = (0..LIVE).map(|_| pool.alloc(4096)).collect::<std::result::Result<Vec<_>, _>>()?;
+        let path = pool.path().to_owned();
+        // It ends without leaving.
+        std::mem::forget((held, pool));
+        Ok(path)
+    })?;
+    alone(processors[0], || {
+        let start = Instant::now();
+        let pool = Pool::attach_path(&path)?;
+        let time = start.elapsed().as_nanos() as f64;
+        let (left, times) = (pool.usage().total.blocks, pool.usage().recoveries);
+        let found = (left, times) == (0, 1) && pool.members().len() == 1;
+        if found { Ok(vec![time]) } else { Err(format!("{left} blocks left, {times} recoveries").into()) }
+    })
+}
+
+const SEGMENT_BYTES: u64 = 16 << 20;
+
+/// Allocations that fill a segment each, and so add it.
+fn grown(effort: &Effort) -> Result<Samples> {
+    let count = effort.operations(40);
+    let scratch = Scratch::new()?;
+    let attributes = scratch.pool("grown", SEGMENT_BYTES).segment_size(SEGMENT_BYTES);
+    let pool = Pool::create(&attributes.growth(Growth::UpTo(POOL_BYTES)))?;
+    let mut held = vec![pool.alloc(SEGMENT_BYTES)?];
+    let samples = (0..count).map(|_| {
+        let before = pool.size();
+        let time = elapsed_time(1, || {
+            held.push(pool.alloc(SEGMENT_BYTES)?);
+            Ok(())
+        })?;
+        if pool.size() == before + SEGMENT_BYTES { Ok(time) } else { Err("it did not grow".into()) }
+    });
+    samples.collect()
+}
+
+/// As much memory behind a file beside the pools.
+fn allocated_by_the_kernel(effort: &Effort) -> Result<Samples> {
+    let count = effort.operations(40);
+    let scratch = Scratch::new()?;
+    let file = std::fs::File::create_new(scratch.path().join("plain"))?;
+    let allocate = |index: u64| {
+        elapsed_time(1, || {
+            let (start, bytes) = (index * SEGMENT_BYTES, SEGMENT_BYTES);
+            Ok(rustix::fs::fallocate(&file, rustix::fs::FallocateFlags::empty(), start, bytes)?)
+        })
+    };
+    (0..count).map(allocate).collect()
 }
 
 /// Samples of `count` times `open`, of a descriptor and its bytes.
