@@ -6,15 +6,18 @@
 //! - [`Region`] turns an offset into a checked reference, [`Table`] and [`Strided`] into checked arrays;
 //! - [`Payload`] is memory that one owner has: copied in and out, or borrowed where the user vouches for the others;
 //! - [`lock`] has locks that processes share, and that outlive their owners;
+//! - [`Bitset`] is a structure that many use at once; [`hex_dump`] shows bytes;
 //! - [`Lender`] counts who uses what they all lie in, by the thousand.
 //!
 //! What is read from shared memory is an allegation. No offset, index or length found there becomes a reference
 //! before it was checked here. This crate knows nothing of pools and channels as objects, and starts no system call.
 
+mod bitset;
 mod corrupt;
 mod event;
 #[doc(hidden)]
 pub mod fault;
+mod hex_dump;
 mod identity;
 mod layout;
 mod loan;
@@ -25,8 +28,10 @@ mod ring;
 mod slot;
 mod table;
 
+pub use bitset::{Bitset, BitsetError, BitsetHeader};
 pub use corrupt::Corrupt;
 pub use event::{Armed, Awake, Event, Futex, KernelFutex};
+pub use hex_dump::{HEX_LINE_BYTES, HexDump, HexItem, HexLine, hex_dump};
 pub use identity::{Actor, BlockReference};
 pub use layout::{Field, Layout, Shareable};
 pub use loan::{Forgotten, Lender, Loan, Stock};
