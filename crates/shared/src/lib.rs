@@ -6,7 +6,7 @@
 //! - [`Region`] turns an offset into a checked reference, [`Table`] and [`Strided`] into checked arrays;
 //! - [`Payload`] is memory that one owner has: copied in and out, or borrowed where the user vouches for the others;
 //! - [`lock`] has locks that processes share, and that outlive their owners;
-//! - [`Bitset`] is a structure that many use at once; [`hex_dump`] shows bytes;
+//! - [`Bitset`] is for any number of users at once; [`PriorityHeap`] for one at a time, under a lock;
 //! - [`Lender`] counts who uses what they all lie in, by the thousand.
 //!
 //! What is read from shared memory is an allegation. No offset, index or length found there becomes a reference
@@ -23,6 +23,7 @@ mod layout;
 mod loan;
 pub mod lock;
 mod payload;
+pub mod priority_heap;
 mod region;
 mod ring;
 mod slot;
@@ -36,6 +37,7 @@ pub use identity::{Actor, BlockReference};
 pub use layout::{Field, Layout, Shareable};
 pub use loan::{Forgotten, Lender, Loan, Stock};
 pub use payload::{Cooperative, Payload, PayloadError};
+pub use priority_heap::{PriorityHeap, PriorityHeapCell, PriorityHeapError, PriorityHeapHeader};
 pub use region::Region;
 pub use ring::{
     AttachError, Geometry, Level, LevelHeader, MAX_BLOCK_SIZE, MAX_CAPACITY, MAX_LEVELS, MIN_BLOCK_SIZE,
