@@ -47,9 +47,9 @@ fn drain(fenced: &Fenced) -> Items {
 
 fn operate(name: &str, heap: &PriorityHeap) {
     match name {
-        "heap push" => heap.push(&[100, !100], 2),
-        "heap push urgent" => heap.push_urgent(&[100, !100]),
-        "heap pop" => heap.pop(&mut [0; 2]).map(drop),
+        "priority heap, push" => heap.push(&[100, !100], 2),
+        "priority heap, push urgent" => heap.push_urgent(&[100, !100]),
+        "priority heap, pop" => heap.pop(&mut [0; 2]).map(drop),
         _ => heap.recover().map(drop),
     }
     .unwrap();
@@ -70,7 +70,7 @@ fn assert_whole(fenced: &Fenced, before: &Items, after: &Items) {
 
 /// A recovery before each write of which somebody dies, one after the other, and at last one that comes to its end.
 fn recover_dying(fenced: &Fenced) {
-    let died = |write| until(write, || operate("heap recovery", &attached(fenced))) == Died::Before;
+    let died = |write| until(write, || operate("priority heap, recovery", &attached(fenced))) == Died::Before;
     let deaths = (1..).take_while(|write| died(*write)).count();
     assert!(deaths > CAPACITY as usize, "it writes the whole order");
 }
@@ -78,9 +78,11 @@ fn recover_dying(fenced: &Fenced) {
 #[test]
 fn a_death_loses_and_doubles_nothing() {
     let mut points = BTreeMap::new();
-    for (name, items) in
-        [("heap push", 0..CAPACITY), ("heap push urgent", 0..CAPACITY), ("heap pop", 1..CAPACITY + 1)]
-    {
+    for (name, items) in [
+        ("priority heap, push", 0..CAPACITY),
+        ("priority heap, push urgent", 0..CAPACITY),
+        ("priority heap, pop", 1..CAPACITY + 1),
+    ] {
         for items in items {
             let whole = heap(items);
             let before = drain(&whole);
