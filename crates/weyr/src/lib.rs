@@ -89,7 +89,10 @@ pub use weyr_managed::{
     PoolDescriptor, PoolParticipant, PoolType, Published, Rebuilt, Recovered, Usage, Verification,
 };
 pub use weyr_shared::lock;
-pub use weyr_shared::{Bitset, BitsetError, HEX_LINE_BYTES, HexDump, HexItem, HexLine, hex_dump};
+pub use weyr_shared::{
+    Bitset, BitsetError, HEX_LINE_BYTES, HashTable, HashTableError, HashTableItem, HashTableStatistics,
+    HexDump, HexItem, HexLine, PriorityHeap, PriorityHeapError, hex_dump,
+};
 pub use weyr_shared::{Cooperative, Region, Shareable, Table as Atomics};
 pub use zerocopy;
 
