@@ -437,7 +437,7 @@ impl HashTable {
     fn replace_from_log(&self) -> Result<(), Corrupt> {
         let wrong = Corrupt::new("log of a hash table", 48);
         let entry = self.header().log_entry.load(Ordering::Relaxed) as usize;
-        if entry >= self.shape.entries || !matches!(self.state(entry)?, State::Full(_)) {
+        if !self.state(entry).is_ok_and(|state| matches!(state, State::Full(_))) {
             return Err(wrong);
         }
         store(self.value_at(entry), &load(&self.log));

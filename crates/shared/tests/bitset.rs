@@ -89,11 +89,13 @@ fn of_several_who_set_a_bit_at_once_one_is_told_that_it_was_not_set() {
 #[test]
 fn neighbours_change_without_harm_to_each_other() {
     let (_fenced, set) = bitset(64);
+    let start = std::sync::Barrier::new(4);
     std::thread::scope(|scope| {
         for bit in 0..4 {
-            let set = &set;
+            let (set, start) = (&set, &start);
             scope.spawn(move || {
-                for _ in 0..1000 {
+                start.wait();
+                for _ in 0..100_000 {
                     assert!(!set.set(bit).unwrap());
                     assert!(set.reset(bit).unwrap());
                 }

@@ -61,7 +61,8 @@ fn assert_whole(fenced: &Fenced, before: &Contents, after: &Contents) {
         assert_eq!(table.verify().len(), 1);
         // A recovery before each write of which somebody dies, one after the other, and at last one that comes to its end.
         let died = |write: &u64| until(*write, || operate("hash table, recovery", &table, 0)) == Died::Before;
-        assert!((1..).take_while(died).count() >= 2);
+        let deaths = (1..).take_while(died).inspect(|_| assert!(table.is_interrupted(), "done, and not yet"));
+        assert!(deaths.count() >= 2);
     }
     assert_eq!(table.verify(), []);
     let contents = contents(fenced);

@@ -70,8 +70,10 @@ fn assert_whole(fenced: &Fenced, before: &Items, after: &Items) {
 
 /// A recovery before each write of which somebody dies, one after the other, and at last one that comes to its end.
 fn recover_dying(fenced: &Fenced) {
-    let died = |write| until(write, || operate("priority heap, recovery", &attached(fenced))) == Died::Before;
-    let deaths = (1..).take_while(|write| died(*write)).count();
+    let heap = attached(fenced);
+    let died = |write: &u64| until(*write, || operate("priority heap, recovery", &heap)) == Died::Before;
+    let deaths =
+        (1..).take_while(died).inspect(|_| assert!(heap.is_interrupted(), "done, and not yet")).count();
     assert!(deaths > CAPACITY as usize, "it writes the whole order");
 }
 

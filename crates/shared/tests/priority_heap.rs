@@ -175,6 +175,19 @@ fn wrong_hints_are_found_and_made_anew() {
 }
 
 #[test]
+fn two_items_with_one_ticket_are_found_and_come_out_all_the_same() {
+    let (fenced, heap) = heap(2, 4, 1);
+    (1..=2).for_each(|number| heap.push(&[number], 1).unwrap());
+    // The second cell says what the first does: behind the header, the order, and one cell.
+    let second = 56 + 4 * 8 + 24;
+    fenced.overwrite(second, &[1]);
+    let cell = Corrupt::new("cell of a priority heap", second);
+    assert_eq!(heap.verify(), [cell]);
+    assert_eq!((heap.recover(), heap.verify()), (Ok(false), vec![cell]));
+    assert_eq!(drain(&heap).len(), 2);
+}
+
+#[test]
 fn an_operation_that_was_not_finished_is_told_of_until_it_is_recovered() {
     let (fenced, heap) = heap(2, 4, 1);
     heap.push(&[7], 1).unwrap();

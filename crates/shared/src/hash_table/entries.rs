@@ -182,6 +182,6 @@ impl HashTable {
         let Ok(state) = self.state(entry) else { return false };
         let State::Full(_) = state else { return true };
         let key = super::load(self.key_at(entry));
-        state == State::full(&key) && matches!(self.search(&key), Ok(Search::Found(found)) if found == entry)
+        matches!(self.search(&key), Ok(Search::Found(found)) if found == entry)
     }
 }

@@ -173,7 +173,7 @@ impl PriorityHeap {
         let Some(before) = place.checked_sub(1) else { return true };
         self.cell_in_order(before / self.shape.base)
             .and_then(|parent| self.key(parent))
-            .is_ok_and(|above| above < key)
+            .is_ok_and(|above| above <= key)
     }
 
     /// Each ticket was given out, and to one cell.
