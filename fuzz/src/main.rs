@@ -8,6 +8,7 @@ mod descriptors;
 mod heap;
 mod input;
 mod random;
+mod requests;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
@@ -24,8 +25,9 @@ pub struct Target {
     run: fn(&[u8]),
 }
 
-const TARGETS: [Target; 3] = [
+const TARGETS: [Target; 4] = [
     Target { name: "descriptors", short: 400_000, full: 20_000_000, longest: 200, run: descriptors::run },
+    Target { name: "requests", short: 2_000_000, full: 100_000_000, longest: 300, run: requests::run },
     Target { name: "heap", short: 1_500, full: 300_000, longest: 600, run: heap::run },
     Target { name: "channel", short: 3_000, full: 600_000, longest: 400, run: channel::run },
 ];

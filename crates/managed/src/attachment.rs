@@ -19,6 +19,7 @@ use crate::huge;
 use crate::layout::{OPTION_HUGE_PAGES, OPTION_ZEROING, STATE_READY};
 use crate::medium::Medium;
 use crate::membership::{KernelLiveness, Membership, Memberships};
+use crate::particulars::{LEAST_ALIGNMENT, Particulars};
 use crate::pool::Member;
 use crate::rebuild::Rebuilt;
 use crate::thread::{Part, forget_in_this_thread};
@@ -38,6 +39,7 @@ pub(crate) struct Attachment {
     pub(crate) name: String,
     pub(crate) uuid: u128,
     pub(crate) zeroing: bool,
+    pub(crate) particulars: Particulars,
     mapping: Arc<Mapping>,
     memberships: Memberships,
     /// What its opening had to put right.
@@ -47,18 +49,24 @@ pub(crate) struct Attachment {
 }
 
 impl Attachment {
-    pub(crate) fn new(mut heap: Heap, data: Region, medium: Medium, name: String) -> Arc<Lender<Self>> {
+    pub(crate) fn new(
+        mut heap: Heap,
+        data: Region,
+        medium: Medium,
+        name: String,
+        particulars: Particulars,
+    ) -> Arc<Lender<Self>> {
         let header = heap.header();
         let half = |word: &AtomicU64| u128::from(word.load(Ordering::Relaxed));
         let uuid = half(&header.uuid_low) | half(&header.uuid_high) << 64;
-        let options = header.options.load(Ordering::Relaxed);
-        let zeroing = options & OPTION_ZEROING != 0;
+        let zeroing = particulars.has(OPTION_ZEROING);
         let is_fresh = header.rebuilds.load(Ordering::Relaxed) == 0;
         let id = serial::next();
         let mapping = Arc::clone(data.mapping());
-        if options & OPTION_HUGE_PAGES != 0 {
+        if particulars.has(OPTION_HUGE_PAGES) {
             heap.backing.huge = huge::allow(&mapping, &heap);
         }
+        heap.starts_low = !particulars.preallocated.is_empty();
         heap.starts_zero = medium.kind != PoolType::Lent && is_fresh;
         let (memberships, rebuilt) = (Memberships::default(), OnceLock::new());
         let key = AtomicU64::new(id);
@@ -73,6 +81,7 @@ impl Attachment {
                 name,
                 uuid,
                 zeroing,
+                particulars,
                 mapping,
                 memberships,
                 rebuilt,
@@ -115,6 +124,9 @@ impl Attachment {
     /// The fast path of an allocation: a block that the calling thread has at hand, and in `loan` a share of `owner`,
     /// which is this attachment. None when there is none, or more is to be done; `nonce` is this life's.
     ///
+    /// What it has at hand of a class was found by [`alloc`](Self::alloc), so it is as large and lies as the pool's
+    /// attributes want it: no class is filled that does not.
+    ///
     /// A call of its own, and its results in registers: what is stored in parts and copied as a whole stalls.
     #[inline(never)]
     pub(crate) fn alloc_at_hand(
@@ -145,15 +157,32 @@ impl Attachment {
         if self.heap.header().state.load(Ordering::Relaxed) != STATE_READY {
             return Err(Error::Destroyed);
         }
+        let demand = self.demand(bytes);
         let tried = self.with_lane(|own, stock| {
-            let block = self.heap.alloc(own, bytes)?;
+            let block = self.heap.alloc_demand(own, demand)?;
             let lend = || stock.map_or_else(|| Loan::single(owner), |stock| stock.lend(owner));
             Ok(block.map(|reference| (reference, lend())))
         })?;
         match tried {
             Ok(Some(allocated)) => Ok(allocated),
-            Ok(None) => Ok((self.alloc_under_pressure(bytes.into())?, Loan::single(owner))),
+            Ok(None) => Ok((self.alloc_under_pressure(demand)?, Loan::single(owner))),
             Err(errno) => Err(self.backing_error(errno, bytes)),
+        }
+    }
+
+    /// What an allocation of `bytes` bytes is to be in this pool.
+    pub(crate) fn demand(&self, bytes: u64) -> Demand {
+        self.demand_at(bytes, LEAST_ALIGNMENT)
+    }
+
+    /// The same at a multiple of `alignment` bytes at least.
+    fn demand_at(&self, bytes: u64, alignment: u64) -> Demand {
+        let alignment = alignment.max(self.particulars.alignment);
+        let bias = self.data_address() % alignment;
+        let beyond = alignment > LEAST_ALIGNMENT;
+        Demand {
+            bytes: bytes.max(self.particulars.minimum_block),
+            alignment: beyond.then_some(Alignment { bytes: alignment, bias }),
         }
     }
 
@@ -177,8 +206,7 @@ impl Attachment {
         if self.heap.header().state.load(Ordering::Relaxed) != STATE_READY {
             return Err(Error::Destroyed);
         }
-        let bias = self.data_address() % alignment;
-        let demand = Demand { bytes, alignment: Some(Alignment { bytes: alignment, bias }) };
+        let demand = self.demand_at(bytes, alignment);
         let tried = self.with_lane(|own, _| self.heap.alloc_demand(own, demand))?;
         match tried.map_err(|errno| self.backing_error(errno, bytes))? {
             Some(block) => Ok(block),

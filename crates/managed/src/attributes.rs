@@ -2,13 +2,16 @@
 
 use std::path::{Path, PathBuf};
 
-use crate::{Error, PoolType};
+use crate::particulars::{invalid, local_node};
+use crate::{Error, LockKind, PoolType, Preallocated};
 use weyr_sys::mapping;
 use weyr_sys::object::Object;
 
 use crate::geometry::{DATA_CHUNK, Geometry, ID_LIMIT, MANIFEST_LIMIT, PAGE_LIMIT, Shape};
 
 /// Whether a pool becomes larger than it was created.
+///
+/// Source: Dragon managed memory, `dragonMemoryPoolGrowthType_t` with `max_size`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Growth {
     /// Never.
@@ -27,7 +30,7 @@ pub enum Growth {
 /// let attributes = PoolAttributes::new("frames", 64 << 20).growth(Growth::UpTo(1 << 30)).mode(0o660);
 /// assert_eq!(attributes.name(), "frames");
 /// ```
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PoolAttributes {
     pub(crate) name: String,
     pub(crate) bytes: u64,
@@ -47,6 +50,14 @@ pub struct PoolAttributes {
     pub(crate) prefault: bool,
     pub(crate) zeroing: bool,
     pub(crate) huge_pages: bool,
+    pub(crate) minimum_block: u64,
+    pub(crate) alignment: u64,
+    pub(crate) executable: bool,
+    pub(crate) numa_nodes: Vec<u32>,
+    pub(crate) node: Option<u64>,
+    pub(crate) lock_kind: LockKind,
+    pub(crate) manifest_name: String,
+    pub(crate) preallocated: Vec<Preallocated>,
 }
 
 /// Most bytes of a pool that grows without a limit of its own.
@@ -77,6 +88,14 @@ impl PoolAttributes {
             prefault: false,
             zeroing: false,
             huge_pages: false,
+            minimum_block: 0,
+            alignment: 0,
+            executable: false,
+            numa_nodes: Vec::new(),
+            node: None,
+            lock_kind: LockKind::Fifo,
+            manifest_name: String::new(),
+            preallocated: Vec::new(),
         }
     }
 
@@ -204,6 +223,68 @@ impl PoolAttributes {
         self
     }
 
+    /// Gives every allocation room for so many bytes at least, at most the size of the pool.
+    #[must_use]
+    pub fn minimum_block(mut self, bytes: u64) -> Self {
+        self.minimum_block = bytes;
+        self
+    }
+
+    /// Puts every allocation at an address that is a multiple of so many bytes, a power of two: in every process that had
+    /// the address space to map the pool as it should be. Up to the page size, in pools that may have 16 MiB and more up
+    /// to 2 MiB, in lent memory up to 4096. Every allocation has 64.
+    #[must_use]
+    pub fn alignment(mut self, bytes: u64) -> Self {
+        self.alignment = bytes;
+        self
+    }
+
+    /// Lets the bytes be executed as well, in every process that attaches the pool for use.
+    #[must_use]
+    pub fn executable(mut self, executable: bool) -> Self {
+        self.executable = executable;
+        self
+    }
+
+    /// Places the data on these nodes of the machine's memory, page by page in turn, and makes the kernel provide the
+    /// first segment at creation, as [`prefault`](Self::prefault) does. None: as the kernel likes.
+    #[must_use]
+    pub fn numa_nodes(mut self, nodes: impl IntoIterator<Item = u32>) -> Self {
+        self.numa_nodes = nodes.into_iter().collect();
+        self
+    }
+
+    /// The host whose process makes the pool, as [`local_node`](crate::local_node) numbers it there: this one, for a pool
+    /// is made where its creator is. Not looked at for private pools.
+    #[must_use]
+    pub fn node(mut self, node: u64) -> Self {
+        self.node = Some(node);
+        self
+    }
+
+    /// The lock to use: kept and given back, without effect.
+    #[must_use]
+    pub fn lock_kind(mut self, kind: LockKind) -> Self {
+        self.lock_kind = kind;
+        self
+    }
+
+    /// The name of a file for the manifest, at most 255 bytes: kept and given back, without effect, for the manifest lies
+    /// in the pool.
+    #[must_use]
+    pub fn manifest_name(mut self, name: impl Into<String>) -> Self {
+        self.manifest_name = name.into();
+        self
+    }
+
+    /// Makes so many blocks ready at creation, at most 16 kinds: the first allocations of these sizes, by whomever, need
+    /// nothing of the filesystem any more.
+    #[must_use]
+    pub fn preallocated(mut self, blocks: impl IntoIterator<Item = Preallocated>) -> Self {
+        self.preallocated = blocks.into_iter().collect();
+        self
+    }
+
     /// Whether what was asked for can be had of a pool of this type.
     pub(crate) fn check_type(&self) -> Result<(), Error> {
         let named = self.kind.is_named();
@@ -225,7 +306,30 @@ impl PoolAttributes {
         if self.growth != Growth::None && self.kind == PoolType::Lent {
             return Err(invalid("growth", "lent memory is as long as it is".into()));
         }
-        Ok(())
+        self.check_memory()
+    }
+
+    /// Whether it can be executed and placed as wanted, and is made here.
+    fn check_memory(&self) -> Result<(), Error> {
+        if self.executable && self.kind == PoolType::Lent {
+            let reason = "lent memory has the protection that its owner gave it";
+            return Err(invalid("executable", reason.into()));
+        }
+        if !self.numa_nodes.is_empty() && matches!(self.kind, PoolType::Lent | PoolType::File) {
+            let reason =
+                format!("the pages of a pool of type {} are not the creator's to place", self.kind.name());
+            return Err(invalid("NUMA nodes", reason));
+        }
+        match self.node.filter(|node| *node != local_node() && self.kind != PoolType::Private) {
+            Some(node) => {
+                let here = local_node();
+                Err(invalid(
+                    "node",
+                    format!("{node:#x} is another host, and a pool is made on the own ({here:#x})"),
+                ))
+            }
+            None => Ok(()),
+        }
     }
 
     /// Lent memory has to be given.
@@ -365,10 +469,6 @@ const fn default_manifest_entries(bytes: u64) -> u32 {
         _ if bytes <= 16 << 30 => 16_384,
         _ => 262_144,
     }
-}
-
-fn invalid(attribute: &'static str, reason: String) -> Error {
-    Error::InvalidAttribute { attribute, reason }
 }
 
 #[cfg(test)]

@@ -22,7 +22,7 @@ impl Attachment {
     /// Waits for a block of at least `bytes` bytes, which was not there at once, until `deadline` or without limit.
     #[cold]
     pub(crate) fn wait_for(&self, bytes: u64, deadline: Option<Instant>) -> Result<BlockReference, Error> {
-        let mut request = self.heap.request(bytes);
+        let mut request = self.heap.request(self.demand(bytes));
         let served = self.wait_with(&mut request, bytes, deadline);
         self.heap.end_request(&mut request);
         served

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use weyr_shared::{Lender, Payload, Region};
-use weyr_sys::mapping::Mapping;
+use weyr_sys::mapping::{Mapping, page_size};
 use weyr_sys::object::{Access, Object, Unpublished};
 use weyr_sys::{Errno, host};
 
@@ -13,6 +13,7 @@ use crate::geometry::{Geometry, METADATA_CHUNK, Shape};
 use crate::heap::Heap;
 use crate::heap::backing::Store;
 use crate::medium::{Medium, whole_pages};
+use crate::particulars::Particulars;
 use crate::{Error, PoolAttributes, PoolType, header, name, window};
 
 /// Makes a pool of any type but lent memory.
@@ -24,8 +25,9 @@ pub(crate) fn create(attributes: &PoolAttributes) -> Result<Arc<Lender<Attachmen
         PoolType::Private => create_private(attributes),
         PoolType::Lent => return Err(attributes.lent_without_memory()),
     }?;
-    if (attributes.commit || attributes.prefault)
-        && let Err(error) = commit(&attachment, attributes.prefault)
+    let prefault = attributes.prefault || !attributes.numa_nodes.is_empty();
+    if (attributes.commit || prefault)
+        && let Err(error) = commit(&attachment, prefault)
     {
         // Nobody has it yet, so nothing of it is kept.
         attachment.unlink()?;
@@ -73,7 +75,9 @@ fn create_private(attributes: &PoolAttributes) -> Result<Arc<Lender<Attachment>>
     let geometry = Geometry::new(shape);
     let bytes = |pages| geometry.object_bytes(pages);
     let mapping = window::map_private(bytes(shape.maximum_pages), bytes(shape.initial_pages))?;
-    let made = Made::in_memory(mapping, geometry, attributes)?;
+    let particulars = Particulars::of(attributes, &geometry)?;
+    particulars.place(&mapping, &geometry, page_size())?;
+    let made = Made::in_memory(mapping, geometry, particulars, attributes)?;
     made.attachment(attributes, Store::Memory, Medium::of_memory)
 }
 
@@ -86,9 +90,11 @@ pub(crate) fn create_in(
     attributes.check_type()?;
     check_address(&memory)?;
     let geometry = Geometry::new(attributes.shape_within(memory.len() as u64)?);
+    let particulars = Particulars::of(&attributes, &geometry)?;
     // Truth words and hints are zero in memory that nobody has used.
     Payload::new(&Region::new(Arc::clone(&memory)), 0, geometry.offsets.data, None)?.fill(0);
-    Made::in_memory(memory, geometry, &attributes)?.attachment(&attributes, Store::Memory, Medium::of_memory)
+    let made = Made::in_memory(memory, geometry, particulars, &attributes)?;
+    made.attachment(&attributes, Store::Memory, Medium::of_memory)
 }
 
 /// Pages of the pool are pages of the memory.
@@ -107,6 +113,7 @@ const DEFAULT_MODE: u32 = 0o600;
 struct Made {
     region: Region,
     heap: Heap,
+    particulars: Particulars,
 }
 
 impl Made {
@@ -117,27 +124,31 @@ impl Made {
         failed: impl Fn(Errno) -> Error,
     ) -> Result<Made, Error> {
         let geometry = Geometry::new(shape);
+        let particulars = Particulars::of(attributes, &geometry)?;
         let bytes = |pages| whole_pages(object, geometry.object_bytes(pages));
         object.set_len(bytes(shape.initial_pages)).map_err(&failed)?;
         object.back(0, geometry.first_metadata()).map_err(&failed)?;
         let (window, least) = (bytes(shape.maximum_pages), bytes(shape.initial_pages));
         let mapping = window::map(object, window, least, Access::ReadWrite)?;
-        Made::in_memory(mapping, geometry, attributes)
+        particulars.place(&mapping, &geometry, object.page_size())?;
+        Made::in_memory(mapping, geometry, particulars, attributes)
     }
 
     /// `mapping` has its first metadata, which is zero.
     fn in_memory(
         mapping: Arc<Mapping>,
         geometry: Geometry,
+        particulars: Particulars,
         attributes: &PoolAttributes,
     ) -> Result<Made, Error> {
+        particulars.allow_execution(&mapping, Access::ReadWrite)?;
         let region = Region::new(mapping);
-        header::write(region.view(0)?, &geometry.shape, attributes);
+        header::write(region.view(0)?, &geometry.shape, &particulars, attributes);
         let first = geometry.first_metadata();
         let heap = Heap::new(geometry, &region, Store::Present)?;
         // Before others can look: they take what is not marked for empty.
         heap.backing.note_metadata(first);
-        Ok(Made { region, heap })
+        Ok(Made { region, heap, particulars })
     }
 
     fn attachment(
@@ -148,7 +159,8 @@ impl Made {
     ) -> Result<Arc<Lender<Attachment>>, Error> {
         self.heap.backing.store = store;
         let data = window::data_of(&self.region, &self.heap.geometry)?;
-        Ok(Attachment::new(self.heap, data, medium(attributes.kind), attributes.name.clone()))
+        let medium = medium(attributes.kind);
+        Ok(Attachment::new(self.heap, data, medium, attributes.name.clone(), self.particulars))
     }
 }
 

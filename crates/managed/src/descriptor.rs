@@ -1,34 +1,57 @@
 //! Descriptors: bytes that any process can turn back into a pool or an allocation, or into a clear error.
 //!
 //! Fixed fields, little-endian, with a version in front and a CRC-32 at the end. A descriptor says what is meant; what
-//! is there is checked when it is opened.
+//! is there is checked when it is opened. Byte by byte: `docs/wire.md`.
 
 use std::ffi::OsStr;
+use std::fmt;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
+use std::str::FromStr;
 
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use weyr_shared::BlockReference;
+use weyr_sys::host;
 
 use crate::Error;
+use crate::frame::{self, Frame};
 
-const POOL_MAGIC: &[u8; 4] = b"WYRP";
-const ALLOCATION_MAGIC: &[u8; 4] = b"WYRA";
-const VERSION: u16 = 1;
+static POOL: Frame = Frame { magic: b"WYRP", version: 1, wrong_kind: WRONG_KIND, damaged };
+static ALLOCATION: Frame = Frame { magic: b"WYRA", version: 1, wrong_kind: WRONG_KIND, damaged };
+const WRONG_KIND: &str = "it is no descriptor of this kind";
 const FLAG_ORIGINAL: u16 = 1;
-const CRC_BYTES: usize = 4;
 
 /// Names a pool to any process of its host.
+///
+/// Its text form is base64 without padding, fit for a command line, an environment variable or a file name.
+///
+/// ```
+/// # use weyr_managed::{Pool, PoolAttributes, PoolDescriptor};
+/// # let name = format!("doc-descriptor-{}", std::process::id());
+/// # let pool = Pool::create(&PoolAttributes::new(&name, 1 << 20))?;
+/// let text = pool.descriptor().to_string();
+/// let descriptor: PoolDescriptor = text.parse()?;
+/// assert!(descriptor.is_local());
+/// assert_eq!((descriptor.uuid, descriptor.path.as_path()), (pool.uuid(), pool.path()));
+/// # pool.destroy()?;
+/// # Ok::<(), weyr_managed::Error>(())
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PoolDescriptor {
     /// Host that it lies on.
+    /// Source: Dragon managed memory, `dragon_memory_pool_get_hostid`.
     pub host: u64,
     /// Its random identity.
+    /// Source: Dragon managed memory, `dragon_memory_pool_get_uid_fname`, as of the path.
     pub uuid: u128,
-    /// Path of its object.
+    /// Path of its object; empty for a pool without a name.
     pub path: PathBuf,
 }
 
 /// Names an allocation of a pool, or a part of it.
+///
+/// Its text form is that of [`PoolDescriptor`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct AllocationDescriptor {
     /// Whether it stands for the allocation itself, and so may free it; a clone or view may not.
@@ -49,73 +72,59 @@ pub struct AllocationDescriptor {
     pub id: u64,
 }
 
-/// Takes fields from the front of a descriptor whose end was checked.
-struct Fields<'b>(&'b [u8]);
-
-impl<'b> Fields<'b> {
-    fn take(&mut self, bytes: usize) -> Result<&'b [u8], Error> {
-        let (front, rest) = self.0.split_at_checked(bytes).ok_or(damaged("it is too short"))?;
-        self.0 = rest;
-        Ok(front)
-    }
-    fn number<const N: usize>(&mut self) -> Result<[u8; N], Error> {
-        self.take(N)?.try_into().map_err(|_| damaged("it is too short"))
-    }
-    fn u16(&mut self) -> Result<u16, Error> {
-        self.number().map(u16::from_le_bytes)
-    }
-    fn u32(&mut self) -> Result<u32, Error> {
-        self.number().map(u32::from_le_bytes)
-    }
-    fn u64(&mut self) -> Result<u64, Error> {
-        self.number().map(u64::from_le_bytes)
-    }
-    fn u128(&mut self) -> Result<u128, Error> {
-        self.number().map(u128::from_le_bytes)
-    }
-    fn end(&self) -> Result<(), Error> {
-        if self.0.is_empty() { Ok(()) } else { Err(damaged("it has bytes too many")) }
-    }
-}
-
 const fn damaged(reason: &'static str) -> Error {
     Error::DamagedDescriptor { reason }
 }
 
-/// Checks frame, kind and version; what lies between is returned.
-fn open_frame<'b>(bytes: &'b [u8], magic: &[u8; 4]) -> Result<Fields<'b>, Error> {
-    let end = bytes.len().checked_sub(CRC_BYTES).ok_or(damaged("it is too short"))?;
-    let (body, crc) = bytes.split_at(end);
-    if !body.starts_with(magic) {
-        return Err(damaged("it is no descriptor of this kind"));
-    }
-    if crc != crc32fast::hash(body).to_le_bytes() {
-        return Err(damaged("its checksum does not match"));
-    }
-    let mut fields = Fields(&body[magic.len()..]);
-    if fields.u16()? != VERSION {
-        return Err(damaged("it is of another version of weyr"));
-    }
-    Ok(fields)
+/// What [`Display`](fmt::Display) wrote, as bytes.
+fn bytes_of(text: &str) -> Result<Vec<u8>, Error> {
+    URL_SAFE_NO_PAD.decode(text.trim()).map_err(|_| damaged("it is not base64"))
 }
 
-fn close_frame(mut bytes: Vec<u8>) -> Vec<u8> {
-    let crc = crc32fast::hash(&bytes);
-    bytes.extend(crc.to_le_bytes());
-    bytes
+impl fmt::Display for PoolDescriptor {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&URL_SAFE_NO_PAD.encode(self.to_bytes()))
+    }
+}
+
+impl FromStr for PoolDescriptor {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<Self, Error> {
+        Self::from_bytes(&bytes_of(text)?)
+    }
+}
+
+impl fmt::Display for AllocationDescriptor {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&URL_SAFE_NO_PAD.encode(self.to_bytes()))
+    }
+}
+
+impl FromStr for AllocationDescriptor {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<Self, Error> {
+        Self::from_bytes(&bytes_of(text)?)
+    }
 }
 
 impl PoolDescriptor {
+    /// Whether the pool lies on this host, so that its memory can be reached from here.
+    /// Source: Dragon managed memory, `dragon_memory_pool_is_local`.
+    pub fn is_local(&self) -> bool {
+        self.host == host::id()
+    }
+
     /// As bytes.
     pub fn to_bytes(&self) -> Vec<u8> {
         let path = self.path.as_os_str().as_bytes();
-        let mut bytes = POOL_MAGIC.to_vec();
-        bytes.extend(VERSION.to_le_bytes());
+        let mut bytes = POOL.begin();
         bytes.extend(self.host.to_le_bytes());
         bytes.extend(self.uuid.to_le_bytes());
         bytes.extend((path.len() as u16).to_le_bytes());
         bytes.extend(path);
-        close_frame(bytes)
+        frame::close(bytes)
     }
 
     /// From bytes.
@@ -123,7 +132,7 @@ impl PoolDescriptor {
     /// # Errors
     /// [`Error::DamagedDescriptor`] when they are not what [`to_bytes`](Self::to_bytes) makes.
     pub fn from_bytes(bytes: &[u8]) -> Result<Self, Error> {
-        let mut fields = open_frame(bytes, POOL_MAGIC)?;
+        let mut fields = POOL.open(bytes)?;
         let (host, uuid) = (fields.u64()?, fields.u128()?);
         let length = fields.u16()?;
         let path = Path::new(OsStr::from_bytes(fields.take(length.into())?)).to_owned();
@@ -135,8 +144,7 @@ impl PoolDescriptor {
 impl AllocationDescriptor {
     /// As bytes.
     pub fn to_bytes(&self) -> Vec<u8> {
-        let mut bytes = ALLOCATION_MAGIC.to_vec();
-        bytes.extend(VERSION.to_le_bytes());
+        let mut bytes = ALLOCATION.begin();
         bytes.extend(if self.original { FLAG_ORIGINAL } else { 0 }.to_le_bytes());
         bytes.extend(self.host.to_le_bytes());
         bytes.extend(self.uuid.to_le_bytes());
@@ -145,7 +153,7 @@ impl AllocationDescriptor {
         }
         bytes.extend(self.type_id.to_le_bytes());
         bytes.extend(self.id.to_le_bytes());
-        close_frame(bytes)
+        frame::close(bytes)
     }
 
     /// From bytes.
@@ -153,7 +161,7 @@ impl AllocationDescriptor {
     /// # Errors
     /// [`Error::DamagedDescriptor`] when they are not what [`to_bytes`](Self::to_bytes) makes.
     pub fn from_bytes(bytes: &[u8]) -> Result<Self, Error> {
-        let mut fields = open_frame(bytes, ALLOCATION_MAGIC)?;
+        let mut fields = ALLOCATION.open(bytes)?;
         let flags = fields.u16()?;
         if flags & !FLAG_ORIGINAL != 0 {
             return Err(damaged("it has flags that this version does not know"));
@@ -176,6 +184,7 @@ impl AllocationDescriptor {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::frame::CRC_BYTES;
 
     fn allocation() -> AllocationDescriptor {
         AllocationDescriptor {
@@ -194,6 +203,32 @@ mod tests {
     fn descriptors_come_back_as_they_were() {
         assert_eq!(PoolDescriptor::from_bytes(&pool().to_bytes()), Ok(pool()));
         assert_eq!(AllocationDescriptor::from_bytes(&allocation().to_bytes()), Ok(allocation()));
+    }
+
+    #[test]
+    fn descriptors_come_back_from_their_text() {
+        assert_eq!(format!("{}\n", pool()).parse(), Ok(pool()));
+        assert_eq!(allocation().to_string().parse(), Ok(allocation()));
+        assert_eq!("no base64!".parse::<PoolDescriptor>(), Err(damaged("it is not base64")));
+        assert_eq!(
+            pool().to_string().parse::<AllocationDescriptor>(),
+            Err(damaged("it is no descriptor of this kind"))
+        );
+    }
+
+    #[test]
+    fn the_bytes_are_those_of_version_1() {
+        let bytes = PoolDescriptor { host: 0x0102_0304_0506_0708, uuid: 9, path: "/p".into() }.to_bytes();
+        let expected =
+            b"WYRP\x01\x00\x08\x07\x06\x05\x04\x03\x02\x01\x09\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\x02\0/p";
+        assert_eq!((&bytes[..34], bytes.len()), (&expected[..], 38));
+        let bytes = allocation().to_bytes();
+        assert_eq!(bytes.len(), 80);
+        let field = |at: usize, bytes_of: usize| &bytes[at..at + bytes_of];
+        assert_eq!((field(0, 4), field(4, 2), field(6, 2)), (&b"WYRA"[..], &[1, 0][..], &[1, 0][..]));
+        assert_eq!((field(8, 2), field(28, 2)), (&[1, 0][..], &[32, 0][..]));
+        assert_eq!((field(32, 2), field(40, 2)), (&[0, 16][..], &[77, 0][..]));
+        assert_eq!((field(48, 2), field(56, 2), field(64, 12)), (&[5, 0][..], &[6, 0][..], &[0; 12][..]));
     }
 
     fn pool() -> PoolDescriptor {
@@ -232,7 +267,7 @@ mod tests {
 
     #[test]
     fn what_is_sealed_and_makes_no_sense_is_refused_with_its_reason() {
-        let sealed = |body: &[u8]| close_frame(body.to_vec());
+        let sealed = |body: &[u8]| frame::close(body.to_vec());
         let body = |bytes: Vec<u8>| bytes[..bytes.len() - CRC_BYTES].to_vec();
         let (of_pool, of_block) = (body(pool().to_bytes()), body(allocation().to_bytes()));
         let pool_refusal = |body: &[u8]| PoolDescriptor::from_bytes(&sealed(body)).unwrap_err();

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use crate::{Error, Pool};
+use crate::{Error, Pool, PoolDescriptor};
 
 /// Environment variable that names the default pool: its name, or, if it has a slash, the path of its object.
 pub const POOL_VARIABLE: &str = "WEYR_POOL";
@@ -20,5 +20,17 @@ impl Pool {
             Some(name) if !name.contains('/') => Pool::attach(name),
             _ => Pool::attach_path(Path::new(&value)),
         }
+    }
+}
+
+impl PoolDescriptor {
+    /// The descriptor in an environment variable, in its text form (base64, as [`Display`](std::fmt::Display) writes it).
+    ///
+    /// # Errors
+    /// [`Error::NoDescriptor`] when it is not set or empty; [`Error::DamagedDescriptor`] when it holds something else.
+    pub fn from_environment(variable: &str) -> Result<PoolDescriptor, Error> {
+        let text = std::env::var_os(variable).filter(|text| !text.is_empty());
+        let text = text.ok_or_else(|| Error::NoDescriptor { variable: variable.to_owned() })?;
+        text.to_string_lossy().parse()
     }
 }

@@ -224,6 +224,45 @@ pub enum Error {
         reason: &'static str,
     },
 
+    /// The bytes of a request or a response do not make sense.
+    #[error("the request or response is damaged: {reason}")]
+    DamagedRequest {
+        /// What is wrong with it.
+        reason: &'static str,
+    },
+    /// A response to another request than the one to be completed.
+    #[error(
+        "the response is to request {found:032x}, not to request {expected:032x}; complete that one with it"
+    )]
+    OtherRequest {
+        /// The request that it answers.
+        found: u128,
+        /// The request to be completed.
+        expected: u128,
+    },
+    /// A response that answers the request to be completed as if it had asked for something else.
+    #[error("the response is to a request to {found}, and the request was to {expected}")]
+    OtherKind {
+        /// What it answers.
+        found: &'static str,
+        /// What was asked for.
+        expected: &'static str,
+    },
+    /// More than one response carries.
+    #[error("there are more than the {limit} {what} that one response can list; ask for those of one type")]
+    TooMany {
+        /// Of what.
+        what: &'static str,
+        /// Most that a response carries.
+        limit: u64,
+    },
+    /// An environment variable that should hold a descriptor is not set.
+    #[error("the environment variable {variable} is not set; set it to the text of a pool's descriptor")]
+    NoDescriptor {
+        /// Its name.
+        variable: String,
+    },
+
     // Try again, or make room.
     /// Nothing large enough is free, also after idle lanes gave up what they held.
     #[error("no {bytes} bytes free in one piece; free something, or let the pool grow")]

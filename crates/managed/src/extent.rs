@@ -2,7 +2,6 @@
 
 use std::ops::Range;
 
-use weyr_atomic::Ordering;
 use weyr_sys::Errno;
 
 use crate::attachment::Attachment;
@@ -10,22 +9,13 @@ use crate::{Error, Pool, PoolType};
 
 impl Attachment {
     /// Adds a segment; false when the pool may not grow further.
-    ///
-    /// Crash argument: the object is made longer first, which only ever extends it, then the count goes up by exact
-    /// compare-exchange. A death between leaves a longer file, which the next grower finds long enough.
     pub(crate) fn grow(&self) -> Result<bool, Errno> {
-        let segments = &self.heap.header().segments;
-        let seen = segments.load(Ordering::Acquire);
-        let (now, next) = (self.heap.geometry.pages(seen), self.heap.geometry.pages(seen.saturating_add(1)));
-        if next == now || next > self.heap.window_pages {
-            return Ok(false);
+        let extend = |pages| self.medium.extend(self.heap.geometry.object_bytes(pages));
+        let grew = self.heap.add_segment(extend)?;
+        if grew {
+            tracing::debug!(pool = self.name, pages = self.heap.current_pages(), "pool grew");
         }
-        self.medium.extend(self.heap.geometry.object_bytes(next))?;
-        // Release: whoever sees the new count sees a long enough object. Losing to another grower is as good.
-        let _another_grew =
-            segments.compare_exchange(seen, seen.saturating_add(1), Ordering::AcqRel, Ordering::Acquire);
-        tracing::debug!(pool = self.name, pages = next, "pool grew");
-        Ok(true)
+        Ok(grew)
     }
 
     /// Gives memory of free pages back, looking at the truth first: what the dead and the idle hold is free, too.
@@ -69,7 +59,7 @@ impl Pool {
     /// ```
     ///
     /// # Errors
-    /// [`Error::TooLarge`] when it has its largest size, or this process cannot map more of it;
+    /// [`Error::TooLarge`] when it has its largest size, as it was made or set, or this process cannot map more of it;
     /// [`Error::FilesystemFull`], [`Error::ReadOnly`], [`Error::Destroyed`]. Nothing has changed then.
     pub fn grow(&self) -> Result<u64, Error> {
         let attachment = self.attachment();

@@ -132,6 +132,14 @@ impl Geometry {
         self.shape.initial_pages.saturating_add(grown).min(self.shape.maximum_pages)
     }
 
+    /// The most segments that a pool of at most `bytes` bytes has; at least 1.
+    pub fn segments_within(&self, bytes: u64) -> u64 {
+        let pages = (bytes >> self.shape.page_shift).min(self.shape.maximum_pages);
+        let grown = pages.saturating_sub(self.shape.initial_pages);
+        let all = pages == self.shape.maximum_pages;
+        1 + if all { grown.div_ceil(self.shape.segment_pages) } else { grown / self.shape.segment_pages }
+    }
+
     /// Bytes of the object of a pool with `pages` pages.
     pub fn object_bytes(&self, pages: u64) -> u64 {
         self.offsets.data + (pages << self.shape.page_shift)

@@ -7,9 +7,10 @@ use weyr_sys::host;
 use crate::geometry::{METADATA_CHUNK, Shape};
 use crate::heap::manifest::HASH_MULTIPLIERS;
 use crate::layout::{
-    LAYOUT_VERSION, Lane, ManifestBucket, ManifestRecord, OPTION_HUGE_PAGES, OPTION_ZEROING, POOL_MAGIC,
-    PageDescriptor, PoolHeader, ProcessSlot, STATE_MAKING, STATE_READY,
+    LAYOUT_VERSION, Lane, ManifestBucket, ManifestRecord, POOL_MAGIC, PageDescriptor, PoolHeader,
+    ProcessSlot, STATE_MAKING, STATE_READY,
 };
+use crate::particulars::{Particulars, read_text};
 use crate::{Error, PoolAttributes, PoolType};
 
 /// Hash over everything that the bytes of a pool depend on (FNV-1a).
@@ -50,12 +51,12 @@ const fn add(mut hash: u64, bytes: &[u8]) -> u64 {
     hash
 }
 
-fn options(attributes: &PoolAttributes) -> u32 {
-    let bits = [(attributes.zeroing, OPTION_ZEROING), (attributes.huge_pages, OPTION_HUGE_PAGES)];
-    bits.iter().filter(|(set, _)| *set).map(|(_, bit)| bit).sum()
-}
-
-pub(crate) fn write(header: &PoolHeader, shape: &Shape, attributes: &PoolAttributes) {
+pub(crate) fn write(
+    header: &PoolHeader,
+    shape: &Shape,
+    particulars: &Particulars,
+    attributes: &PoolAttributes,
+) {
     let uuid = host::random_u128();
     let words = [
         (&header.magic, POOL_MAGIC),
@@ -75,12 +76,10 @@ pub(crate) fn write(header: &PoolHeader, shape: &Shape, attributes: &PoolAttribu
         (&header.layout_version, LAYOUT_VERSION),
         (&header.header_bytes, PoolHeader::SIZE as u32),
         (&header.page_shift, shape.page_shift),
-        (&header.growth, u32::from(shape.maximum_pages > shape.initial_pages)),
         (&header.process_limit, shape.process_limit),
         (&header.lane_limit, shape.lane_limit),
         (&header.channel_limit, shape.channel_limit),
         (&header.manifest_limit, shape.manifest_limit),
-        (&header.options, options(attributes)),
         (&header.pool_type, attributes.kind as u32),
         (&header.user, host::user_id()),
         (&header.name_bytes, attributes.name.len() as u32),
@@ -89,16 +88,17 @@ pub(crate) fn write(header: &PoolHeader, shape: &Shape, attributes: &PoolAttribu
     for (byte, value) in header.name.iter().zip(attributes.name.bytes()) {
         byte.store(value, Ordering::Relaxed);
     }
+    particulars.write(header);
     header.identity_check.store(identity_check(header), Ordering::Relaxed);
     // Release: whoever sees READY sees all of the above.
     header.state.store(STATE_READY, Ordering::Release);
 }
 
-/// The numbers of the pool, as far as they can be true.
+/// The numbers of the pool and what else its creator decided, as far as they can be true.
 ///
 /// # Errors
 /// [`Error::NotAPool`], [`Error::WrongVersion`], [`Error::Corrupt`], [`Error::Destroyed`].
-pub(crate) fn read_shape(header: &PoolHeader, name: &str) -> Result<Shape, Error> {
+pub(crate) fn read(header: &PoolHeader, name: &str) -> Result<(Shape, Particulars), Error> {
     if header.magic.load(Ordering::Relaxed) != POOL_MAGIC {
         return Err(Error::NotAPool { name: name.to_owned() });
     }
@@ -122,11 +122,12 @@ pub(crate) fn read_shape(header: &PoolHeader, name: &str) -> Result<Shape, Error
         manifest_limit: header.manifest_limit.load(Ordering::Relaxed),
     };
     shape.check().map_err(|what| Corrupt::new(what, 0))?;
+    let particulars = Particulars::read(header, &shape)?;
     // Behind it: what is wrong is then named.
     check_identity(header)?;
     // Acquire: pairs with the creator's Release, or with whoever destroyed it.
     match header.state.load(Ordering::Acquire) {
-        STATE_READY => Ok(shape),
+        STATE_READY => Ok((shape, particulars)),
         STATE_MAKING => Err(Error::NotAPool { name: name.to_owned() }),
         _ => Err(Error::Destroyed),
     }
@@ -157,10 +158,17 @@ fn identity_check(header: &PoolHeader) -> u64 {
         &header.name_bytes,
         &header.manifest_limit,
         &header.pool_type,
+        &header.lock_kind,
+        &header.manifest_name_bytes,
     ];
+    let sizes = [&header.minimum_block, &header.data_alignment, &header.preallocated_kinds];
+    let lists = [&header.numa_nodes, &header.preallocated_bytes, &header.preallocated_counts];
     let mut crc = crc32fast::Hasher::new();
     words.iter().for_each(|word| crc.update(&word.load(Ordering::Relaxed).to_le_bytes()));
     halves.iter().for_each(|half| crc.update(&half.load(Ordering::Relaxed).to_le_bytes()));
+    let more = sizes.into_iter().chain(lists.into_iter().flatten());
+    more.for_each(|word| crc.update(&word.load(Ordering::Relaxed).to_le_bytes()));
+    header.manifest_name.iter().for_each(|byte| crc.update(&[byte.load(Ordering::Relaxed)]));
     crc.finalize().into()
 }
 
@@ -175,9 +183,7 @@ pub(crate) fn check_identity(header: &PoolHeader) -> Result<(), Corrupt> {
 
 /// The name that the pool was created with.
 pub(crate) fn read_name(header: &PoolHeader) -> Option<String> {
-    let length = header.name_bytes.load(Ordering::Relaxed) as usize;
-    let bytes = header.name.get(..length)?.iter().map(|byte| byte.load(Ordering::Relaxed)).collect();
-    String::from_utf8(bytes).ok()
+    read_text(&header.name, header.name_bytes.load(Ordering::Relaxed))
 }
 
 /// What it is made of.

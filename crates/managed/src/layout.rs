@@ -22,6 +22,21 @@ pub const STATE_DESTROYED: u64 = 2;
 pub const OPTION_ZEROING: u32 = 1;
 /// `PoolHeader::options`: huge pages are asked for.
 pub const OPTION_HUGE_PAGES: u32 = 2;
+/// `PoolHeader::options`: the bytes may be executed.
+pub const OPTION_EXECUTABLE: u32 = 4;
+/// `PoolHeader::options`: the first segment was committed at creation.
+pub const OPTION_COMMIT: u32 = 8;
+/// `PoolHeader::options`: the first segment was prefaulted at creation.
+pub const OPTION_PREFAULT: u32 = 16;
+/// `PoolHeader::options`: all bits that there are.
+pub const OPTIONS: u32 = 31;
+
+/// `PoolHeader::growth`: never.
+pub const GROWTH_NONE: u32 = 0;
+/// `PoolHeader::growth`: up to the maximum.
+pub const GROWTH_CAPPED: u32 = 1;
+/// `PoolHeader::growth`: as far as the creator's address space allowed, which is the maximum.
+pub const GROWTH_UNLIMITED: u32 = 2;
 
 layout! {
     /// First page of a pool. Written by the creator before anybody can see it, except where a field says otherwise.
@@ -42,7 +57,7 @@ layout! {
         40 => layout_hash: AtomicU64,
         /// log2 of the page size in bytes; 12 to 16.
         48 => page_shift: AtomicU32,
-        /// 0 never grows, 1 grows up to the maximum.
+        /// GROWTH_*, as the creator wanted it; what others changed stands in `segments`.
         52 => growth: AtomicU32,
         /// Pages at creation.
         56 => initial_pages: AtomicU64,
@@ -56,7 +71,7 @@ layout! {
         84 => lane_limit: AtomicU32,
         /// Entries of the channel table.
         88 => channel_limit: AtomicU32,
-        /// Bit 0: new allocations are zeroed. Bit 1: huge pages are asked for.
+        /// OPTION_*: bit 0 zeroing, 1 huge pages, 2 executable, 3 committed, 4 prefaulted.
         92 => options: AtomicU32,
         /// User id of the creator.
         96 => user: AtomicU32,
@@ -66,13 +81,15 @@ layout! {
         104 => manifest_limit: AtomicU32,
         /// What kind of memory it is made of (PoolType).
         108 => pool_type: AtomicU32,
-        /// CRC-32 of all above, so that an overwritten header is not believed.
+        /// CRC-32 of all above, and of what is from `minimum_block` on, so that an overwritten header is not believed.
         112 => identity_check: AtomicU64,
         /// Reserved, zero.
         120 => reserved_identity: AtomicU64,
         /// STATE_*; READY is stored last by the creator (Release), DESTROYED by whoever destroys it.
         128 => state: AtomicU64,
-        /// Segments there are, at least 1; raised by compare-exchange by whoever grows the pool.
+        /// `stopped:1 | limit:31 | segments:32` (SegmentsWord): segments there are, at least 1, raised by who grows the
+        /// pool; segments there may be, 0 as many as the maximum has pages for, and whether it grows no more, changed by who
+        /// sets attributes. All by compare-exchange, so that no grower passes a limit.
         136 => segments: AtomicU64,
         /// Boot of the host under which it was opened last; raised to the own by who opens it first under another, behind
         /// the rebuilding of everything that a boot may have lost.
@@ -118,8 +135,26 @@ layout! {
         296 => reserved_line: [AtomicU64; 3],
         /// The pool's name, `name_bytes` bytes of UTF-8.
         320 => name: [AtomicU8; 256],
+        /// Bytes of room that every allocation has at least; 0: of its size class.
+        576 => minimum_block: AtomicU64,
+        /// Bytes, a power of two, of which the address of every allocation is a multiple; 0: of 64.
+        584 => data_alignment: AtomicU64,
+        /// Which lock was asked for (LockKind): without effect, as a pool has none.
+        592 => lock_kind: AtomicU32,
+        /// Bytes of `manifest_name`; at most 255.
+        596 => manifest_name_bytes: AtomicU32,
+        /// Nodes of memory on which the data is placed in turn, a bit each; all zero: as the kernel likes.
+        600 => numa_nodes: [AtomicU64; 16],
+        /// Kinds of blocks that were made ready at creation; at most 16.
+        728 => preallocated_kinds: AtomicU64,
+        /// Bytes of each kind.
+        736 => preallocated_bytes: [AtomicU64; 16],
+        /// Blocks of each kind.
+        864 => preallocated_counts: [AtomicU64; 16],
+        /// The name of a file for the manifest, UTF-8: kept, without effect.
+        992 => manifest_name: [AtomicU8; 256],
         /// Reserved, zero.
-        576 => reserved: [AtomicU64; 440],
+        1248 => reserved: [AtomicU64; 356],
     }
 }
 

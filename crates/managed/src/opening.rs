@@ -10,11 +10,13 @@ use weyr_sys::object::{Access, Object};
 
 use crate::attachment::Attachment;
 use crate::creation::path_error;
-use crate::geometry::{Geometry, Shape};
+use crate::geometry::Geometry;
 use crate::heap::Heap;
 use crate::heap::backing::Store;
+use crate::heap::growth::SegmentsWord;
 use crate::layout::PoolHeader;
 use crate::medium::{Medium, whole_pages};
+use crate::particulars::Particulars;
 use crate::{Error, PoolType, header, name, window};
 
 /// Opens the object of a pool.
@@ -38,7 +40,8 @@ pub(crate) fn attach(object: Object, path: &Path, access: Access) -> Result<Arc<
     }
     // As much as there is: all of it, unless the pool is one that grows.
     let mapping = window::map(&object, bytes, header_bytes, access)?;
-    let Believed { kind, geometry } = Believed::read(&mapping, bytes, &name)?;
+    let believed = Believed::read(&mapping, bytes, &name)?;
+    let Believed { kind, geometry, .. } = &believed;
     let bytes_of = |pages| whole_pages(&object, geometry.object_bytes(pages));
     let window = bytes_of(geometry.shape.maximum_pages);
     let mapping = if (mapping.len() as u64) < window {
@@ -50,13 +53,11 @@ pub(crate) fn attach(object: Object, path: &Path, access: Access) -> Result<Arc<
     };
     let object = Arc::new(object);
     let store = Store::Object(Arc::clone(&object));
-    let attachment = attach_mapped(
-        mapping,
-        geometry,
-        store,
-        Medium::of_object(kind, object, path.to_owned(), access),
-        name,
-    )?;
+    if access == Access::ReadWrite {
+        believed.particulars.allow_execution(&mapping, access)?;
+    }
+    let medium = Medium::of_object(*kind, object, path.to_owned(), access);
+    let attachment = attach_mapped(mapping, believed, store, medium, name)?;
     attachment.heap.reaches(bytes);
     Ok(attachment)
 }
@@ -64,33 +65,35 @@ pub(crate) fn attach(object: Object, path: &Path, access: Access) -> Result<Arc<
 /// Attaches the pool that somebody made in `memory`.
 pub(crate) fn attach_in(memory: Arc<Mapping>) -> Result<Arc<Lender<Attachment>>, Error> {
     let (name, bytes) = ("memory".to_owned(), memory.len() as u64);
-    let Believed { kind, geometry } = Believed::read(&memory, bytes, &name)?;
-    if kind != PoolType::Lent {
+    let believed = Believed::read(&memory, bytes, &name)?;
+    if believed.kind != PoolType::Lent {
         return Err(Error::NotAPool { name });
     }
-    attach_mapped(memory, geometry, Store::Memory, Medium::of_memory(kind), name)
+    attach_mapped(memory, believed, Store::Memory, Medium::of_memory(PoolType::Lent), name)
 }
 
 fn attach_mapped(
     mapping: Arc<Mapping>,
-    geometry: Geometry,
+    believed: Believed,
     store: Store,
     medium: Medium,
     name: String,
 ) -> Result<Arc<Lender<Attachment>>, Error> {
+    let Believed { geometry, particulars, .. } = believed;
     let len = mapping.len() as u64;
     let region =
         Region::new(mapping).part(0, geometry.object_bytes(geometry.shape.maximum_pages).min(len))?;
     let data = window::data_of(&region, &geometry)?;
     let heap = Heap::new(geometry, &region, store)?;
     let name = header::read_name(heap.header()).unwrap_or(name);
-    Ok(Attachment::new(heap, data, medium, name))
+    Ok(Attachment::new(heap, data, medium, name, particulars))
 }
 
 /// What a header says that could be true.
 struct Believed {
     kind: PoolType,
     geometry: Geometry,
+    particulars: Particulars,
 }
 
 impl Believed {
@@ -100,14 +103,14 @@ impl Believed {
         }
         let region = Region::new(Arc::clone(mapping));
         let header: &PoolHeader = region.view(0)?;
-        let shape: Shape = header::read_shape(header, name)?;
+        let (shape, particulars) = header::read(header, name)?;
         let geometry = Geometry::new(shape);
         // Acquire: pairs with the grower's, behind which the object is long enough.
-        let segments = header.segments.load(Ordering::Acquire);
+        let segments = SegmentsWord(header.segments.load(Ordering::Acquire)).segments();
         let expected = geometry.object_bytes(geometry.pages(segments));
         if bytes < expected {
             return Err(Error::Truncated { name: name.to_owned(), bytes, expected });
         }
-        Ok(Believed { kind: header::read_type(header)?, geometry })
+        Ok(Believed { kind: header::read_type(header)?, geometry, particulars })
     }
 }

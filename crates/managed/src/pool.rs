@@ -1,22 +1,22 @@
 //! Pools: created, attached, looked at and destroyed.
 
-use std::collections::HashMap;
 use std::os::fd::OwnedFd;
 use std::path::Path;
-use std::sync::{Arc, Mutex, Weak};
+use std::sync::Arc;
 use std::time::Instant;
 
 use weyr_atomic::Ordering;
 use weyr_shared::{Actor, Cooperative, Lender, Region};
 use weyr_sys::host;
 use weyr_sys::mapping::Mapping;
-use weyr_sys::object::{Access, Object, ObjectIdentity};
+use weyr_sys::object::{Access, Object};
 
 use crate::attachment::Attachment;
 use crate::heap::recovery::Recovered;
 use crate::heap::usage::Usage;
 use crate::heap::verify::{Mode, Verification};
 use crate::layout::{STATE_DESTROYED, STATE_READY};
+use crate::particulars::LEAST_ALIGNMENT;
 use crate::thread::forget_in_this_thread;
 use crate::{Allocation, Error, PoolAttributes, PoolDescriptor, PoolType, creation, name, opening};
 
@@ -38,14 +38,14 @@ use crate::{Allocation, Error, PoolAttributes, PoolDescriptor, PoolType, creatio
 /// ```
 #[derive(Debug, Clone)]
 pub struct Pool {
-    handle: Arc<Handle>,
-    cooperative: Option<Cooperative>,
+    pub(crate) handle: Arc<Handle>,
+    pub(crate) cooperative: Option<Cooperative>,
 }
 
 /// What all clones of a pool share; the last one's end lets the attachment go.
 #[derive(Debug)]
-struct Handle {
-    attachment: Arc<Lender<Attachment>>,
+pub(crate) struct Handle {
+    pub(crate) attachment: Arc<Lender<Attachment>>,
 }
 
 impl Drop for Handle {
@@ -55,17 +55,12 @@ impl Drop for Handle {
     }
 }
 
-/// Alignment of every allocation, in bytes.
-const LEAST_ALIGNMENT: u64 = 64;
-
-/// Pools that this process has attached, so that attaching one again costs no second membership.
-static ATTACHED: Mutex<Option<HashMap<ObjectIdentity, Weak<Handle>>>> = Mutex::new(None);
-
 impl Pool {
     /// Creates a pool and attaches it.
     ///
     /// Takes well below a millisecond whatever the size, unless memory is to be committed or prefaulted; then as long
-    /// as the kernel takes. Until it returns nobody can see the pool, and a death before leaves nothing behind.
+    /// as the kernel takes. Nobody can see the pool before it is complete, and a death before leaves nothing behind; one
+    /// while memory is committed, prefaulted or made ready leaves a pool without that.
     ///
     /// # Errors
     /// [`Error::InvalidAttribute`], [`Error::NameTaken`], [`Error::PermissionDenied`] for the directory,
@@ -74,6 +69,7 @@ impl Pool {
     pub fn create(attributes: &PoolAttributes) -> Result<Pool, Error> {
         let attachment = creation::create(attributes)?;
         attachment.membership()?;
+        attachment.make_ready()?;
         Ok(Pool::register(attachment))
     }
 
@@ -123,6 +119,7 @@ impl Pool {
     pub fn create_in(memory: Arc<Mapping>, attributes: &PoolAttributes) -> Result<Pool, Error> {
         let attachment = creation::create_in(memory, attributes)?;
         attachment.membership()?;
+        attachment.make_ready()?;
         Ok(Pool::register(attachment))
     }
 
@@ -211,6 +208,7 @@ impl Pool {
     pub fn attach_read_only(path: &Path) -> Result<Pool, Error> {
         let object = opening::open(path, Access::ReadOnly)?;
         let attachment = opening::attach(object, path, Access::ReadOnly)?;
+        attachment.particulars.allow_execution(attachment.mapping(), Access::ReadOnly)?;
         Ok(Pool { handle: Arc::new(Handle { attachment }), cooperative: None })
     }
 
@@ -225,7 +223,7 @@ impl Pool {
             return Err(Error::OtherHost { found: descriptor.host, expected: host::id() });
         }
         if descriptor.path.as_os_str().is_empty() {
-            return Pool::registered_as(descriptor.uuid).ok_or(Error::Nameless { uuid: descriptor.uuid });
+            return Pool::attached(descriptor).ok_or(Error::Nameless { uuid: descriptor.uuid });
         }
         let pool = Pool::attach_path(&descriptor.path)?;
         if pool.uuid() != descriptor.uuid {
@@ -243,32 +241,6 @@ impl Pool {
     pub fn inspect(path: &Path) -> Result<Inspection, Error> {
         let object = opening::open(path, Access::ReadOnly)?;
         Ok(Inspection { attachment: opening::attach(object, path, Access::ReadOnly)? })
-    }
-
-    fn registered(identity: ObjectIdentity) -> Option<Pool> {
-        // Somebody else's registering is not waited for: a forked child could find it locked for ever.
-        let attached = ATTACHED.try_lock().ok()?;
-        let handle = attached.as_ref()?.get(&identity)?.upgrade()?;
-        Some(Pool { handle, cooperative: None })
-    }
-
-    /// A pool without a name that this process has attached already.
-    fn registered_as(uuid: u128) -> Option<Pool> {
-        let attached = ATTACHED.try_lock().ok()?;
-        let mut handles = attached.as_ref()?.values().filter_map(Weak::upgrade);
-        let handle = handles.find(|handle| handle.attachment.uuid == uuid)?;
-        Some(Pool { handle, cooperative: None })
-    }
-
-    pub(crate) fn register(attachment: Arc<Lender<Attachment>>) -> Pool {
-        let identity = attachment.medium.identity(attachment.id);
-        let handle = Arc::new(Handle { attachment });
-        if let (Some(identity), Ok(mut attached)) = (identity, ATTACHED.try_lock()) {
-            let attached = attached.get_or_insert_default();
-            attached.retain(|_, handle| handle.strong_count() > 0);
-            attached.insert(identity, Arc::downgrade(&handle));
-        }
-        Pool { handle, cooperative: None }
     }
 
     /// What a newcomer does: a pool of another boot is rebuilt, of one of this the dead are recovered.
@@ -378,7 +350,8 @@ impl Pool {
         self.attachment().heap.geometry.shape.process_limit
     }
 
-    /// Allocates `bytes` bytes, owned by this process until dropped, published or sent. Aligned to 64 bytes.
+    /// Allocates `bytes` bytes, owned by this process until dropped, published or sent. Aligned to 64 bytes, or as the
+    /// pool's attributes say.
     ///
     /// Does not wait for anybody, but may take over what the dead and the idle hold, or grow the pool. The bytes are
     /// what was there, unless the pool zeroes. Zero bytes are an allocation as well, with its own identity.

@@ -91,6 +91,7 @@ enum Effort {
 
 impl Attachment {
     fn resize(&self, reference: BlockReference, bytes: u64, effort: Effort) -> Result<(), Error> {
+        let bytes = self.demand(bytes).bytes;
         let limit = self.heap.geometry.maximum_bytes().min(self.data.len());
         if bytes > limit {
             return Err(Error::TooLarge { bytes, limit });

@@ -927,3 +927,25 @@ fn half_made_entries_are_found_by_verify_and_cleared_by_recovery() {
     // Filling with four fields, entered, won.
     assert!(half_made >= 6, "{half_made}");
 }
+
+#[test]
+fn setting_attributes() {
+    let mut plan = Plan::new("set attributes", 2);
+    let (old, new) = (Growth::UpTo(2 << 20), Growth::UpTo(1 << 20));
+    plan.attributes = plan.attributes.growth(old).segment_size(512 << 10);
+    let with = |pool: &Pool, mode: u32, growth: Growth| {
+        let mut attributes = pool.attributes().unwrap();
+        (attributes.mode, attributes.growth) = (Some(mode), growth);
+        attributes
+    };
+    let prepare = |pool: &Pool, (): &(), _: &Line| {
+        join(pool);
+        with(pool, 0o640, new)
+    };
+    let settle = |pool: &Pool, ()| {
+        let found = pool.attributes().unwrap();
+        assert!([Some(0o600), Some(0o640)].contains(&found.mode) && [old, new].contains(&found.growth));
+        pool.set_attributes(&with(pool, 0o600, old)).unwrap();
+    };
+    sweep(&plan, |_| (), prepare, |pool, (), wanted| drop(pool.set_attributes(&wanted).unwrap()), settle);
+}

@@ -489,7 +489,14 @@ fn objects_that_are_no_pools_are_refused_by_name() {
 /// The bytes of a field of a header.
 fn field(name: &str) -> std::ops::Range<usize> {
     let field = PoolHeader::FIELDS.iter().find(|field| field.name == name).unwrap();
-    field.offset..field.offset + if field.kind == "AtomicU32" { 4 } else { 8 }
+    let bytes = match field.kind {
+        "AtomicU32" => 4,
+        "AtomicU64" => 8,
+        "[AtomicU64; 16]" => 128,
+        "[AtomicU8; 256]" => 256,
+        kind => panic!("{kind}"),
+    };
+    field.offset..field.offset + bytes
 }
 
 /// The object with a header whose checksum fits what else it says.
@@ -516,6 +523,15 @@ fn sealed(mut object: Vec<u8>) -> Vec<u8> {
         "name_bytes",
         "manifest_limit",
         "pool_type",
+        "lock_kind",
+        "manifest_name_bytes",
+        "minimum_block",
+        "data_alignment",
+        "preallocated_kinds",
+        "numa_nodes",
+        "preallocated_bytes",
+        "preallocated_counts",
+        "manifest_name",
     ] {
         crc.update(&object[field(name)]);
     }
@@ -540,6 +556,13 @@ fn a_header_that_no_pool_can_have_is_corrupt() {
         ("lane_limit", [0, 65_535]),
         ("channel_limit", [0, (1 << 20) + 1]),
         ("manifest_limit", [(1 << 24) + 1, u64::from(u32::MAX)]),
+        ("growth", [3, u64::from(u32::MAX)]),
+        ("options", [32, u64::from(u32::MAX)]),
+        ("minimum_block", [(1 << 20) + 1, u64::MAX]),
+        ("data_alignment", [96, 4 << 20]),
+        ("lock_kind", [3, u64::from(u32::MAX)]),
+        ("manifest_name_bytes", [257, u64::from(u32::MAX)]),
+        ("preallocated_kinds", [17, u64::MAX]),
     ] {
         for value in values {
             let mut spoilt = good.clone();
@@ -554,7 +577,19 @@ fn a_header_that_no_pool_can_have_is_corrupt() {
         }
     }
     // What a pool could have, and this one had not when it was made.
-    for name in ["uuid_high", "host", "user", "options", "process_limit"] {
+    for name in [
+        "uuid_high",
+        "host",
+        "user",
+        "options",
+        "process_limit",
+        "minimum_block",
+        "lock_kind",
+        "numa_nodes",
+        "preallocated_bytes",
+        "preallocated_counts",
+        "manifest_name",
+    ] {
         let mut changed = good.clone();
         changed[field(name).start] ^= 1;
         std::fs::write(&path, &changed).unwrap();

@@ -7,10 +7,11 @@
 //! | --- | --- |
 //! | [`object`] | where shared bytes live: a named file or shm object, or a memfd |
 //! | [`mapping`], [`address_space`] | how a process sees them, and how large a window it can afford |
+//! | [`numa`] | on which of the machine's memories they are placed |
 //! | [`futex`], [`barrier`] | how processes wait for each other, and order their stores |
 //! | [`clock`] | what time it is, for words that expire |
 //! | [`process`], [`thread`], [`presence`] | who is alive |
-//! | [`fork`] | is this still the process that it was |
+//! | [`fork`], [`private_lock`] | is this still the process that it was, and which of its locks can be waited for |
 //! | [`host`] | which machine, which user, randomness, free space |
 //!
 //! What it does not do: it knows no pool, no channel and no layout; it reads and writes no shared memory except the
@@ -28,8 +29,10 @@ pub mod fork;
 pub mod futex;
 pub mod host;
 pub mod mapping;
+pub mod numa;
 pub mod object;
 pub mod presence;
+pub mod private_lock;
 mod private_word;
 pub mod process;
 mod procfs;

@@ -11,7 +11,9 @@ mod place;
 use crate::fork;
 use crate::object::{Access, Object};
 use rustix::io::Errno;
-use rustix::mm::{Advice, MapFlags, ProtFlags, madvise, mmap, mmap_anonymous, munmap};
+use rustix::mm::{
+    Advice, MapFlags, MprotectFlags, ProtFlags, madvise, mmap, mmap_anonymous, mprotect, munmap,
+};
 use std::any::Any;
 use std::ffi::c_void;
 use std::ops::Range;
@@ -302,6 +304,25 @@ impl Mapping {
             Err(Errno::INVAL | Errno::NOSYS) => Ok(HugePages::Unavailable),
             Err(error) => Err(error),
         }
+    }
+
+    /// Lets the bytes of the mapping be executed too, in this process; `access` is what it was mapped for. Source:
+    /// mprotect(2).
+    ///
+    /// # Errors
+    /// `ACCESS`: the object lies on a file system that is mounted `noexec`, or a security policy forbids it. It is as it
+    /// was. `INVAL`: lent memory, whose protection is the lender's.
+    pub fn allow_execution(&self, access: Access) -> Result<(), Errno> {
+        if matches!(self.origin, Origin::Lent { .. }) {
+            return Err(Errno::INVAL);
+        }
+        let writable = match access {
+            Access::ReadOnly => MprotectFlags::empty(),
+            Access::ReadWrite => MprotectFlags::WRITE,
+        };
+        let protection = MprotectFlags::READ | MprotectFlags::EXEC | writable;
+        // SAFETY: the whole mapping, which stays readable and writable as it was.
+        unsafe { mprotect(self.address.as_ptr().cast(), self.len, protection) }
     }
 
     /// Lets the kernel use huge pages in `range` where memory is touched for the first time; what is there stays as it

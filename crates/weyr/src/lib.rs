@@ -55,6 +55,8 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
+//! A pool that this process cannot reach is asked for by [requests](Request), which another process executes.
+//!
 //! This crate adds the typed states; the rest is `weyr-managed` (pools) and `weyr-channel` (channels).
 //!
 //! Collections of `allocator-api2` can lie in a pool, too ([`PoolAllocator`]), and leave it as typed memory without a
@@ -85,8 +87,9 @@ pub use weyr_channel::{
 };
 pub use weyr_managed as managed;
 pub use weyr_managed::{
-    Allocation, AllocationDescriptor, Contents, ContentsMut, Growth, Mapping, Mode, Pool, PoolAttributes,
-    PoolDescriptor, PoolParticipant, PoolType, Published, Rebuilt, Recovered, Usage, Verification,
+    Allocation, AllocationDescriptor, AllocationMode, Attributes, Completion, Contents, ContentsMut, Growth,
+    Mapping, Mode, Pool, PoolAttributes, PoolDescriptor, PoolParticipant, PoolReference, PoolType, Published,
+    Rebuilt, Recovered, Request, Response, Usage, Verification,
 };
 pub use weyr_shared::lock;
 pub use weyr_shared::{

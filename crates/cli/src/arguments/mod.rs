@@ -13,6 +13,7 @@ use clap::{Parser, Subcommand};
 pub(crate) use demo::*;
 pub(crate) use pool::*;
 pub(crate) use run::*;
+pub(crate) use size::{parse_bytes, parse_offset};
 pub(crate) use transfer::*;
 
 const EXIT_CODES: &str = "Exit codes:\n  0  well\n  1  something is wrong: a finding, a check that failed, a pool in use, a timeout\n  \

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
+use weyr::managed::{LockKind, PoolType, Preallocated};
 use weyr::{Growth, PoolAttributes};
 
 use super::size::{parse_bytes, parse_offset};
@@ -17,6 +18,16 @@ pub(crate) struct PoolArguments {
     pub(crate) command: PoolCommand,
 }
 
+/// What `weyr pool attr` says about names and values.
+const ATTRIBUTES: &str = "Attributes that can be set:\n  \
+    mode    rights of its file, in octal\n  \
+    owner   the user to whom it belongs, by number\n  \
+    group   the group to which it belongs, by number\n  \
+    growth  how far it grows: a size, `unlimited` or `none`; never beyond what it was created for\n\n\
+    pool-type, lock-kind and node are ignored, as Dragon's document says; any other change is refused.\n\n\
+    Exit codes:\n  0  well\n  1  the pool is damaged\n  2  an attribute cannot be set, or not so\n  \
+    3  the system refused";
+
 /// What to do with pools.
 #[derive(Debug, Subcommand)]
 pub(crate) enum PoolCommand {
@@ -29,6 +40,15 @@ pub(crate) enum PoolCommand {
     Show {
         /// Name of the pool
         name: String,
+    },
+    /// Show all attributes of a pool, and set those that can be; exits with 2 when one cannot
+    #[command(after_help = ATTRIBUTES)]
+    Attr {
+        /// Name of the pool
+        name: String,
+        /// Set an attribute, for every process at once; can be repeated
+        #[arg(long, value_name = "NAME=VALUE", value_parser = parse_change)]
+        set: Vec<(String, String)>,
     },
     /// Check the invariants of a pool, without changing or stopping anything; exits with 1 when one is broken
     Verify {
@@ -118,6 +138,9 @@ pub(crate) struct DumpArguments {
 /// All attributes of a pool but name, size and directory.
 #[derive(Debug, Args)]
 pub(crate) struct ShapeArguments {
+    /// What it is made of
+    #[arg(long = "type", value_name = "TYPE", default_value = "shared-memory", value_parser = parse_type)]
+    pub(crate) pool_type: PoolType,
     /// Let it grow on demand to so many bytes, or `unlimited`
     #[arg(long, value_name = "SIZE", value_parser = parse_growth)]
     pub(crate) grow: Option<Growth>,
@@ -130,6 +153,18 @@ pub(crate) struct ShapeArguments {
     /// Rights of its file, in octal, as for chmod(1)
     #[arg(long, value_name = "OCTAL", default_value = "600", value_parser = parse_mode)]
     pub(crate) mode: u32,
+    /// User to whom its file belongs, by number [default: you]
+    #[arg(long, value_name = "NUMBER")]
+    pub(crate) owner: Option<u32>,
+    /// Group to which its file belongs, by number [default: yours]
+    #[arg(long, value_name = "NUMBER")]
+    pub(crate) group: Option<u32>,
+    /// Give every allocation room for so many bytes at least
+    #[arg(long, value_name = "SIZE", value_parser = parse_bytes)]
+    pub(crate) minimum_block: Option<u64>,
+    /// Put every allocation at a multiple of so many bytes [default: 64]
+    #[arg(long, value_name = "SIZE", value_parser = parse_bytes)]
+    pub(crate) alignment: Option<u64>,
     /// Processes that can be attached at once [default: by the size of the pool]
     #[arg(long, value_name = "NUMBER")]
     pub(crate) processes: Option<u32>,
@@ -154,6 +189,24 @@ pub(crate) struct ShapeArguments {
     /// Set the bytes of each new allocation to zero
     #[arg(long)]
     pub(crate) zeroing: bool,
+    /// Let its bytes be executed
+    #[arg(long)]
+    pub(crate) executable: bool,
+    /// Place its memory on these NUMA nodes in turn, separated by commas; implies --prefault
+    #[arg(long, value_name = "NODES", value_delimiter = ',')]
+    pub(crate) numa_nodes: Vec<u32>,
+    /// Make so many blocks of a size ready now; can be repeated
+    #[arg(long, value_name = "SIZExCOUNT", value_parser = parse_preallocated)]
+    pub(crate) preallocate: Vec<Preallocated>,
+    /// The host on which to create it, by its number: only this one [default: this one]
+    #[arg(long, value_name = "NUMBER", value_parser = parse_offset)]
+    pub(crate) node: Option<u64>,
+    /// The lock to use: kept, without effect
+    #[arg(long, value_name = "KIND", default_value = "fifo", value_parser = parse_lock_kind)]
+    pub(crate) lock_kind: LockKind,
+    /// Name of a file for the manifest: kept, without effect
+    #[arg(long, value_name = "NAME", default_value = "", hide_default_value = true)]
+    pub(crate) manifest_name: String,
 }
 
 impl ShapeArguments {
@@ -166,7 +219,18 @@ impl ShapeArguments {
             .commit(self.commit)
             .prefault(self.prefault)
             .huge_pages(self.huge_pages)
-            .zeroing(self.zeroing);
+            .zeroing(self.zeroing)
+            .pool_type(self.pool_type)
+            .executable(self.executable)
+            .numa_nodes(self.numa_nodes.iter().copied())
+            .preallocated(self.preallocate.iter().copied())
+            .lock_kind(self.lock_kind)
+            .manifest_name(&self.manifest_name);
+        let attributes = with(attributes, self.owner, PoolAttributes::owner);
+        let attributes = with(attributes, self.group, PoolAttributes::group);
+        let attributes = with(attributes, self.minimum_block, PoolAttributes::minimum_block);
+        let attributes = with(attributes, self.alignment, PoolAttributes::alignment);
+        let attributes = with(attributes, self.node, PoolAttributes::node);
         let attributes = with(attributes, self.segment_size, PoolAttributes::segment_size);
         let attributes = with(attributes, self.page_size, PoolAttributes::page_size);
         let attributes = with(attributes, self.processes, PoolAttributes::processes);
@@ -188,14 +252,42 @@ fn with<T>(
     }
 }
 
-fn parse_growth(text: &str) -> Result<Growth, String> {
+/// A type whose pools have names: the others end with the command that creates them.
+fn parse_type(text: &str) -> Result<PoolType, String> {
+    let named = PoolType::ALL.into_iter().filter(|kind| kind.is_named());
+    let found = named.clone().find(|kind| kind.name() == text);
+    found.ok_or_else(|| format!("the types are {}", listed(named.map(PoolType::name))))
+}
+
+pub(crate) fn parse_lock_kind(text: &str) -> Result<LockKind, String> {
+    let found = LockKind::ALL.into_iter().find(|kind| kind.name() == text);
+    found.ok_or_else(|| format!("the kinds are {}", listed(LockKind::ALL.map(LockKind::name).into_iter())))
+}
+
+fn listed(names: impl Iterator<Item = &'static str>) -> String {
+    names.collect::<Vec<_>>().join(", ")
+}
+
+/// `4Kx100`.
+pub(crate) fn parse_preallocated(text: &str) -> Result<Preallocated, String> {
+    let wrong = || "write a size, an x and a number of blocks".to_owned();
+    let (bytes, count) = text.split_once('x').ok_or_else(wrong)?;
+    Ok(Preallocated { bytes: parse_bytes(bytes)?, count: count.parse().map_err(|_| wrong())? })
+}
+
+fn parse_change(text: &str) -> Result<(String, String), String> {
+    let (name, value) = text.split_once('=').ok_or("write NAME=VALUE")?;
+    Ok((name.to_owned(), value.to_owned()))
+}
+
+pub(crate) fn parse_growth(text: &str) -> Result<Growth, String> {
     match text {
         "unlimited" => Ok(Growth::Unlimited),
         _ => parse_bytes(text).map(Growth::UpTo),
     }
 }
 
-fn parse_mode(text: &str) -> Result<u32, String> {
+pub(crate) fn parse_mode(text: &str) -> Result<u32, String> {
     match u32::from_str_radix(text, 8) {
         Ok(mode) if mode <= 0o777 => Ok(mode),
         _ => Err("write rights in octal, from 0 to 777".into()),

@@ -1,8 +1,9 @@
 //! `weyr pool`: this user's pools, looked at from outside.
 //!
-//! Looking is read-only and invisible to the pool's users. `create` and `copy` make one; `grow`, `trim`, `repair`, `destroy`
-//! and `prune` attach, to be members while they act.
+//! Looking is read-only and invisible to the pool's users. `create` and `copy` make one; `attr --set`, `grow`, `trim`, `repair`,
+//! `destroy` and `prune` attach, to be members while they act.
 
+mod attributes;
 mod copy;
 mod create;
 mod destroy;
@@ -32,6 +33,7 @@ pub(crate) fn run(arguments: &PoolArguments, output: &Output) -> Result<(), Fail
         PoolCommand::Create(create) => create::run(create, &directory, output),
         PoolCommand::List => list::run(&directory, output),
         PoolCommand::Show { name } => show::run(&path(&directory, name)?, output),
+        PoolCommand::Attr { name, set } => attributes::run(&path(&directory, name)?, set, output),
         PoolCommand::Verify { name, quiesced } => verify::run(&path(&directory, name)?, *quiesced, output),
         PoolCommand::Dump(dump) => dump::run(dump, &path(&directory, &dump.name)?, output),
         PoolCommand::Repair { name } => repair::run(name, &path(&directory, name)?, output),

@@ -68,7 +68,7 @@ impl Heap {
     }
 
     /// The smallest class whose blocks all lie right, unless whole pages take less.
-    fn aligned_class(&self, bytes: u64, alignment: Alignment) -> Option<usize> {
+    pub(crate) fn aligned_class(&self, bytes: u64, alignment: Alignment) -> Option<usize> {
         let page = self.geometry.page_bytes();
         if alignment.bias != 0 || alignment.bytes > page || bytes > LARGEST_BLOCK {
             return None;

@@ -47,6 +47,8 @@ pub enum Fault {
     LaneBehindRecord,
     /// Who repairs the manifest looks for the record of a block behind its look at the block.
     RecordBehindBlock,
+    /// A limit of segments is set on the number that it was judged by, not on what there is by then.
+    LimitOfWhatWasSeen,
 }
 
 #[cfg(weyr_face = "explore")]

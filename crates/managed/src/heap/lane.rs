@@ -203,7 +203,8 @@ impl Heap {
             if lane.word.compare_exchange(seen.0, active.0, Ordering::AcqRel, Ordering::Acquire).is_ok() {
                 self.reset_lane(lane, active, thread, thread_start);
                 // Lanes start in different groups of 64 pages, as far as their ceilings let them, so that they do not meet.
-                let cursor = u64::from(index) * 64 % self.current_pages().max(1);
+                let apart = if self.starts_low { 0 } else { u64::from(index) * 64 };
+                let cursor = apart % self.current_pages().max(1);
                 let line = self.lanes.element(index.into());
                 return Ok(line.map(|line| LaneHeap::new(self, index, line, process, cursor)));
             }

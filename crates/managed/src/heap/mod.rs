@@ -11,9 +11,10 @@
 //! those that a lane keeps, `aligned` those at round addresses, `fresh` what is zero without being filled, `resize` what
 //! becomes longer or shorter, [`slab`] smaller ones,
 //! [`lane`] one thread's side, [`pressure`] what is tried before an allocation fails, [`recovery`] after deaths,
-//! `repair` hints made right on request, `waiting`, `reservation` and `turn` for those who wait for memory, [`manifest`]
-//! types and ids, [`verify`] the invariants, [`usage`] who has how much, `unbacking` what goes back to the kernel. No
-//! mapping, clock or system call but backing is made here:
+//! [`growth`] how large the pool may become, [`unused`] what is free in what pieces, `repair` hints made right on
+//! request, `waiting`, `reservation` and `turn` for those who wait for memory, [`manifest`] types and ids, [`verify`] the
+//! invariants, [`usage`] who has how much, `unbacking` what goes back to the kernel. No mapping, clock or system call but
+//! backing is made here:
 //! liveness is asked through [`Liveness`], so the same code runs under models.
 
 pub(crate) mod aligned;
@@ -22,6 +23,7 @@ mod ceiling;
 pub mod class;
 pub(crate) mod fault;
 pub(crate) mod fresh;
+pub mod growth;
 pub(crate) mod kept;
 pub mod lane;
 pub mod manifest;
@@ -38,6 +40,7 @@ pub mod slab;
 pub mod span;
 mod turn;
 pub(crate) mod unbacking;
+pub mod unused;
 pub mod usage;
 pub mod verify;
 pub(crate) mod waiting;
@@ -67,6 +70,8 @@ pub struct Heap {
     reach: Arc<AtomicU64>,
     /// Whether memory that nobody had yet is zero.
     pub(crate) starts_zero: bool,
+    /// Whether every lane begins its search for pages at the first, where memory was made ready.
+    pub(crate) starts_low: bool,
     /// Monotonic nanoseconds, for what expires.
     pub(crate) clock: fn() -> u64,
     pub(crate) header: Element<PoolHeader>,
@@ -153,6 +158,7 @@ impl Heap {
             },
             reach: Arc::default(),
             starts_zero: true,
+            starts_low: false,
             clock: weyr_sys::clock::monotonic_ns,
             window_pages: region.len().saturating_sub(at.data) >> shape.page_shift,
             geometry,
@@ -190,6 +196,7 @@ impl Heap {
             window_pages: shape.maximum_pages,
             reach: Arc::default(),
             starts_zero: true,
+            starts_low: false,
             // Time stands still: nothing expires.
             clock: || 0,
             geometry,
@@ -214,9 +221,7 @@ impl Heap {
     /// Everybody has mapped what describes them, so the dead are recovered, and blocks found, in all of them.
     #[inline]
     pub fn pool_pages(&self) -> u64 {
-        // Acquire: pairs with the grower's compare-exchange, behind which the object is long enough.
-        let segments = self.header().segments.load(Ordering::Acquire);
-        let pages = self.geometry.pages(segments);
+        let pages = self.geometry.pages(self.segments().segments());
         let inside =
             !matches!(self.backing.store, Store::Object(_)) || pages <= self.reach.load(Ordering::Relaxed);
         if inside { pages } else { self.pages_within_object(pages) }
@@ -363,8 +368,7 @@ impl Heap {
     /// Whether something starts at a data offset, or may, that does not lie within what this process has mapped,
     /// though it lies in the pool. By loads only.
     pub(crate) fn is_outside_window(&self, offset: u64) -> bool {
-        // Acquire: as in `current_pages`.
-        let pages = self.geometry.pages(self.header().segments.load(Ordering::Acquire));
+        let pages = self.geometry.pages(self.segments().segments());
         let page = offset >> self.geometry.shape.page_shift;
         if page >= self.window_pages {
             return page < pages;

@@ -38,10 +38,16 @@ impl Heap {
         }
     }
 
-    /// Pages of a span that serves a request for `bytes` bytes; none if a block of a slab does.
-    pub(crate) fn pages_of(&self, bytes: u64) -> Option<u64> {
-        let of_slab = bytes <= LARGEST_BLOCK && self.geometry.classes[class_of(bytes)].pages > 0;
-        (!of_slab).then(|| bytes.div_ceil(self.geometry.page_bytes()).max(1))
+    /// Pages among which there is a span that serves a request; none if a block of a slab does.
+    pub(crate) fn pages_of(&self, demand: Demand) -> Option<u64> {
+        let (bytes, page) = (demand.bytes, self.geometry.page_bytes());
+        let of_slab = match demand.alignment {
+            None => bytes <= LARGEST_BLOCK && self.geometry.classes[class_of(bytes)].pages > 0,
+            Some(alignment) => self.aligned_class(bytes, alignment).is_some(),
+        };
+        let before = demand.alignment.map_or(0, |alignment| (alignment.bytes / page).saturating_sub(1));
+        let pages = bytes.div_ceil(page).max(1);
+        (!of_slab).then(|| (pages + before).min(self.geometry.shape.maximum_pages.max(pages)))
     }
 
     fn alloc_pages(&self, own: &mut LaneHeap, bytes: u64) -> Result<Option<BlockReference>, Errno> {

@@ -77,6 +77,7 @@ impl Heap {
         for chunk in 0..self.geometry.first_metadata().div_ceil(METADATA_CHUNK) {
             self.confirm(&mut result, mode, chunk, || self.check_backed(chunk * METADATA_CHUNK));
         }
+        self.confirm(&mut result, mode, 0, || self.check_segments());
         for page in self.known_pages() {
             result.pages += 1;
             self.confirm(&mut result, mode, page, || self.check_page(page, mode));
@@ -126,6 +127,17 @@ impl Heap {
             return Ok(());
         }
         Err(("what is in use is backed", format!("the metadata around byte {offset:#x} is not marked so")))
+    }
+
+    /// A limit is set where the pool has not more, and nobody grows beyond it.
+    fn check_segments(&self) -> Check {
+        let word = self.segments();
+        let within = word.limit().is_none_or(|limit| word.segments() <= limit);
+        if word.segments() > 0 && within {
+            return Ok(());
+        }
+        let detail = format!("{} segments, limit {:?}", word.segments(), word.limit());
+        Err(("a pool has a segment, and not more than it may", detail))
     }
 
     /// What describes a slab or span, and the words of its first blocks.

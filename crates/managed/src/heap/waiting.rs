@@ -15,6 +15,7 @@ use weyr_atomic::light_barrier;
 use weyr_shared::{BlockReference, Event, Futex, KernelFutex};
 use weyr_sys::Errno;
 
+use super::aligned::Demand;
 use super::fault::{Fault, leaves_out};
 use super::lane::LaneHeap;
 use super::pressure::Relief;
@@ -35,7 +36,7 @@ const REST: u64 = 100_000_000;
 /// One request that waits, in private memory.
 #[derive(Debug)]
 pub(crate) struct Request {
-    bytes: u64,
+    demand: Demand,
     /// Pages of a span that serves it, if a span does.
     pages: Option<u64>,
     reservation: Option<Reservation>,
@@ -112,11 +113,12 @@ impl Heap {
         result
     }
 
-    /// A request for `bytes` bytes that found nothing and will wait.
-    pub(crate) fn request(&self, bytes: u64) -> Request {
+    /// A request that found nothing and will wait.
+    pub(crate) fn request(&self, demand: impl Into<Demand>) -> Request {
+        let demand = demand.into();
         Request {
-            bytes,
-            pages: self.pages_of(bytes),
+            demand,
+            pages: self.pages_of(demand),
             reservation: None,
             ticket: self.new_ticket(),
             least: u64::MAX,
@@ -140,11 +142,9 @@ impl Heap {
         grow: &impl Fn() -> Result<bool, Errno>,
     ) -> Result<Option<BlockReference>, Errno> {
         self.keep_reservation(own.lane, request);
-        let block = match self.alloc(own, request.bytes)? {
+        let block = match self.alloc_demand(own, request.demand)? {
             Some(block) => Some(block),
-            None => {
-                self.alloc_relieved(own, request.bytes.into(), &Relief::ORDER, liveness, channels, grow)?
-            }
+            None => self.alloc_relieved(own, request.demand, &Relief::ORDER, liveness, channels, grow)?,
         };
         if block.is_none() {
             // Slabs adopted in the search; outside the reservation others may allocate from them.
