@@ -121,7 +121,7 @@ pub enum HashTableError {
 /// use weyr_shared::{HashTable, HashTableError, Region};
 /// # use weyr_sys::mapping::Mapping;
 ///
-/// # let mapping = Arc::new(Mapping::anonymous(8192).unwrap());
+/// # let mapping = Arc::new(Mapping::anonymous(16384).unwrap());
 /// let region = Region::new(mapping); // of memory that others map, too
 /// // Room for 100 keys of one word, with values of two; the users' lock is held.
 /// let table = HashTable::init(&region, 100, 1, 2)?;
@@ -371,12 +371,15 @@ impl HashTable {
         if self.is_interrupted() {
             return Err(HashTableError::Interrupted);
         }
-        Ok((0..self.shape.entries).filter_map(|entry| self.item(entry).transpose()))
+        Ok((0..self.shape.entries).filter_map(|entry| self.item(entry)))
     }
 
-    fn item(&self, entry: usize) -> Result<Option<(Vec<u64>, Vec<u64>)>, HashTableError> {
-        let State::Full(_) = self.state(entry)? else { return Ok(None) };
-        Ok(Some((load(self.key_at(entry)), load(self.value_at(entry)))))
+    fn item(&self, entry: usize) -> Option<HashTableItem> {
+        match self.state(entry) {
+            Ok(State::Full(_)) => Some(Ok((load(self.key_at(entry)), load(self.value_at(entry))))),
+            Ok(State::Empty | State::Removed) => None,
+            Err(wrong) => Some(Err(wrong.into())),
+        }
     }
 
     fn check_value(&self, value: &[u64]) -> Result<(), HashTableError> {

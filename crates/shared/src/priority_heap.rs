@@ -32,7 +32,7 @@ mod shape;
 use weyr_atomic::{AtomicU64, Ordering};
 
 use crate::{Corrupt, Region, Strided, Table};
-use order::{Key, Moves};
+use order::{Cells, Key, Moves};
 use shape::{HEADER_BYTES, Shape};
 
 /// First word of a heap.
@@ -412,7 +412,7 @@ impl PriorityHeap {
     /// [`PriorityHeapError::Corrupt`] when a cell holds a ticket that nobody gave out. Nothing was changed.
     pub fn recover(&self) -> Result<bool, PriorityHeapError> {
         let was_interrupted = self.is_interrupted();
-        let (used, free) = self.cells_by_key()?;
+        let Cells { used, free } = self.cells_by_key()?;
         let last = used.iter().map(|(key, _)| key.ticket).max().unwrap_or(0);
         let next = self.header().next_ticket.load(Ordering::Relaxed);
         let above = last.checked_add(1).ok_or(Corrupt::new("ticket of a priority heap", 40))?;

@@ -39,6 +39,14 @@ impl Moves {
     }
 }
 
+/// The cells of a heap.
+pub(super) struct Cells {
+    /// Those with an item, in the order in which they come out.
+    pub(super) used: Vec<(Key, usize)>,
+    /// Those without.
+    pub(super) free: Vec<usize>,
+}
+
 impl PriorityHeap {
     /// The way up of an item with `key`, in `cell`, from place `count` on.
     pub(super) fn climb(&self, count: usize, cell: usize, key: Key) -> Result<Moves, Corrupt> {
@@ -114,8 +122,8 @@ impl PriorityHeap {
         if ticket == 0 { Err(self.shape.corrupt_cell(cell)) } else { Ok(Key { priority, ticket }) }
     }
 
-    /// The cells with an item, in the order in which they come out, and those without.
-    pub(super) fn cells_by_key(&self) -> Result<(Vec<(Key, usize)>, Vec<usize>), Corrupt> {
+    /// All cells.
+    pub(super) fn cells_by_key(&self) -> Result<Cells, Corrupt> {
         let (mut used, mut free) = (Vec::new(), Vec::new());
         for cell in 0..self.shape.capacity {
             match self.ticket(cell)? {
@@ -124,7 +132,7 @@ impl PriorityHeap {
             }
         }
         used.sort_unstable();
-        Ok((used, free))
+        Ok(Cells { used, free })
     }
 
     /// What is wrong: a header that is not what was attached, an operation that was not finished, and else each place of
@@ -178,7 +186,7 @@ impl PriorityHeap {
 
     /// Each ticket was given out, and to one cell.
     fn verify_tickets(&self, found: &mut Vec<Corrupt>) {
-        let Ok((used, _)) = self.cells_by_key() else { return };
+        let Ok(Cells { used, .. }) = self.cells_by_key() else { return };
         let mut tickets: Vec<(u64, usize)> = used.iter().map(|(key, cell)| (key.ticket, *cell)).collect();
         tickets.sort_unstable();
         let next = self.header().next_ticket.load(Ordering::Relaxed);
