@@ -2,7 +2,7 @@
 
 use std::ptr::NonNull;
 
-use weyr_shared::{BlockReference, Cooperative, Loan, Payload, Shareable, Table};
+use weyr_shared::{BlockReference, Cooperative, Loan, Payload, Region, Shareable, Table};
 use weyr_sys::host;
 
 use crate::allocation::explain;
@@ -205,6 +205,29 @@ impl Published {
         }
         let start = self.reference.offset + self.view_offset + offset;
         Ok(self.attachment.data.table(start, count, "atomics")?)
+    }
+
+    /// The bytes of the view, in place, for structures that lie in shared memory. As [`atomics`](Self::atomics), it keeps
+    /// the mapping, not the memory.
+    ///
+    /// ```
+    /// use weyr_managed::{Pool, PoolAttributes};
+    /// use weyr_shared::Bitset;
+    /// # let name = format!("doc-published-region-{}", std::process::id());
+    /// let pool = Pool::create(&PoolAttributes::new(&name, 1 << 20))?;
+    /// let mut memory = pool.alloc(Bitset::size(1000)?)?;
+    /// memory.fill(0)?;
+    /// let bits = Bitset::init(&memory.publish()?.region()?, 1000)?;
+    /// bits.set(7)?;
+    /// # pool.destroy()?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Errors
+    /// [`Error::WrongState`] when it is frozen, [`Error::ReadOnly`] where the pool was attached so.
+    pub fn region(&self) -> Result<Region, Error> {
+        self.check_writable()?;
+        Ok(self.attachment.data.part(self.reference.offset + self.view_offset, self.view_bytes)?)
     }
 
     /// Copies `bytes` to byte `offset` of the view. Others may write there too: what is read afterwards may be

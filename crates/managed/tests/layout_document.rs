@@ -11,6 +11,7 @@ use weyr_managed::layout::{
     LAYOUT_VERSION, Lane, ManifestBucket, ManifestRecord, PageDescriptor, PoolHeader, ProcessSlot,
 };
 use weyr_shared::lock::{FifoLiteLock, FifoLitePlace, FifoLock, FifoPlace, GreedyLock};
+use weyr_shared::{BitsetHeader, HashTableEntry, HashTableHeader, PriorityHeapCell, PriorityHeapHeader};
 use weyr_shared::{Layout, LevelHeader, Part, RING_VERSION, RingHeader, Slot, SlotExtension};
 
 const HEAD: &str = "\
@@ -103,6 +104,11 @@ fn the_layout_document_is_what_the_source_says() {
     describe::<FifoPlace>(&mut document, "shared/src/lock/fifo.rs");
     describe::<FifoLiteLock>(&mut document, "shared/src/lock/fifo_lite.rs");
     describe::<FifoLitePlace>(&mut document, "shared/src/lock/fifo_lite.rs");
+    describe::<BitsetHeader>(&mut document, "shared/src/bitset.rs");
+    describe::<PriorityHeapHeader>(&mut document, "shared/src/priority_heap.rs");
+    describe::<PriorityHeapCell>(&mut document, "shared/src/priority_heap.rs");
+    describe::<HashTableHeader>(&mut document, "shared/src/hash_table.rs");
+    describe::<HashTableEntry>(&mut document, "shared/src/hash_table.rs");
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/layout.md");
     if std::env::var_os("WEYR_BLESS").is_some() {
         std::fs::write(&path, &document).unwrap();

@@ -6,31 +6,42 @@
 //! - [`Region`] turns an offset into a checked reference, [`Table`] and [`Strided`] into checked arrays;
 //! - [`Payload`] is memory that one owner has: copied in and out, or borrowed where the user vouches for the others;
 //! - [`lock`] has locks that processes share, and that outlive their owners;
+//! - [`Bitset`] is for any number of users at once; [`PriorityHeap`] and [`HashTable`] for one at a time, under a lock;
 //! - [`Lender`] counts who uses what they all lie in, by the thousand.
 //!
 //! What is read from shared memory is an allegation. No offset, index or length found there becomes a reference
 //! before it was checked here. This crate knows nothing of pools and channels as objects, and starts no system call.
 
+mod bitset;
 mod corrupt;
 mod event;
 #[doc(hidden)]
 pub mod fault;
+pub mod hash_table;
+mod hex_dump;
 mod identity;
 mod layout;
 mod loan;
 pub mod lock;
 mod payload;
+pub mod priority_heap;
 mod region;
 mod ring;
 mod slot;
 mod table;
 
+pub use bitset::{Bitset, BitsetError, BitsetHeader};
 pub use corrupt::Corrupt;
 pub use event::{Armed, Awake, Event, Futex, KernelFutex};
+pub use hash_table::{
+    HashTable, HashTableEntry, HashTableError, HashTableHeader, HashTableItem, HashTableStatistics,
+};
+pub use hex_dump::{HEX_LINE_BYTES, HexDump, HexItem, HexLine, hex_dump};
 pub use identity::{Actor, BlockReference};
 pub use layout::{Field, Layout, Shareable};
 pub use loan::{Forgotten, Lender, Loan, Stock};
 pub use payload::{Cooperative, Payload, PayloadError};
+pub use priority_heap::{PriorityHeap, PriorityHeapCell, PriorityHeapError, PriorityHeapHeader};
 pub use region::Region;
 pub use ring::{
     AttachError, Geometry, Level, LevelHeader, MAX_BLOCK_SIZE, MAX_CAPACITY, MAX_LEVELS, MIN_BLOCK_SIZE,

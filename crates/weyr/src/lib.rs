@@ -92,7 +92,11 @@ pub use weyr_managed::{
     Rebuilt, Recovered, Request, Response, Usage, Verification,
 };
 pub use weyr_shared::lock;
-pub use weyr_shared::{Cooperative, Shareable, Table as Atomics};
+pub use weyr_shared::{
+    Bitset, BitsetError, HEX_LINE_BYTES, HashTable, HashTableError, HashTableItem, HashTableStatistics,
+    HexDump, HexItem, HexLine, PriorityHeap, PriorityHeapError, hex_dump,
+};
+pub use weyr_shared::{Cooperative, Region, Shareable, Table as Atomics};
 pub use zerocopy;
 
 /// What most programs need, to be imported whole.

@@ -4,7 +4,7 @@ use serde::Serialize;
 use weyr::managed::{Field, Section};
 
 /// Bytes of a line.
-pub(super) const LINE_BYTES: u64 = 16;
+pub(super) const LINE_BYTES: u64 = weyr::HEX_LINE_BYTES as u64;
 
 /// What a dump consists of.
 #[derive(Debug, Serialize)]

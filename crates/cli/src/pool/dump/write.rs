@@ -4,9 +4,10 @@ use std::io::{self, Write};
 use std::path::Path;
 
 use serde::Serialize;
+use weyr::HexLine;
 use weyr::managed::{Block, Inspection};
 
-use super::line::{Item, LINE_BYTES, Line};
+use super::line::{Item, Line};
 use crate::output::{self, DIM, HEADING};
 
 /// What stands before the bytes.
@@ -110,14 +111,7 @@ fn write_text(to: &mut dyn Write, item: &Item) -> io::Result<()> {
 }
 
 fn write_line(to: &mut dyn Write, line: &Line) -> io::Result<()> {
-    let half = |bytes: &[u8]| bytes.iter().map(|byte| format!(" {byte:02x}")).collect::<String>();
-    let (first, second) = line.bytes.split_at(line.bytes.len().min(LINE_BYTES as usize / 2));
-    let printable =
-        |byte: &u8| if byte.is_ascii_graphic() || *byte == b' ' { char::from(*byte) } else { '.' };
-    let text: String = line.bytes.iter().map(printable).collect();
-    let text = format!("|{text}|");
-    write!(to, "{:08x} {:<24} {:<24}  {text:<18}", line.offset, half(first), half(second))?;
-    writeln!(to, "{}", label(line))
+    writeln!(to, "{}{}", HexLine { offset: line.offset, bytes: &line.bytes }, label(line))
 }
 
 /// `[3] word = 17`.
