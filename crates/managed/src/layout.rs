@@ -39,8 +39,8 @@ pub const GROWTH_CAPPED: u32 = 1;
 pub const GROWTH_UNLIMITED: u32 = 2;
 
 layout! {
-    /// First page of a pool. Written by the creator before anybody can see it, except where a field says otherwise.
-    pub struct PoolHeader: 4096, align 64 {
+    /// Start of a pool. Written by the creator before anybody can see it, except where a field says otherwise.
+    pub struct PoolHeader: 2048, align 64 {
         /// POOL_MAGIC.
         0 => magic: AtomicU64,
         /// LAYOUT_VERSION.
@@ -154,7 +154,7 @@ layout! {
         /// The name of a file for the manifest, UTF-8: kept, without effect.
         992 => manifest_name: [AtomicU8; 256],
         /// Reserved, zero.
-        1248 => reserved: [AtomicU64; 356],
+        1248 => reserved: [AtomicU64; 100],
     }
 }
 

@@ -49,7 +49,7 @@
 //! let me = pool.participant()?;
 //! let guard = lock.acquire(&me)?;
 //! if guard.owner_died() { /* what it protects may be half changed */ }
-//! # drop((guard, me));
+//! # drop(guard);
 //! # memory.free()?;
 //! # pool.destroy()?;
 //! # Ok::<(), Box<dyn std::error::Error>>(())
