@@ -25,7 +25,7 @@ const GROUP: &str = "locks";
 const PEER: &str = "robust pthread mutex";
 const SAMPLES: u64 = 7;
 const ALONE: u64 = 500_000;
-const TOGETHER: u64 = 20_000;
+const TOGETHER: u64 = 5_000;
 const POOL_BYTES: u64 = 1 << 20;
 /// Lines of a shared page: the word that is protected, and where the processes meet.
 const WORD: usize = 0;
