@@ -43,7 +43,7 @@ pub(crate) struct Attachment {
     mapping: Arc<Mapping>,
     memberships: Memberships,
     /// What its opening had to put right.
-    pub(crate) rebuilt: OnceLock<Arc<Rebuilt>>,
+    pub(crate) rebuilt: OnceLock<Rebuilt>,
     /// `id` while there is a handle, then 0, which no thread's part has: so who frees the last allocations looks.
     key: AtomicU64,
 }

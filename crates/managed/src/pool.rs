@@ -89,11 +89,7 @@ impl Pool {
 
     /// Attaches the pool whose object is `path`: another user's, say. Errors as [`attach`](Self::attach).
     pub fn attach_path(path: &Path) -> Result<Pool, Error> {
-        let (pool, is_new) = Pool::join_path(path)?;
-        if is_new {
-            pool.settle()?;
-        }
-        Ok(pool)
+        Pool::attach_opened(opening::open(path, Access::ReadWrite)?, path)
     }
 
     /// Makes a pool in memory that the caller has already, of a fixed size; what was in it is gone. The bytes of
@@ -128,11 +124,7 @@ impl Pool {
     /// # Errors
     /// [`Error::NotAPool`], [`Error::WrongVersion`], [`Error::Truncated`], [`Error::Corrupt`], [`Error::TableFull`].
     pub fn attach_in_memory(memory: Arc<Mapping>) -> Result<Pool, Error> {
-        let attachment = opening::attach_in(memory)?;
-        attachment.membership()?;
-        let pool = Pool::register(attachment);
-        pool.settle()?;
-        Ok(pool)
+        Pool::newcomer(opening::attach_in(memory)?)
     }
 
     /// Attaches the pool in an object that was handed over, as [`share_object`](Self::share_object) gives it.
@@ -140,16 +132,7 @@ impl Pool {
     /// # Errors
     /// As [`attach`](Self::attach).
     pub fn attach_object(object: OwnedFd) -> Result<Pool, Error> {
-        let object = Object::from(object);
-        let identity = object.identity().map_err(Error::os("looking at the pool's object"))?;
-        if let Some(pool) = Pool::registered(identity) {
-            return Ok(pool);
-        }
-        let attachment = opening::attach(object, Path::new(""), Access::ReadWrite)?;
-        attachment.membership()?;
-        let pool = Pool::register(attachment);
-        pool.settle()?;
-        Ok(pool)
+        Pool::attach_opened(object.into(), Path::new(""))
     }
 
     /// The object as a file descriptor of its own, to be handed to another process: inherited by a child, or sent over
@@ -172,16 +155,21 @@ impl Pool {
         Ok(Pool { handle: Arc::new(Handle { attachment }), cooperative: None })
     }
 
-    /// Attaches without a look at the other members. Whether this process had not attached it before.
-    fn join_path(path: &Path) -> Result<(Pool, bool), Error> {
-        let object = opening::open(path, Access::ReadWrite)?;
+    /// The pool in an object, attached unless this process has it. `path` is empty without a name.
+    fn attach_opened(object: Object, path: &Path) -> Result<Pool, Error> {
         let identity = object.identity().map_err(Error::os("looking at the pool's object"))?;
-        if let Some(pool) = Pool::registered(identity) {
-            return Ok((pool, false));
+        match Pool::registered(identity) {
+            Some(pool) => Ok(pool),
+            None => Pool::newcomer(opening::attach(object, path, Access::ReadWrite)?),
         }
-        let attachment = opening::attach(object, path, Access::ReadWrite)?;
+    }
+
+    /// Makes this process a member, who looks after the others.
+    fn newcomer(attachment: Arc<Lender<Attachment>>) -> Result<Pool, Error> {
         attachment.membership()?;
-        Ok((Pool::register(attachment), true))
+        let pool = Pool::register(attachment);
+        pool.settle()?;
+        Ok(pool)
     }
 
     /// Attaches the pool whose object is `path` to read what it holds: its memory is mapped read-only, so that nothing of

@@ -7,8 +7,6 @@
 //!
 //! Whoever opens the pool first under another boot rebuilds it; who comes meanwhile does the same.
 
-use std::sync::Arc;
-
 use weyr_atomic::Ordering;
 use weyr_sys::{Errno, host};
 
@@ -37,7 +35,7 @@ impl Attachment {
     ///
     /// Crash argument: each part is idempotent, and the boot is stored last; a death before leaves the pool as dirty as
     /// it was.
-    pub(crate) fn rebuild(&self) -> Result<Arc<Rebuilt>, Error> {
+    pub(crate) fn rebuild(&self) -> Result<Rebuilt, Error> {
         self.heap.header().rebuilds.fetch_add(1, Ordering::AcqRel);
         self.back_again().map_err(|errno| self.backing_error(errno, 0))?;
         let repairs = repair_all(self)?;
@@ -51,7 +49,7 @@ impl Attachment {
             wrong = left.findings.len(),
             "rebuilt a dirty pool"
         );
-        Ok(Arc::new(Rebuilt { repairs, left }))
+        Ok(Rebuilt { repairs, left })
     }
 
     /// What the object has stored is marked, and what is marked is backed.
@@ -71,7 +69,7 @@ impl Pool {
     /// What this process did when it opened the pool and found it *dirty*: in use when the machine stopped. None where
     /// it was not, or another process was first.
     pub fn rebuilt(&self) -> Option<&Rebuilt> {
-        self.attachment().rebuilt.get().map(Arc::as_ref)
+        self.attachment().rebuilt.get()
     }
 
     /// Waits until all that was written to a pool in a file is on the disk. A process's own stores before the call are

@@ -73,8 +73,7 @@ impl Backing {
         }
         for chunk in offset / METADATA_CHUNK..=(offset + bytes.max(1) - 1) / METADATA_CHUNK {
             if !is_set(&self.metadata, chunk) {
-                let start = chunk * METADATA_CHUNK;
-                self.back(start, METADATA_CHUNK.min(self.data_start - start))?;
+                self.back_metadata(chunk * METADATA_CHUNK)?;
                 set(&self.metadata, chunk);
             }
         }
@@ -99,7 +98,7 @@ impl Backing {
         for chunk in offset >> self.chunk_shift..=(offset + bytes.max(1) - 1) >> self.chunk_shift {
             if !is_set(&self.data, chunk) {
                 let start = chunk << self.chunk_shift;
-                self.back(self.data_start + start, (1 << self.chunk_shift).min(limit.saturating_sub(start)))?;
+                self.back_data(start, limit)?;
                 set(&self.data, chunk);
                 let first = added.map_or(start, |added| added.start);
                 added = Some(first..start + (1 << self.chunk_shift));
@@ -118,12 +117,22 @@ impl Backing {
     pub(crate) fn again(&self, limit: u64) -> Result<(), Errno> {
         let metadata = (0..self.metadata.len() as u64 * 64).filter(|chunk| is_set(&self.metadata, *chunk));
         for start in metadata.map(|chunk| chunk * METADATA_CHUNK).filter(|start| *start < self.data_start) {
-            self.back(start, METADATA_CHUNK.min(self.data_start - start))?;
+            self.back_metadata(start)?;
         }
         for start in self.backed_chunks().filter(|start| *start < limit) {
-            self.back(self.data_start + start, (1 << self.chunk_shift).min(limit - start))?;
+            self.back_data(start, limit)?;
         }
         Ok(())
+    }
+
+    /// Backs the chunk of metadata at byte `start` of the object.
+    fn back_metadata(&self, start: u64) -> Result<(), Errno> {
+        self.back(start, METADATA_CHUNK.min(self.data_start - start))
+    }
+
+    /// Backs the chunk of data at data offset `start`, of which `limit` bytes exist.
+    fn back_data(&self, start: u64, limit: u64) -> Result<(), Errno> {
+        self.back(self.data_start + start, self.chunk_bytes().min(limit.saturating_sub(start)))
     }
 
     fn back(&self, offset: u64, bytes: u64) -> Result<(), Errno> {
