@@ -1,14 +1,21 @@
 //! Memory that this process owns.
 
+pub(crate) mod blocking;
+pub(crate) mod contents;
+pub(crate) mod published;
+pub(crate) mod resize;
+pub(crate) mod transfer;
+pub(crate) mod zeroing;
+
 use std::ptr::NonNull;
 use std::sync::Arc;
 
 use weyr_shared::{BlockReference, Cooperative, Forgotten, Lender, Loan, Payload};
 use weyr_sys::fork;
 
-use crate::attachment::Attachment;
 use crate::heap::ChangeError;
 use crate::heap::word::BlockState;
+use crate::membership::attachment::Attachment;
 use crate::{Error, Pool, Published};
 
 /// Bytes of a pool that this process owns: freed when dropped, or when the process dies.

@@ -1,8 +1,13 @@
 //! What a pool can be asked to be.
 
+pub(crate) mod current;
+pub(crate) mod particulars;
+pub(crate) mod preallocated;
+pub(crate) mod set;
+
 use std::path::{Path, PathBuf};
 
-use crate::particulars::{invalid, local_node};
+use crate::attributes::particulars::{invalid, local_node};
 use crate::{Error, LockKind, PoolType, Preallocated};
 use weyr_sys::mapping;
 use weyr_sys::object::Object;

@@ -3,18 +3,22 @@
 //! How a slot is repaired is the ring's business; which blocks are channels, and which blocks messages have, is said
 //! here.
 
+pub(crate) mod host;
+pub(crate) mod repair;
+pub(crate) mod table;
+
 use std::collections::{HashMap, HashSet};
 
 use weyr_atomic::Ordering;
 use weyr_shared::{Actor, BlockReference, Corrupt, KernelFutex, Ring, RingOpenError, SlotState};
 
-use crate::attachment::Attachment;
-use crate::channel_table::ChannelBlock;
+use crate::channels::table::ChannelBlock;
 use crate::heap::ChangeError;
 use crate::heap::recovery::Channels;
 use crate::heap::verify::{Finding, Mode, Verification};
 use crate::heap::word::BlockState;
-use crate::{Error, header};
+use crate::membership::attachment::Attachment;
+use crate::{Error, pool::header};
 
 /// Every channel of an attached pool.
 #[derive(Debug, Clone, Copy)]

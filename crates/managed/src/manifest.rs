@@ -8,12 +8,12 @@
 use weyr_shared::{BlockReference, Loan};
 
 use crate::allocation::explain;
-use crate::attachment::Attachment;
 use crate::heap::manifest::Key;
 use crate::heap::manifest::insert::Refused;
 use crate::heap::manifest::record::{Record, RecordState};
 use crate::heap::word::BlockState;
 use crate::heap::{ChangeError, Located};
+use crate::membership::attachment::Attachment;
 use crate::{Allocation, Error, Pool, Published};
 
 /// Bits of a block id that are the generation's.

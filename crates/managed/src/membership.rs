@@ -4,6 +4,13 @@
 //! A membership belongs to one life of one process. A forked child finds the parent's, sees another nonce, and makes
 //! its own at first use; it touches nothing of the parent's.
 
+pub(crate) mod attached;
+pub(crate) mod attachment;
+#[cfg(test)]
+mod copies;
+pub(crate) mod participant;
+pub(crate) mod threads;
+
 use std::sync::{Mutex, OnceLock};
 
 use weyr_atomic::Ordering;

@@ -1,5 +1,17 @@
 //! Pools: created, attached, looked at and destroyed.
 
+pub(crate) mod creation;
+pub(crate) mod extent;
+pub(crate) mod header;
+pub(crate) mod huge;
+pub(crate) mod medium;
+pub(crate) mod opening;
+pub(crate) mod rebuild;
+pub(crate) mod relocation;
+pub(crate) mod section;
+pub(crate) mod stored;
+pub(crate) mod window;
+
 use std::os::fd::OwnedFd;
 use std::path::Path;
 use std::sync::Arc;
@@ -11,14 +23,14 @@ use weyr_sys::host;
 use weyr_sys::mapping::Mapping;
 use weyr_sys::object::{Access, Object};
 
-use crate::attachment::Attachment;
+use crate::attributes::particulars::LEAST_ALIGNMENT;
 use crate::heap::recovery::Recovered;
 use crate::heap::usage::Usage;
 use crate::heap::verify::{Mode, Verification};
 use crate::layout::{STATE_DESTROYED, STATE_READY};
-use crate::particulars::LEAST_ALIGNMENT;
-use crate::thread::forget_in_this_thread;
-use crate::{Allocation, Error, PoolAttributes, PoolDescriptor, PoolType, creation, name, opening};
+use crate::membership::attachment::Attachment;
+use crate::membership::threads::forget_in_this_thread;
+use crate::{Allocation, Error, PoolAttributes, PoolDescriptor, PoolType, name};
 
 /// A pool of managed memory that this process has attached.
 ///

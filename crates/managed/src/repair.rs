@@ -7,8 +7,8 @@
 
 use std::path::Path;
 
-use crate::attachment::Attachment;
 use crate::heap::verify::{Mode, Verification};
+use crate::membership::attachment::Attachment;
 use crate::{Error, Pool};
 
 /// One thing that was looked for, and how much of it was put right.

@@ -7,6 +7,9 @@
 //! The form of the bytes is `docs/wire.md`, made from the declarations in `wire.rs`, `values.rs`, `errors.rs` and
 //! `operation.rs`. Source: Dragon managed memory, `dragon_memory_pool_create_gen_req` and those like it.
 
+pub(crate) mod pool_reference;
+pub(crate) mod response;
+
 #[cfg(test)]
 mod crossing;
 #[cfg(test)]
@@ -25,7 +28,7 @@ use std::time::Duration;
 use weyr_sys::host;
 
 use crate::frame::{self, Frame};
-use crate::response::Completion;
+use crate::request::response::Completion;
 use crate::{
     AllocationDescriptor, Attributes, Error, ManifestEntry, PoolAllocation, PoolAttributes, PoolDescriptor,
     Usage,

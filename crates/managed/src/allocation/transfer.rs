@@ -7,8 +7,8 @@
 use weyr_shared::BlockReference;
 
 use crate::allocation::explain;
-use crate::attachment::Attachment;
 use crate::heap::word::{BlockState, BlockWord};
+use crate::membership::attachment::Attachment;
 use crate::{Allocation, Error, Pool, Published};
 
 /// What a receiver took.

@@ -5,10 +5,10 @@ use std::ops::Range;
 use weyr_shared::{BlockReference, Layout, LevelHeader, Ring, RingHeader, Slot};
 
 use crate::Error;
-use crate::channel_table::ChannelBlock;
+use crate::channels::table::ChannelBlock;
 use crate::heap::word::BlockState;
 use crate::pool::Inspection;
-use crate::section::Section;
+use crate::pool::section::Section;
 
 /// A block of a pool, as one look found it.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -11,8 +11,8 @@ use weyr_shared::{Lender, Stock};
 use weyr_sys::fork;
 
 use crate::Error;
-use crate::attachment::Attachment;
 use crate::heap::lane::LaneHeap;
+use crate::membership::attachment::Attachment;
 use crate::membership::{Membership, acquire_lane};
 
 // Never dropped, so that looking costs one load: what has a destructor is asked first whether that has run.

@@ -6,10 +6,10 @@ use weyr_shared::BlockReference;
 use weyr_sys::Errno;
 
 use crate::allocation::explain;
-use crate::attachment::Attachment;
 use crate::heap::ChangeError;
 use crate::heap::lane::LaneHeap;
 use crate::heap::resize::Resized;
+use crate::membership::attachment::Attachment;
 use crate::{Allocation, ContentsMut, Error};
 
 impl Allocation {

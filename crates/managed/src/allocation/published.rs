@@ -6,10 +6,10 @@ use weyr_shared::{BlockReference, Cooperative, Loan, Payload, Region, Shareable,
 use weyr_sys::host;
 
 use crate::allocation::explain;
-use crate::attachment::Attachment;
 use crate::heap::ChangeError;
 use crate::heap::manifest::Key;
 use crate::heap::word::{BlockState, BlockWord};
+use crate::membership::attachment::Attachment;
 use crate::{AllocationDescriptor, Error, Pool};
 
 /// An allocation that lives until somebody frees it, or a view of a part of one.

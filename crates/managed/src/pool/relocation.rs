@@ -9,8 +9,8 @@ use std::path::{Path, PathBuf};
 use weyr_sys::Errno;
 use weyr_sys::object::Unpublished;
 
-use crate::creation::{creation_error, path_error};
 use crate::pool::Inspection;
+use crate::pool::creation::{creation_error, path_error};
 use crate::{Error, name};
 
 /// Bytes that are copied at a time.

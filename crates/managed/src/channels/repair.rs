@@ -8,10 +8,10 @@
 use weyr_atomic::Ordering;
 use weyr_shared::{Actor, BlockReference, Holder, KernelFutex, Ring};
 
-use crate::attachment::Attachment;
-use crate::channel_table::ChannelBlock;
+use crate::channels::table::ChannelBlock;
 use crate::heap::recovery::Channels as _;
 use crate::heap::word::{BlockState, BlockWord, ProcessWord, SlotState};
+use crate::membership::attachment::Attachment;
 
 impl Attachment {
     /// Ends what slots of messages hold for holders who are nobody; returns how many slots.

@@ -9,10 +9,10 @@
 use weyr_sys::Errno;
 use weyr_sys::object::Object;
 
-use crate::attachment::Attachment;
+use crate::attributes::particulars::invalid;
 use crate::heap::growth::{Bound, SegmentsWord};
 use crate::layout::GROWTH_UNLIMITED;
-use crate::particulars::invalid;
+use crate::membership::attachment::Attachment;
 use crate::{Attributes, Error, Growth, Pool};
 
 impl Pool {

@@ -4,13 +4,13 @@ use weyr_atomic::Ordering;
 use weyr_shared::{Corrupt, Field, Layout};
 use weyr_sys::host;
 
+use crate::attributes::particulars::{Particulars, read_text};
 use crate::geometry::{METADATA_CHUNK, Shape};
 use crate::heap::manifest::HASH_MULTIPLIERS;
 use crate::layout::{
     LAYOUT_VERSION, Lane, ManifestBucket, ManifestRecord, POOL_MAGIC, PageDescriptor, PoolHeader,
     ProcessSlot, STATE_MAKING, STATE_READY,
 };
-use crate::particulars::{Particulars, read_text};
 use crate::{Error, PoolAttributes, PoolType};
 
 /// Hash over everything that the bytes of a pool depend on (FNV-1a).

@@ -8,16 +8,16 @@ use weyr_shared::{Layout, Lender, Region};
 use weyr_sys::mapping::Mapping;
 use weyr_sys::object::{Access, Object};
 
-use crate::attachment::Attachment;
-use crate::creation::path_error;
+use crate::attributes::particulars::Particulars;
 use crate::geometry::Geometry;
 use crate::heap::Heap;
 use crate::heap::backing::Store;
 use crate::heap::growth::SegmentsWord;
 use crate::layout::PoolHeader;
-use crate::medium::{Medium, whole_pages};
-use crate::particulars::Particulars;
-use crate::{Error, PoolType, header, name, window};
+use crate::membership::attachment::Attachment;
+use crate::pool::creation::path_error;
+use crate::pool::medium::{Medium, whole_pages};
+use crate::{Error, PoolType, name, pool::header, pool::window};
 
 /// Opens the object of a pool.
 pub(crate) fn open(path: &Path, access: Access) -> Result<Object, Error> {

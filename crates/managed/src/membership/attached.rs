@@ -8,7 +8,7 @@ use weyr_sys::object::ObjectIdentity;
 use weyr_sys::private_lock::PrivateLock;
 
 use crate::PoolDescriptor;
-use crate::attachment::Attachment;
+use crate::membership::attachment::Attachment;
 use crate::pool::{Handle, Pool};
 
 /// A pool, for as long as somebody has a handle on it.

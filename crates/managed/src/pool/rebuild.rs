@@ -10,8 +10,8 @@
 use weyr_atomic::Ordering;
 use weyr_sys::{Errno, host};
 
-use crate::attachment::Attachment;
 use crate::heap::verify::{Mode, Verification};
+use crate::membership::attachment::Attachment;
 use crate::repair::{Repair, repair_all};
 use crate::{Error, Pool};
 

@@ -3,7 +3,7 @@
 use weyr_shared::{BlockReference, Payload};
 
 use crate::Error;
-use crate::attachment::Attachment;
+use crate::membership::attachment::Attachment;
 
 impl Attachment {
     /// The bytes of a new allocation, as the pool's attributes want them.

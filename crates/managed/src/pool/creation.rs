@@ -8,13 +8,13 @@ use weyr_sys::mapping::{Mapping, page_size};
 use weyr_sys::object::{Access, Object, Unpublished};
 use weyr_sys::{Errno, host};
 
-use crate::attachment::Attachment;
+use crate::attributes::particulars::Particulars;
 use crate::geometry::{Geometry, METADATA_CHUNK, Shape};
 use crate::heap::Heap;
 use crate::heap::backing::Store;
-use crate::medium::{Medium, whole_pages};
-use crate::particulars::Particulars;
-use crate::{Error, PoolAttributes, PoolType, header, name, window};
+use crate::membership::attachment::Attachment;
+use crate::pool::medium::{Medium, whole_pages};
+use crate::{Error, PoolAttributes, PoolType, name, pool::header, pool::window};
 
 /// Makes a pool of any type but lent memory.
 pub(crate) fn create(attributes: &PoolAttributes) -> Result<Arc<Lender<Attachment>>, Error> {

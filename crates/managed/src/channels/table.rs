@@ -12,11 +12,11 @@ use weyr_shared::BlockReference;
 use weyr_sys::Errno;
 
 use crate::allocation::explain;
-use crate::attachment::Attachment;
 use crate::heap::fault::{Fault, leaves_out};
 use crate::heap::lane::LaneHeap;
 use crate::heap::word::{BlockState, BlockWord};
 use crate::heap::{ChangeError, Heap, Located};
+use crate::membership::attachment::Attachment;
 use crate::{Allocation, Error, Pool};
 
 const GENERATION_BITS: u32 = 24;

@@ -6,7 +6,7 @@
 
 use weyr_sys::object::Access;
 
-use crate::{Error, Mode, Pool, PoolAttributes, Taken, opening};
+use crate::{Error, Mode, Pool, PoolAttributes, Taken, pool::opening};
 
 /// As another copy of the library would attach it.
 fn attach_as_a_copy(pool: &Pool) -> Pool {

@@ -9,9 +9,9 @@ use std::sync::Arc;
 use weyr_shared::Payload;
 use weyr_sys::mapping::Mapping;
 
-use crate::attachment::Attachment;
 use crate::geometry::DATA_CHUNK;
 use crate::heap::Heap;
+use crate::membership::attachment::Attachment;
 use crate::pool::{Inspection, Pool};
 
 /// What came of asking for huge pages.

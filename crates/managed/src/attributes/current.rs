@@ -8,13 +8,13 @@ use std::collections::BTreeMap;
 use weyr_shared::Layout as _;
 use weyr_sys::object::Metadata;
 
-use crate::attachment::Attachment;
 use crate::geometry::Geometry;
 use crate::heap::growth::SegmentsWord;
 use crate::layout::{
     GROWTH_CAPPED, GROWTH_UNLIMITED, ManifestBucket, OPTION_COMMIT, OPTION_EXECUTABLE, OPTION_HUGE_PAGES,
     OPTION_PREFAULT,
 };
+use crate::membership::attachment::Attachment;
 use crate::pool::{Inspection, Pool};
 use crate::{Error, Growth, LockKind, PoolType, Preallocated};
 
@@ -134,7 +134,7 @@ impl Attachment {
             name: self.name.clone(),
             size: bytes(shape.initial_pages),
             minimum_block: particulars.minimum_block,
-            alignment: particulars.alignment.max(crate::particulars::LEAST_ALIGNMENT),
+            alignment: particulars.alignment.max(crate::attributes::particulars::LEAST_ALIGNMENT),
             segment_size: bytes(shape.segment_pages),
             page_size: bytes(1),
             processes: shape.process_limit,

@@ -10,19 +10,19 @@ use weyr_sys::object::Object;
 use weyr_sys::{Errno, fork, serial};
 
 use crate::allocation::explain;
+use crate::attributes::particulars::{LEAST_ALIGNMENT, Particulars};
 use crate::geometry::METADATA_CHUNK;
 use crate::heap::aligned::{Alignment, Demand};
 use crate::heap::lane::LaneHeap;
 use crate::heap::word::{BlockState, BlockWord, SlotState};
 use crate::heap::{Heap, Liveness};
-use crate::huge;
 use crate::layout::{OPTION_HUGE_PAGES, OPTION_ZEROING, STATE_READY};
-use crate::medium::Medium;
+use crate::membership::threads::{Part, forget_in_this_thread};
 use crate::membership::{KernelLiveness, Membership, Memberships};
-use crate::particulars::{LEAST_ALIGNMENT, Particulars};
 use crate::pool::Member;
-use crate::rebuild::Rebuilt;
-use crate::thread::{Part, forget_in_this_thread};
+use crate::pool::huge;
+use crate::pool::medium::Medium;
+use crate::pool::rebuild::Rebuilt;
 use crate::{Error, PoolType};
 
 /// One attached pool. Dropped when the last handle and the last allocation are gone: the process leaves the pool,

@@ -6,10 +6,10 @@
 use weyr_shared::BlockReference;
 
 use crate::Error;
-use crate::attachment::Attachment;
+use crate::attributes::particulars::invalid;
 use crate::heap::lane::LaneHeap;
 use crate::heap::word::BlockWord;
-use crate::particulars::invalid;
+use crate::membership::attachment::Attachment;
 
 impl Attachment {
     /// Makes the blocks ready that the attributes name; a pool for which that fails is gone.

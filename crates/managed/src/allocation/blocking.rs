@@ -10,9 +10,9 @@ use weyr_atomic::Ordering;
 use weyr_shared::{BlockReference, KernelFutex};
 
 use crate::Error;
-use crate::attachment::Attachment;
 use crate::heap::waiting::{Request, SLICE};
 use crate::layout::STATE_READY;
+use crate::membership::attachment::Attachment;
 
 /// Pause between two tries that were woken in vain: what others free for each other is not worth more than that.
 const FIRST_PAUSE: Duration = Duration::from_micros(50);

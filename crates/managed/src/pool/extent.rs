@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use weyr_sys::Errno;
 
-use crate::attachment::Attachment;
+use crate::membership::attachment::Attachment;
 use crate::{Error, Pool, PoolType};
 
 impl Attachment {

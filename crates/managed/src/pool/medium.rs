@@ -7,7 +7,7 @@ use weyr_sys::fork;
 use weyr_sys::object::{Access, Object, ObjectIdentity, unlink};
 
 use crate::Error;
-use crate::creation::path_error;
+use crate::pool::creation::path_error;
 
 /// What kind of memory a pool is made of.
 ///
