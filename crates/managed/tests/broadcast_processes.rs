@@ -117,8 +117,9 @@ fn a_synchronised_trigger_waits_for_processes() {
         let triggered = event.trigger_all_until(&PAYLOAD, late()).unwrap();
         assert_eq!(triggered.released, 2);
     });
-    let waiters: Vec<Child> =
-        (0..2).map(|_| place.spawn(|event| assert_eq!(event.wait(WaitMode::Idle).unwrap(), PAYLOAD))).collect();
+    let waiters: Vec<Child> = (0..2)
+        .map(|_| place.spawn(|event| assert_eq!(event.wait(WaitMode::Idle).unwrap(), PAYLOAD)))
+        .collect();
     waiters.into_iter().for_each(finish);
     assert_eq!(trigger.wait().unwrap(), Outcome::Exited(0));
 }

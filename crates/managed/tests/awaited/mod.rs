@@ -3,8 +3,8 @@
 
 use std::time::{Duration, Instant};
 
-use weyr_managed::{AllocationDescriptor, Pool, PoolBroadcast, PoolBroadcastError};
-use weyr_shared::{BroadcastAttributes, BroadcastError, WaitMode};
+use weyr_managed::{AllocationDescriptor, Pool, PoolBroadcast, PoolBroadcastError, PoolParticipant};
+use weyr_shared::{BroadcastAttributes, BroadcastError, Registration, Triggered, WaitMode};
 
 /// Of as few places and records as do.
 pub(crate) fn attributes() -> BroadcastAttributes {
@@ -32,21 +32,56 @@ pub(crate) fn trigger_until_released(event: &PoolBroadcast) {
     }
 }
 
-/// Whoever stands where: one registers, and is released by the trigger of another.
-pub(crate) fn use_beside(event: &PoolBroadcast) {
-    for count in [1, 2] {
-        let waiter = event.register(WaitMode::Idle).unwrap();
-        if count == 1 {
-            // One that stands still may wait since before, and is released first.
-            while !waiter.is_released().unwrap() {
-                event.trigger_one_until(&PAYLOAD, late()).unwrap();
-            }
-        } else {
-            event.trigger_all_until(&PAYLOAD, late()).unwrap();
-        }
-        assert_eq!(waiter.wait().unwrap(), PAYLOAD);
+/// A trigger that others may have been faster than.
+pub(crate) fn may_find_nobody(outcome: Result<Triggered, BroadcastError>) {
+    match outcome {
+        Ok(_) | Err(BroadcastError::NoWaiters | BroadcastError::DeadWaiter { .. }) => {}
+        Err(error) => panic!("{error}"),
     }
+}
+
+/// Whoever stands where: one registers, and is released by a trigger of this process.
+pub(crate) fn use_beside(event: &PoolBroadcast) {
+    let waiter = event.register(WaitMode::Idle).unwrap();
+    // One that stands still may wait since before, and is released first.
+    while !waiter.is_released().unwrap() {
+        may_find_nobody(event.trigger_one_until(&PAYLOAD, late()));
+    }
+    assert_eq!(waiter.wait().unwrap(), PAYLOAD);
+    let waiter = event.register(WaitMode::Idle).unwrap();
+    may_find_nobody(event.trigger_all_until(&PAYLOAD, late()));
+    assert!(waiter.is_released().unwrap());
+    assert_eq!(waiter.wait().unwrap(), PAYLOAD);
     assert_eq!(event.verify(), []);
+}
+
+/// Two who wait for one trigger of all, and live through its death.
+pub(crate) struct Pair<'e>([Registration<'e, PoolParticipant>; 2]);
+
+impl<'e> Pair<'e> {
+    pub(crate) fn of(event: &'e PoolBroadcast) -> Self {
+        Self([(); 2].map(|()| event.register(WaitMode::Idle).unwrap()))
+    }
+
+    fn released(&self) -> usize {
+        self.0.iter().filter(|waiter| waiter.is_released().unwrap()).count()
+    }
+
+    /// Somebody stands still in a trigger of all, or before, or behind it.
+    pub(crate) fn look_beside(&self, event: &PoolBroadcast) {
+        use_beside(event);
+        assert_eq!(self.released(), 2);
+    }
+
+    /// Whoever triggered is dead, or has come to its end.
+    pub(crate) fn look(&self, event: &PoolBroadcast) {
+        event.recover().unwrap();
+        if self.released() == 0 {
+            assert_eq!(event.trigger_all(&PAYLOAD).unwrap().released, 2);
+        }
+        assert_eq!(self.released(), 2, "one of two was released by a trigger of all");
+        use_beside(event);
+    }
 }
 
 /// Nobody else is there any more: before the pool is recovered, and behind it.

@@ -58,8 +58,9 @@ impl<'b> Words<'b> {
         Event::new(&self.header.arrivals, by.futex()).signal_all();
         // Who destroys it changes its life first and looks at the places then.
         match self.check_life() {
-            Ok(()) => Ok(seat),
-            Err(error) => self.leave(seat).and(Err(error)),
+            Err(error) if self.change(index, PlaceWord::waiting(ticket), PlaceWord::FREE) => Err(error),
+            // Who was released before that has what it was given.
+            _ => Ok(seat),
         }
     }
 

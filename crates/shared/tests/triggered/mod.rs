@@ -25,6 +25,8 @@ use weyr_shared::lock::{Participant, Until};
 use weyr_shared::{Actor, Awake, Futex, WaitMode};
 
 const MAX_STATES: usize = 20_000_000;
+/// Schedules of a case that is too large to be seen whole on every change.
+const WALKS: usize = 2000;
 const PLACES: usize = 2;
 const RECORDS: usize = PLACES + 1;
 /// Bytes of a payload: two words.
@@ -263,6 +265,8 @@ impl<'w> User<'w> {
             wait_until("those who wait", || words.waiting() >= when);
         }
         let waiters = self.world.case.waits.len();
+        // A step of its own: what is remembered is of now, and not of the start.
+        self.world.header.life.load(Ordering::SeqCst);
         self.world.oracle.update(|oracle| {
             (0..waiters).for_each(|waiter| oracle.dead_before[waiter] = explore::is_dead(waiter));
             oracle.acting[self.process] = true;
@@ -406,6 +410,19 @@ fn judge(world: &World, outcome: &Outcome) -> Result<(), String> {
 
 /// Explores `case` whole.
 pub(crate) fn explore(case: Case) -> Report {
+    run(model(case))
+}
+
+/// Explores so many schedules of `case`, drawn; all of it where everything is asked for.
+pub(crate) fn walk(case: Case) {
+    if std::env::var("WEYR_MODEL").is_ok_and(|how| how == "full") {
+        explore(case).assert_holds();
+    } else {
+        run(model(case).walks(WALKS, 1)).assert_walked(WALKS / 2);
+    }
+}
+
+fn model(case: Case) -> Model<World> {
     let processes = case.waits.len() + case.acts.len();
     let mut model = Model::new(case.name).memory(move || World::new(case));
     for _ in 0..processes {
@@ -419,7 +436,11 @@ pub(crate) fn explore(case: Case) -> Report {
         (false, false) => model,
     };
     let model = if case.stops > 0 { model.may_stop(0..processes).stops(case.stops) } else { model };
-    let report = model.tso(case.tso).max_states(MAX_STATES).at_end(judge).run();
+    model.tso(case.tso).max_states(MAX_STATES).at_end(judge)
+}
+
+fn run(model: Model<World>) -> Report {
+    let report = model.run();
     fault::choose(&[]);
     log(&report);
     report
