@@ -512,7 +512,7 @@ fn send_to_a_full_channel() {
 
 /// The writes of `send` before which a sender holds a slot in FILLING.
 fn writes_in_filling<S>(prepare: impl Fn(&World) -> S, send: impl Fn(&mut S)) -> Vec<u64> {
-    writes_in_filling_of(&Plan::new("probe", 1, &[]), prepare, send)
+    writes_in_filling_of(&Plan::new("send, inline", 1, &[]), prepare, send)
 }
 
 fn writes_in_filling_of<S>(plan: &Plan, prepare: impl Fn(&World) -> S, send: impl Fn(&mut S)) -> Vec<u64> {
@@ -890,7 +890,7 @@ fn bytes_in_another_pool() {
 #[test]
 fn send_elsewhere_that_is_revoked() {
     // From the claim to the publishing: fewer writes than these are not all of them.
-    let filling = writes_in_filling_of(&elsewhere("filling", 1, &[]), World::attach, |channel| {
+    let filling = writes_in_filling_of(&elsewhere("send, elsewhere", 1, &[]), World::attach, |channel| {
         channel.send(&book(100)).unwrap();
     });
     assert!(filling.len() >= 6, "{filling:?}");
