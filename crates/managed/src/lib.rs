@@ -39,6 +39,7 @@ pub use attributes::particulars::{
 };
 pub use attributes::{Growth, PoolAttributes};
 pub use broadcast::{PoolBroadcast, PoolBroadcastError};
+pub use channels::buffer_pool::BufferPool;
 pub use channels::table::ChannelBlock;
 pub use descriptor::{AllocationDescriptor, PoolDescriptor};
 pub use environment::POOL_VARIABLE;
