@@ -79,9 +79,7 @@ fn run(act: Act, end: End) -> u64 {
     let writes = while_triggering(act == Act::WaitAsleep, &event, || {
         bring_to(end, &event, pair.as_ref(), &line, child)
     });
-    if let Some(pair) = pair {
-        pair.look(&event);
-    }
+    pair.into_iter().for_each(|pair| pair.look(&event));
     settle(&pool, &event);
     event.destroy_until(late()).unwrap();
     drop(event);

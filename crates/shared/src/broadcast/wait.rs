@@ -68,12 +68,9 @@ impl<'b> Words<'b> {
     fn take_place(&self, me: Actor, mode: WaitMode) -> Option<(usize, bool)> {
         let spinners = (self.shape.attributes().spinners as usize).min(self.places.len());
         let take = |index: &usize| take_free(&self.places[*index].word, me);
-        if mode == WaitMode::Spin {
-            if let Some(index) = (0..spinners).find(take) {
-                return Some((index, true));
-            }
-        }
-        (spinners..self.places.len()).chain(0..spinners).find(take).map(|index| (index, false))
+        let spinning = (0..spinners).find(|index| mode == WaitMode::Spin && take(index));
+        let others = || (spinners..self.places.len()).chain(0..spinners).find(take);
+        spinning.map(|index| (index, true)).or_else(|| others().map(|index| (index, false)))
     }
 
     /// Waits in a place until it is released, and frees it.
