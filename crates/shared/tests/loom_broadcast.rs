@@ -95,7 +95,7 @@ fn explore(model: impl Fn() + Send + Sync + 'static) {
     let executions = *executions.lock().unwrap();
     let test = std::thread::current().name().unwrap_or("a test").to_owned();
     weyr_kill::note(format_args!("loom {test}: {executions} executions, complete"));
-    assert!(executions > 2, "nothing was explored");
+    assert!(executions > 2, "nothing was explored: {executions}");
 }
 
 /// One waits already, and is about to sleep when the other triggers.
@@ -122,16 +122,14 @@ fn a_payload_is_written_over_when_it_was_read() {
         let seat = world.words().enter(&Thread(1), WaitMode::Idle).unwrap();
         world.words().trigger(&Thread(2), Count::Some(1), b"first", Until::Now).unwrap();
         let theirs = world.clone();
-        let waiter = thread::spawn(move || {
-            theirs.words().wait(&Thread(1), seat, WaitMode::Idle, Until::Forever).unwrap()
-        });
-        let second = world.words().enter(&Thread(3), WaitMode::Idle).ok();
-        let triggered = world.words().trigger(&Thread(2), Count::All, b"other", Until::Now);
-        assert_eq!(triggered.is_ok(), second.is_some());
-        assert_eq!(waiter.join().unwrap(), b"first");
-        if let Some(seat) = second {
-            let got = world.words().wait(&Thread(3), seat, WaitMode::Idle, Until::Forever).unwrap();
+        let next = thread::spawn(move || {
+            let Ok(seat) = theirs.words().enter(&Thread(3), WaitMode::Idle) else { return };
+            theirs.words().trigger(&Thread(2), Count::All, b"other", Until::Now).unwrap();
+            let got = theirs.words().wait(&Thread(3), seat, WaitMode::Idle, Until::Forever).unwrap();
             assert_eq!(got, b"other");
-        }
+        });
+        let got = world.words().wait(&Thread(1), seat, WaitMode::Idle, Until::Forever).unwrap();
+        assert_eq!(got, b"first");
+        next.join().unwrap();
     });
 }

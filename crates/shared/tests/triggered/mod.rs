@@ -153,16 +153,19 @@ impl World {
         })
     }
 
+    /// Whether a trigger of all died before it was through.
+    fn is_left_over(&self) -> bool {
+        self.records.iter().any(|record| match RecordWord(record.word.load(Ordering::SeqCst)).state() {
+            RecordState::ReleasingAll(actor) => explore::is_dead(actor.process.into()),
+            _ => false,
+        })
+    }
+
     /// Whether a waiter could do something if its sleep ended now.
     fn is_something_to_do(&self, me: Actor) -> bool {
         let waits = |(state, holder)| holder == Some(me) && matches!(state, PlaceState::Waiting(_));
         let is_released = !self.place_states().any(waits);
-        let left =
-            self.records.iter().any(|record| match RecordWord(record.word.load(Ordering::SeqCst)).state() {
-                RecordState::ReleasingAll(actor) => explore::is_dead(actor.process.into()),
-                _ => false,
-            });
-        is_released || left || self.header.life.load(Ordering::SeqCst) != IN_USE
+        is_released || self.is_left_over() || self.header.life.load(Ordering::SeqCst) != IN_USE
     }
 }
 
@@ -170,11 +173,15 @@ struct ModelFutex<'w> {
     world: &'w World,
     me: Actor,
     waits_to_deadline: bool,
+    /// A slice was over because of a trigger whose actor died, which the waiter has looked at then.
+    looked: Cell<bool>,
 }
 
 impl Futex for ModelFutex<'_> {
     fn wait(&self, word: &AtomicU32, expected: u32, _: Duration) -> Awake {
-        let ends = self.world.case.slices || self.waits_to_deadline;
+        // One that finds it as it was leaves it there, and would look for ever.
+        let in_vain = self.looked.get() && self.world.is_left_over();
+        let ends = self.world.case.slices && !in_vain || self.waits_to_deadline;
         let woken = if ends { futex_wait_timed(word, expected) } else { futex_wait(word, expected) };
         match woken {
             Woken::ByWaker => Awake::Woken,
@@ -182,6 +189,7 @@ impl Futex for ModelFutex<'_> {
             Woken::TimedOut => {
                 if !self.waits_to_deadline {
                     wait_until("the end of a slice", || self.world.is_something_to_do(self.me));
+                    self.looked.set(self.world.is_left_over());
                 }
                 Awake::TimedOut
             }
@@ -209,14 +217,15 @@ impl<'w> User<'w> {
     fn new(world: &'w World, process: usize) -> Self {
         fault::choose(world.case.faults);
         let waits_to_deadline = world.case.deadline && process + 1 == world.case.waits.len();
-        let futex = ModelFutex { world, me: actor(process), waits_to_deadline };
+        let futex = ModelFutex { world, me: actor(process), waits_to_deadline, looked: Cell::new(false) };
         Self { world, process, futex, now: Instant::now(), progress: Cell::new(0), remembered: Cell::new(0) }
     }
 
     fn merge_states(&self, numbers: &[u64]) {
         let mut hasher = DefaultHasher::new();
         let inner = numbers.first().is_some_and(|kind| *kind >= INNER);
-        (self.progress.get(), inner.then(|| self.remembered.get()), numbers).hash(&mut hasher);
+        let state = (self.progress.get(), self.futex.looked.get());
+        (state, inner.then(|| self.remembered.get()), numbers).hash(&mut hasher);
         if !inner {
             self.remembered.set(hasher.finish());
         }
