@@ -544,7 +544,7 @@ fn raise(word: &AtomicU64, mask: u64) {
 }
 
 /// What a free that lost the race for the block word has to say.
-pub(super) fn lost_free(reference: BlockReference, now: BlockWord) -> ChangeError {
+fn lost_free(reference: BlockReference, now: BlockWord) -> ChangeError {
     if now.generation() == reference.generation {
         ChangeError::Refused(now.state())
     } else {

@@ -16,7 +16,6 @@ use weyr_sys::object::Object;
 
 use super::backing::Store;
 use super::lane::LaneHeap;
-use super::slab::lost_free;
 use super::word::{BlockState, BlockWord, PageState, generation_after};
 use super::{ChangeError, Heap, Located};
 
