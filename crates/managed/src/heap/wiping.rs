@@ -83,10 +83,9 @@ impl Heap {
         allowed: impl Fn(BlockWord) -> bool,
     ) -> Result<(), ChangeError> {
         let taken = |word: BlockWord| allowed(word).then_some(word.with(BlockState::Alloc, own.process));
+        // Whoever has taken it already is freeing it.
         let lost = |error| match error {
-            ChangeError::Refused(BlockState::Free) => {
-                lost_free(reference, BlockWord::free(reference.generation))
-            }
+            ChangeError::Refused(BlockState::Alloc) => ChangeError::Refused(BlockState::Free),
             error => error,
         };
         self.change_block(reference, taken).map_err(lost)?;
