@@ -161,12 +161,14 @@ impl Pool {
     }
 
     /// Attaches without a look at the other members, and for the caller alone: nobody else in this process comes by this
-    /// attachment, which is a member of its own.
+    /// attachment, which is a member of its own. A pool of another boot is rebuilt.
     pub(crate) fn join_alone(path: &Path) -> Result<Pool, Error> {
         let object = opening::open(path, Access::ReadWrite)?;
         let attachment = opening::attach(object, path, Access::ReadWrite)?;
         attachment.membership()?;
-        Ok(Pool { handle: Arc::new(Handle { attachment }), cooperative: None })
+        let pool = Pool { handle: Arc::new(Handle { attachment }), cooperative: None };
+        pool.rebuild_after_boot()?;
+        Ok(pool)
     }
 
     /// The pool in an object, attached unless this process has it. `path` is empty without a name.
@@ -261,12 +263,9 @@ impl Pool {
 
     /// What a newcomer does: a pool of another boot is rebuilt, of one of this the dead are recovered.
     fn settle(&self) -> Result<(), Error> {
-        let attachment = self.attachment();
-        if !attachment.is_of_another_boot() {
+        if !self.rebuild_after_boot()? {
             self.reap_dead();
-            return Ok(());
         }
-        let _set_once = attachment.rebuilt.set(attachment.rebuild()?);
         Ok(())
     }
 
