@@ -562,4 +562,6 @@ pub struct Member {
     pub dead: bool,
     /// Lanes that its threads have.
     pub lanes: u32,
+    /// Of those, lanes whose pages others have asked for, and whose threads have not come by since.
+    pub revoked: u32,
 }

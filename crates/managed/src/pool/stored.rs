@@ -44,6 +44,9 @@ pub struct ChannelFacts {
     pub block_bytes: u32,
     /// Messages that wait.
     pub waiting: u32,
+    /// Positions that receivers have left behind: messages that they took, and positions that held none (a dead or slow
+    /// sender's, and slots in somebody's hands).
+    pub passed: u64,
 }
 
 /// What lies in the object.
@@ -133,6 +136,7 @@ impl Inspection {
 fn facts_of(ring: &Ring, block: ChannelBlock) -> Option<ChannelFacts> {
     let name = ring.name().filter(|_| ring.is_named());
     let waiting = ring.waiting().ok().filter(|_| !ring.is_destroyed())?;
+    let passed = ring.passed().ok()?;
     Some(ChannelFacts {
         name: name.map(|name| String::from_utf8_lossy(name.as_bytes()).into_owned()),
         reference: block.reference,
@@ -140,6 +144,7 @@ fn facts_of(ring: &Ring, block: ChannelBlock) -> Option<ChannelFacts> {
         capacity: ring.capacity(),
         block_bytes: ring.block_size(),
         waiting,
+        passed,
     })
 }
 
