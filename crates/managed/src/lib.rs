@@ -40,6 +40,7 @@ pub use attributes::particulars::{
 pub use attributes::{Growth, PoolAttributes};
 pub use buffer_heap::BufferHeap;
 pub use buffer_heap::dump::Dump;
+pub use channels::buffer_pool::BufferPool;
 pub use channels::table::ChannelBlock;
 pub use descriptor::{AllocationDescriptor, PoolDescriptor};
 pub use environment::POOL_VARIABLE;
