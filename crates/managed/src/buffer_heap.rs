@@ -47,7 +47,7 @@ use crate::{Allocation, AllocationDescriptor, Error, Inspection, Pool, PoolAttri
 /// numbers.write(0, &[1, 2, 3])?;
 /// assert_eq!(heap.statistics().blocks, 1);
 /// heap.free(numbers);
-/// assert_eq!(heap.statistics().largest_free_bytes, 64 << 10);
+/// assert_eq!(heap.statistics().free_bytes, 64 << 10);
 /// assert!(heap.verify(Mode::Online).holds());
 /// heap.destroy()?;
 /// # Ok::<(), Box<dyn std::error::Error>>(())
