@@ -13,6 +13,7 @@
 
 mod allocation;
 mod attributes;
+mod broadcast;
 mod buffer_heap;
 mod channels;
 mod descriptor;
@@ -38,6 +39,7 @@ pub use attributes::particulars::{
     LockKind, MANIFEST_NAME_LIMIT, PREALLOCATED_LIMIT, Preallocated, local_node,
 };
 pub use attributes::{Growth, PoolAttributes};
+pub use broadcast::{PoolBroadcast, PoolBroadcastError};
 pub use buffer_heap::BufferHeap;
 pub use buffer_heap::dump::Dump;
 pub use channels::buffer_pool::BufferPool;
