@@ -7,7 +7,7 @@
 //!
 //! Source: lseek(2) (`SEEK_DATA`, `SEEK_HOLE`), fallocate(2) (`FALLOC_FL_PUNCH_HOLE`).
 //!
-//! What it does *not* do: several files as one object, and what is not bytes (mode, locks, seals).
+//! What it does *not* do: what is not bytes (mode, locks, seals). Several files as one object are `segments.rs`.
 
 use std::{
     cell::RefCell,
@@ -58,6 +58,18 @@ pub struct Image {
     length: u64,
     /// Ascending, apart from each other. What lies between them is zero.
     extents: Vec<Extent>,
+    /// Where it is of several objects, and has no bytes of its own.
+    parts: Vec<Image>,
+}
+
+impl Image {
+    pub(crate) fn of_parts(parts: Vec<Image>) -> Self {
+        Self { parts, ..Self::default() }
+    }
+
+    pub(crate) fn parts(&self) -> &[Image] {
+        &self.parts
+    }
 }
 
 #[derive(Clone, Debug)]
@@ -170,7 +182,7 @@ impl Segment for FileSegment {
             extents.push(self.read(start, end)?);
             from = end;
         }
-        Ok(Image { length, extents })
+        Ok(Image { length, extents, parts: Vec::new() })
     }
 
     fn restore(&self, image: &Image) -> io::Result<()> {

@@ -54,6 +54,7 @@ pub struct PoolAttributes {
     pub(crate) commit: bool,
     pub(crate) prefault: bool,
     pub(crate) zeroing: bool,
+    pub(crate) zero_on_free: bool,
     pub(crate) huge_pages: bool,
     pub(crate) minimum_block: u64,
     pub(crate) alignment: u64,
@@ -92,6 +93,7 @@ impl PoolAttributes {
             commit: false,
             prefault: false,
             zeroing: false,
+            zero_on_free: false,
             huge_pages: false,
             minimum_block: 0,
             alignment: 0,
@@ -225,6 +227,33 @@ impl PoolAttributes {
     #[must_use]
     pub fn zeroing(mut self, zeroing: bool) -> Self {
         self.zeroing = zeroing;
+        self
+    }
+
+    /// Sets the bytes of each allocation to zero when it is freed, before anybody can have them again: by whoever frees it,
+    /// by the process that frees what a dead one had, by who shortens it. It takes the time of writing all the room that
+    /// the allocation had.
+    ///
+    /// What lies in the slots of a channel is zeroed with the channel; what the kernel gets back, with a pool that is
+    /// destroyed, is the kernel's to clear. Such a pool need not zero new allocations as well.
+    ///
+    /// ```
+    /// use weyr_managed::{Pool, PoolAttributes};
+    /// # let name = format!("doc-wipe-{}", std::process::id());
+    /// let pool = Pool::create(&PoolAttributes::new(&name, 1 << 20).zero_on_free(true))?;
+    /// let mut secret = pool.alloc(100)?;
+    /// secret.write(0, b"a key")?;
+    /// let place = secret.reference().offset;
+    /// drop(secret);
+    /// let mut found = [1; 5];
+    /// pool.region().part(place, 5)?.copy_out(0, &mut found)?;
+    /// assert_eq!(found, [0; 5]);
+    /// # pool.destroy()?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    #[must_use]
+    pub fn zero_on_free(mut self, zero_on_free: bool) -> Self {
+        self.zero_on_free = zero_on_free;
         self
     }
 

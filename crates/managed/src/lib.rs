@@ -13,6 +13,7 @@
 
 mod allocation;
 mod attributes;
+mod broadcast;
 mod channels;
 mod descriptor;
 mod environment;
@@ -37,6 +38,8 @@ pub use attributes::particulars::{
     LockKind, MANIFEST_NAME_LIMIT, PREALLOCATED_LIMIT, Preallocated, local_node,
 };
 pub use attributes::{Growth, PoolAttributes};
+pub use broadcast::{PoolBroadcast, PoolBroadcastError};
+pub use channels::buffer_pool::BufferPool;
 pub use channels::table::ChannelBlock;
 pub use descriptor::{AllocationDescriptor, PoolDescriptor};
 pub use environment::POOL_VARIABLE;

@@ -4,7 +4,7 @@
 use std::path::PathBuf;
 
 use weyr_channel::{Channel, ChannelAttributes, ChannelDescriptor, WaitMode};
-use weyr_kill::{FileSegment, Moment, Point, Rendezvous, Report, Stops, Sweep, child};
+use weyr_kill::{FileSegment, Moment, Point, Rendezvous, Report, Segments, Stops, Sweep, child};
 use weyr_managed::{AllocationDescriptor, Mode as Verified, Pool, PoolAttributes, Published};
 use weyr_shared::SlotState;
 
@@ -20,6 +20,8 @@ pub(crate) struct Ground {
     pub(crate) channel: ChannelDescriptor,
     /// Published or frozen memory that stays, whatever becomes of its messages.
     pub(crate) memory: Option<AllocationDescriptor>,
+    /// The pool of its buffers, where that is another.
+    pub(crate) buffers: Option<PathBuf>,
 }
 
 impl Ground {
@@ -51,12 +53,51 @@ impl Ground {
         furnish: impl FnOnce(&Pool, &Channel) -> Option<Published>,
     ) -> Self {
         let directory = tempfile::tempdir_in("/dev/shm").unwrap();
+        Self::within(directory, name, attributes, furnish)
+    }
+
+    /// With books, whose buffers lie in a pool of their own.
+    pub(crate) fn elsewhere(name: &str, furnish: impl FnOnce(&Pool, &Channel)) -> Self {
+        let directory = tempfile::tempdir_in("/dev/shm").unwrap();
+        let buffers = Self::small_pool(&directory, &format!("{name}-buffers"));
+        let attributes = attributes(3).buffer_pool(&buffers);
+        let ground = Self::within(directory, name, &attributes, |pool, channel| {
+            furnish(pool, channel);
+            None
+        });
+        Self { buffers: Some(buffers.path().to_owned()), ..ground }
+    }
+
+    fn small_pool(directory: &tempfile::TempDir, name: &str) -> Pool {
         let pool = PoolAttributes::new(name, 128 << 10).directory(directory.path()).page_size(4096);
-        let pool = Pool::create(&pool.processes(4).lanes(8).channels(2)).unwrap();
+        Pool::create(&pool.processes(4).lanes(8).channels(2)).unwrap()
+    }
+
+    fn within(
+        directory: tempfile::TempDir,
+        name: &str,
+        attributes: &ChannelAttributes,
+        furnish: impl FnOnce(&Pool, &Channel) -> Option<Published>,
+    ) -> Self {
+        let pool = Self::small_pool(&directory, name);
         let channel = Channel::create(&pool, attributes).unwrap();
         let memory = furnish(&pool, &channel).map(|memory| memory.descriptor());
         let (path, channel) = (pool.path().to_owned(), channel.descriptor());
-        Self { _directory: directory, path, channel, memory }
+        Self { _directory: directory, path, channel, memory, buffers: None }
+    }
+
+    /// All files that an operation may change.
+    fn segments(&self) -> Segments {
+        let paths = std::iter::once(&self.path).chain(&self.buffers);
+        Segments::new(paths.map(|path| FileSegment::open(path).unwrap()).collect())
+    }
+
+    /// Nothing is left in the pool of the buffers.
+    fn assert_no_buffers(&self) {
+        let Some(path) = &self.buffers else { return };
+        let buffers = Pool::attach_path(path).unwrap();
+        buffers.recover();
+        assert_sound(&buffers, 0);
     }
 
     pub(crate) fn with_letter(name: &str) -> Self {
@@ -134,6 +175,7 @@ impl<'g> Onlooker<'g> {
         self.ledger.drain(&channel);
         assert!(states(&channel).iter().all(|state| *state == SlotState::Empty));
         assert_sound(channel.pool(), 1 + u64::from(self.ground.memory.is_some()));
+        self.ground.assert_no_buffers();
         self.account(point.moment);
     }
 
@@ -218,7 +260,7 @@ pub(crate) fn kill_and_stop_at<T>(
     operate: impl Fn(&mut T),
     mut look: impl FnMut(&Point),
 ) {
-    let segment = FileSegment::open(&ground.path).unwrap();
+    let segment = ground.segments();
     let look = |point: &Point| {
         look(point);
         Ok(())

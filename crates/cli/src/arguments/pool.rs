@@ -189,6 +189,9 @@ pub(crate) struct ShapeArguments {
     /// Set the bytes of each new allocation to zero
     #[arg(long)]
     pub(crate) zeroing: bool,
+    /// Set the bytes of each allocation to zero when it is freed, also that of a process which died
+    #[arg(long)]
+    pub(crate) zero_on_free: bool,
     /// Let its bytes be executed
     #[arg(long)]
     pub(crate) executable: bool,
@@ -220,6 +223,7 @@ impl ShapeArguments {
             .prefault(self.prefault)
             .huge_pages(self.huge_pages)
             .zeroing(self.zeroing)
+            .zero_on_free(self.zero_on_free)
             .pool_type(self.pool_type)
             .executable(self.executable)
             .numa_nodes(self.numa_nodes.iter().copied())

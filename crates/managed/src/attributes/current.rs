@@ -12,7 +12,7 @@ use crate::geometry::Geometry;
 use crate::heap::growth::SegmentsWord;
 use crate::layout::{
     GROWTH_CAPPED, GROWTH_UNLIMITED, ManifestBucket, OPTION_COMMIT, OPTION_EXECUTABLE, OPTION_HUGE_PAGES,
-    OPTION_PREFAULT,
+    OPTION_PREFAULT, OPTION_ZERO_ON_FREE, OPTION_ZEROING,
 };
 use crate::membership::attachment::Attachment;
 use crate::pool::{Inspection, Pool};
@@ -66,6 +66,8 @@ pub struct Attributes {
     pub prefault: bool,
     /// Whether new allocations are zeroed.
     pub zeroing: bool,
+    /// Whether what is freed is zeroed.
+    pub zero_on_free: bool,
     /// Whether huge pages are asked for.
     pub huge_pages: bool,
     /// Whether its bytes may be executed.
@@ -144,7 +146,8 @@ impl Attachment {
             manifest_name: particulars.manifest_name.clone(),
             commit: particulars.has(OPTION_COMMIT),
             prefault: particulars.has(OPTION_PREFAULT),
-            zeroing: self.zeroing,
+            zeroing: particulars.has(OPTION_ZEROING),
+            zero_on_free: particulars.has(OPTION_ZERO_ON_FREE),
             huge_pages: particulars.has(OPTION_HUGE_PAGES),
             executable: particulars.has(OPTION_EXECUTABLE),
             numa_nodes: particulars.nodes.numbers().collect(),

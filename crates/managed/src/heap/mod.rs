@@ -44,6 +44,7 @@ pub mod unused;
 pub mod usage;
 pub mod verify;
 pub(crate) mod waiting;
+pub(crate) mod wiping;
 pub mod word;
 
 use std::sync::Arc;
@@ -70,6 +71,8 @@ pub struct Heap {
     reach: Arc<AtomicU64>,
     /// Whether memory that nobody had yet is zero.
     pub(crate) starts_zero: bool,
+    /// How freed bytes are reached, where they are wiped.
+    pub(crate) wiper: Option<wiping::Wiper>,
     /// Whether every lane begins its search for pages at the first, where memory was made ready.
     pub(crate) starts_low: bool,
     /// Monotonic nanoseconds, for what expires.
@@ -158,6 +161,7 @@ impl Heap {
             },
             reach: Arc::default(),
             starts_zero: true,
+            wiper: None,
             starts_low: false,
             clock: weyr_sys::clock::monotonic_ns,
             window_pages: region.len().saturating_sub(at.data) >> shape.page_shift,
@@ -196,6 +200,7 @@ impl Heap {
             window_pages: shape.maximum_pages,
             reach: Arc::default(),
             starts_zero: true,
+            wiper: None,
             starts_low: false,
             // Time stands still: nothing expires.
             clock: || 0,
