@@ -384,6 +384,24 @@ impl PoolAttributes {
         Err(invalid("directory", reason))
     }
 
+    /// Bytes of memory that [`Pool::create_in`](crate::Pool::create_in) takes for a pool of these attributes, metadata
+    /// included; where the size is 0, the least that any does.
+    ///
+    /// ```
+    /// use weyr_managed::PoolAttributes;
+    ///
+    /// let needed = PoolAttributes::new("in-a-buffer", 64 << 10).memory_needed()?;
+    /// assert!(needed > 64 << 10 && needed < 128 << 10);
+    /// # Ok::<(), weyr_managed::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// [`Error::InvalidAttribute`].
+    pub fn memory_needed(&self) -> Result<u64, Error> {
+        let shape = Self { bytes: self.bytes.max(1), ..self.clone() }.shape()?;
+        Ok(Geometry::new(shape).object_bytes(shape.initial_pages))
+    }
+
     /// The numbers of the pool that fits in `bytes` bytes, metadata included: of the size that was asked for, or, where
     /// that is 0, the largest.
     pub(crate) fn shape_within(&self, bytes: u64) -> Result<Shape, Error> {
@@ -405,10 +423,14 @@ impl PoolAttributes {
             low = Some(low + step).filter(fits).unwrap_or(low);
             step /= 2;
         }
-        let found = needs(low).map(|(shape, _)| shape);
-        found.ok_or_else(|| {
-            invalid("memory", format!("{bytes} bytes are not enough for a pool and its metadata"))
-        })
+        if let Some((shape, _)) = needs(low) {
+            return Ok(shape);
+        }
+        let least = self.memory_needed()?;
+        Err(invalid(
+            "memory",
+            format!("a pool takes {least} bytes at least with its metadata, it has {bytes}"),
+        ))
     }
 
     /// The numbers of the pool that was asked for.

@@ -100,9 +100,10 @@ pub use weyr_channel::{
 };
 pub use weyr_managed as managed;
 pub use weyr_managed::{
-    Allocation, AllocationDescriptor, AllocationMode, Attributes, Completion, Contents, ContentsMut, Growth,
-    Mapping, Mode, Pool, PoolAttributes, PoolBroadcast, PoolBroadcastError, PoolDescriptor, PoolParticipant,
-    PoolReference, PoolType, Published, Rebuilt, Recovered, Request, Response, Usage, Verification,
+    Allocation, AllocationDescriptor, AllocationMode, Attributes, BufferHeap, Completion, Contents,
+    ContentsMut, Growth, HeapStatistics, Mapping, Mode, Pool, PoolAttributes, PoolBroadcast,
+    PoolBroadcastError, PoolDescriptor, PoolParticipant, PoolReference, PoolType, Published, Rebuilt,
+    Recovered, Request, Response, Usage, Verification,
 };
 pub use weyr_shared::broadcast;
 pub use weyr_shared::lock;

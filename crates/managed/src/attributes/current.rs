@@ -185,7 +185,6 @@ impl Attachment {
         let (usage, unused) = (self.heap.usage(), self.heap.unused());
         let geometry = &self.heap.geometry;
         let allocatable = usage.pages * usage.page_bytes;
-        let in_slabs: u64 = unused.blocks.iter().map(|(bytes, count)| bytes * count).sum();
         Observed {
             allocatable_bytes: allocatable,
             maximum_bytes: match self.growth() {
@@ -195,9 +194,9 @@ impl Attachment {
             },
             object_bytes: geometry.object_bytes(usage.pages),
             used_bytes: usage.total.bytes,
-            free_bytes: usage.free_pages * usage.page_bytes + in_slabs,
+            free_bytes: usage.free_pages * usage.page_bytes + unused.bytes_in_slabs(),
             maximum_allocations: allocatable / 64,
-            largest_block: largest_block(unused.longest_run * usage.page_bytes, &unused.blocks),
+            largest_block: unused.largest_block(usage.page_bytes),
             free_blocks: unused.blocks,
             waiters: u32::from(self.heap.has_waiters()),
             manifest_entries: usage.manifest_entries,
@@ -211,11 +210,6 @@ impl Attachment {
         let path = self.medium.path();
         if path.as_os_str().is_empty() { Vec::new() } else { vec![path.display().to_string()] }
     }
-}
-
-fn largest_block(run_bytes: u64, blocks: &BTreeMap<u64, u64>) -> u64 {
-    let of_slab = blocks.iter().rfind(|(_, count)| **count > 0).map_or(0, |(bytes, _)| *bytes);
-    run_bytes.max(of_slab)
 }
 
 fn manifest_bytes(geometry: &Geometry) -> u64 {

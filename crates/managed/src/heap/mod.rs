@@ -13,7 +13,7 @@
 //! [`lane`] one thread's side, [`pressure`] what is tried before an allocation fails, [`recovery`] after deaths,
 //! [`growth`] how large the pool may become, [`unused`] what is free in what pieces, `repair` hints made right on
 //! request, `waiting`, `reservation` and `turn` for those who wait for memory, [`manifest`] types and ids, [`verify`] the
-//! invariants, [`usage`] who has how much, `unbacking` what goes back to the kernel. No mapping, clock or system call but
+//! invariants, [`usage`] who has how much, [`statistics`] both in numbers, `unbacking` what goes back to the kernel. No mapping, clock or system call but
 //! backing is made here:
 //! liveness is asked through [`Liveness`], so the same code runs under models.
 
@@ -38,6 +38,7 @@ pub(crate) mod resize;
 pub mod search;
 pub mod slab;
 pub mod span;
+pub mod statistics;
 mod turn;
 pub(crate) mod unbacking;
 pub mod unused;

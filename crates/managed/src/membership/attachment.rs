@@ -378,8 +378,10 @@ impl Attachment {
     /// Who is attached.
     pub(crate) fn members(&self) -> Vec<Member> {
         let lanes_of = |process: u16| {
-            let words = self.heap.lane_numbers().map(|lane| self.heap.lane_word(lane));
-            words.filter(|word| word.state() != SlotState::Free && word.process() == process).count() as u32
+            self.heap.lane_numbers().filter(move |lane| {
+                let word = self.heap.lane_word(*lane);
+                word.state() != SlotState::Free && word.process() == process
+            })
         };
         let member = |process: u16| {
             let word = self.heap.process_word(process);
@@ -389,7 +391,8 @@ impl Attachment {
                 SlotState::Active => self.liveness().process_is_dead(process, word),
             };
             let actor = Actor { process, epoch: word.epoch() };
-            Some(Member { actor, pid: word.pid(), dead, lanes: lanes_of(process) })
+            let revoked = lanes_of(process).filter(|lane| self.heap.is_revoked(*lane)).count() as u32;
+            Some(Member { actor, pid: word.pid(), dead, lanes: lanes_of(process).count() as u32, revoked })
         };
         self.heap.process_numbers().filter_map(member).collect()
     }
