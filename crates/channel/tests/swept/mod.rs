@@ -8,14 +8,16 @@ use weyr_kill::{FileSegment, Moment, Point, Rendezvous, Report, Stops, Sweep, ch
 use weyr_managed::{AllocationDescriptor, Mode as Verified, Pool, PoolAttributes, Published};
 use weyr_shared::SlotState;
 
-use crate::ledger::{Fate, Ledger, assert_sound, attributes, letter, parcel, states, wide_attributes};
+use crate::ledger::{self, Fate, Ledger, assert_sound, attributes, letter, parcel, states, wide_attributes};
+use crate::made_of::{self, Home};
 
 /// What becomes of a message when the process dies ever later. Those below 100 are there from the start.
 pub(crate) type Story = (u64, &'static [Fate]);
 
 /// A pool with a channel, that nobody has attached while the sweep is about it.
 pub(crate) struct Ground {
-    _directory: tempfile::TempDir,
+    home: Home,
+    /// The file of its bytes.
     pub(crate) path: PathBuf,
     pub(crate) channel: ChannelDescriptor,
     /// Published or frozen memory that stays, whatever becomes of its messages.
@@ -50,13 +52,11 @@ impl Ground {
         attributes: &ChannelAttributes,
         furnish: impl FnOnce(&Pool, &Channel) -> Option<Published>,
     ) -> Self {
-        let directory = tempfile::tempdir_in("/dev/shm").unwrap();
-        let pool = PoolAttributes::new(name, 128 << 10).directory(directory.path()).page_size(4096);
-        let pool = Pool::create(&pool.processes(4).lanes(8).channels(2)).unwrap();
+        let pool = PoolAttributes::new(name, 128 << 10).page_size(4096);
+        let (pool, home) = made_of::chosen().create(&pool.processes(4).lanes(8).channels(2));
         let channel = Channel::create(&pool, attributes).unwrap();
         let memory = furnish(&pool, &channel).map(|memory| memory.descriptor());
-        let (path, channel) = (pool.path().to_owned(), channel.descriptor());
-        Self { _directory: directory, path, channel, memory }
+        Self { path: home.bytes(), home, channel: channel.descriptor(), memory }
     }
 
     pub(crate) fn with_letter(name: &str) -> Self {
@@ -68,7 +68,7 @@ impl Ground {
     }
 
     pub(crate) fn pool(&self) -> Pool {
-        Pool::attach_path(&self.path).unwrap()
+        self.home.attach().unwrap()
     }
 
     pub(crate) fn attach(&self) -> Channel {
@@ -162,7 +162,7 @@ impl<'g> Onlooker<'g> {
     pub(crate) fn assert_told(&mut self) {
         for ((number, story), told) in self.stories.iter().zip(&mut self.told) {
             told.dedup();
-            assert_eq!(told, story, "message {number}");
+            assert!(ledger::tells(told, story), "message {number}: {told:?} of {story:?}");
         }
     }
 }
