@@ -33,6 +33,7 @@ impl<H: Host> Attached<H> {
         let attached = Self::being_made(ring, reference, host)?;
         // Attached, so it stays what it is now.
         attached.host.check_channel(reference)?;
+        attached.free_leftovers();
         Ok(attached)
     }
 
@@ -148,10 +149,12 @@ impl<H: Host> Attached<H> {
 
     fn leave(&self, actor: Actor) {
         if self.ring.is_destroyed() {
-            self.drain(actor.into());
+            self.drain(actor);
         }
+        // Asked while attached. What lies in a pool that this process cannot reach is freed by one that can.
+        let is_empty = !self.ring.has_elsewhere();
         // A word that cannot be keeps the memory: then it is the pool's verification that says so.
-        if self.ring.detach(actor) == Ok(true) {
+        if self.ring.detach(actor) == Ok(true) && is_empty {
             self.host.free_channel(self.reference);
         }
     }
@@ -161,7 +164,7 @@ impl<H: Host> Attached<H> {
     /// # Errors
     /// [`Error::Destroyed`]: another was first; or the pool's.
     pub fn destroy(&self) -> Result<(), Error> {
-        let me = self.me()?;
+        let me = self.actor()?;
         if !self.ring.destroy(self.host.futex()) {
             return Err(Error::Destroyed);
         }
@@ -169,11 +172,14 @@ impl<H: Host> Attached<H> {
         Ok(())
     }
 
-    fn drain(&self, me: Holder) {
+    fn drain(&self, me: Actor) {
         // A block that is not on its way is not this channel's to free; a corrupt slot keeps its message. Both are
         // for the pool's verification to report: whoever detaches cannot be told.
         let free = |block: BlockReference| drop(self.host.discard_transfer(block));
-        let _ = self.ring.drain(me, free);
+        let _ = self.ring.drain(me.into(), free);
+        if self.ring.has_buffer_pool() {
+            self.host.drain_buffers(&self.ring, me);
+        }
     }
 
     /// # Errors
@@ -193,6 +199,7 @@ impl<H: Host> Attached<H> {
         if self.ring.load(index)? == word {
             self.repair(holder)?;
         }
+        self.free_leftovers();
         Ok(true)
     }
 

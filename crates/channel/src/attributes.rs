@@ -1,6 +1,7 @@
 //! What a channel can be asked to be.
 
-use weyr_shared::{Geometry, MAX_BLOCK_SIZE, MAX_CAPACITY, MAX_LEVELS, MIN_BLOCK_SIZE};
+use weyr_managed::{BufferPool, Pool, PoolDescriptor};
+use weyr_shared::{BUFFER_POOL_LIMIT, Geometry, MAX_BLOCK_SIZE, MAX_CAPACITY, MAX_LEVELS, MIN_BLOCK_SIZE};
 
 use crate::Error;
 
@@ -15,7 +16,7 @@ const URGENT_CAPACITY: u64 = 16;
 /// assert_eq!(attributes.bytes(64).unwrap(), 960 + 16 * 320);
 /// assert!(ChannelAttributes::new().capacity(0).bytes(64).is_err());
 /// ```
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ChannelAttributes {
     block_size: u64,
     capacity: u64,
@@ -23,6 +24,7 @@ pub struct ChannelAttributes {
     urgent: Option<u64>,
     message_attributes: bool,
     side_loading: bool,
+    buffers: Option<PoolDescriptor>,
 }
 
 impl Default for ChannelAttributes {
@@ -34,6 +36,7 @@ impl Default for ChannelAttributes {
             urgent: None,
             message_attributes: false,
             side_loading: false,
+            buffers: None,
         }
     }
 }
@@ -52,12 +55,43 @@ impl ChannelAttributes {
         self
     }
 
-    /// Whether bytes that do not fit a block are sent all the same: copied into an allocation of the channel's pool,
-    /// which is freed when they were received. By default they are refused with [`Error::TooLarge`].
+    /// Whether bytes that do not fit a block are sent all the same: copied into an allocation of the channel's pool, or
+    /// of its [buffer pool](Self::buffer_pool), which is freed when they were received. By default they are refused with [`Error::TooLarge`].
     /// Source: *Dragon channels*, `dragon_chsend_send_msg`.
     #[must_use]
     pub fn side_loading(mut self, copy: bool) -> Self {
         self.side_loading = copy;
+        self
+    }
+
+    /// The pool of those allocations, where it is not to be the channel's own; then bytes that do not fit a block are
+    /// sent. Everybody who attaches to the channel attaches to that pool, too.
+    ///
+    /// No death loses such a message, or delivers it twice unmarked, as with any other. A sender that dies at the
+    /// instant of sending leaves its buffer to the next user of its slot, or whoever waits for memory there; only where
+    /// the channel's pool is destroyed with messages in it do they stay, as published memory of the buffer pool.
+    ///
+    /// ```
+    /// use weyr_channel::{Channel, ChannelAttributes};
+    /// use weyr_managed::{Pool, PoolAttributes};
+    /// # let name = |part: &str| format!("doc-buffers-{part}-{}", std::process::id());
+    /// let small = Pool::create(&PoolAttributes::new(name("small"), 1 << 20))?;
+    /// let large = Pool::create(&PoolAttributes::new(name("large"), 64 << 20))?;
+    /// let channel = Channel::create(&small, &ChannelAttributes::new().buffer_pool(&large))?;
+    ///
+    /// channel.send(&vec![7; 10 << 20])?; // more than the channel's own pool has
+    /// assert_eq!(channel.receive()?.into_bytes()?, vec![7; 10 << 20]);
+    /// channel.destroy()?;
+    /// # small.destroy()?;
+    /// # large.destroy()?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// Source: *Dragon channels*, attribute `buffer_pool`.
+    #[must_use]
+    pub fn buffer_pool(mut self, pool: &Pool) -> Self {
+        self.buffers = Some(pool.descriptor());
+        self.side_loading = true;
         self
     }
 
@@ -110,12 +144,45 @@ impl ChannelAttributes {
             attributes: self.message_attributes,
             processes,
             side_loading: self.side_loading,
+            buffer_pool: self.buffers.is_some(),
             levels: self.levels,
             urgent: if self.levels == 1 { 0 } else { self.urgent_slots() as u32 },
         })
     }
 
+    /// The same in `pool`, which needs not be named as that of the buffers.
+    pub(crate) fn for_pool(&self, pool: &Pool) -> Self {
+        let others = |buffers: &PoolDescriptor| buffers.uuid != pool.uuid();
+        Self { buffers: self.buffers.clone().filter(others), ..self.clone() }
+    }
+
+    pub(crate) fn buffers(&self) -> Option<&PoolDescriptor> {
+        self.buffers.as_ref()
+    }
+
+    /// The pool of the buffers, attached.
+    pub(crate) fn reach_buffers(&self) -> Result<BufferPool, Error> {
+        match &self.buffers {
+            Some(buffers) => {
+                Ok(BufferPool::Reached(Pool::attach_descriptor(buffers).map_err(Error::buffer_pool)?))
+            }
+            None => Ok(BufferPool::Own),
+        }
+    }
+
+    fn check_buffers(&self) -> Result<(), Error> {
+        let bytes = self.buffers.as_ref().map_or(0, |descriptor| descriptor.to_bytes().len());
+        match bytes <= BUFFER_POOL_LIMIT {
+            true if self.buffers.is_some() && !self.side_loading => {
+                Err(Error::InvalidBufferPool { reason: "it has nothing to do without side-loading" })
+            }
+            true => Ok(()),
+            false => Err(Error::InvalidBufferPool { reason: "its path is longer than a channel can keep" }),
+        }
+    }
+
     fn check(&self) -> Result<(), Error> {
+        self.check_buffers()?;
         let (smallest, largest) = (u64::from(MIN_BLOCK_SIZE), u64::from(MAX_BLOCK_SIZE));
         if !(smallest..=largest).contains(&self.block_size) {
             return Err(Error::InvalidBlockSize { bytes: self.block_size, smallest, largest });
@@ -142,25 +209,28 @@ impl ChannelAttributes {
 mod tests {
     use super::*;
 
+    fn new() -> ChannelAttributes {
+        ChannelAttributes::new()
+    }
+
     #[test]
     fn each_attribute_out_of_range_has_its_own_error() {
-        let attributes = ChannelAttributes::new();
         for bytes in [0, 47, (1 << 30) + 1, u64::MAX] {
-            let refused = attributes.block_size(bytes).bytes(1);
+            let refused = new().block_size(bytes).bytes(1);
             assert!(matches!(refused, Err(Error::InvalidBlockSize { bytes: found, .. }) if found == bytes));
         }
         for messages in [0, (1 << 24) + 1, u64::MAX] {
-            let refused = attributes.capacity(messages).bytes(1);
+            let refused = new().capacity(messages).bytes(1);
             assert!(
                 matches!(refused, Err(Error::InvalidCapacity { messages: found, .. }) if found == messages)
             );
         }
         for levels in [0, 9, u32::MAX] {
-            let refused = attributes.priority_levels(levels).bytes(1);
+            let refused = new().priority_levels(levels).bytes(1);
             assert_eq!(refused, Err(Error::InvalidLevels { levels, largest: 8 }));
         }
         for messages in [0, 101, u64::MAX] {
-            let attributes = attributes.priority_levels(2).urgent_capacity(messages);
+            let attributes = new().priority_levels(2).urgent_capacity(messages);
             assert_eq!(attributes.bytes(1), Err(Error::InvalidCapacity { messages, largest: 100 }));
         }
     }
@@ -168,11 +238,10 @@ mod tests {
     #[test]
     fn a_level_above_the_lowest_has_sixteen_slots_unless_asked_for_more_or_there_are_fewer() {
         let slots = |attributes: ChannelAttributes| attributes.geometry(1).unwrap().slot_count();
-        let attributes = ChannelAttributes::new();
-        assert_eq!(slots(attributes.priority_levels(2)), 116);
-        assert_eq!(slots(attributes.priority_levels(8).capacity(3)), 24);
-        assert_eq!(slots(attributes.priority_levels(3).urgent_capacity(100)), 300);
-        assert_eq!(slots(attributes.urgent_capacity(50)), 100);
+        assert_eq!(slots(new().priority_levels(2)), 116);
+        assert_eq!(slots(new().priority_levels(8).capacity(3)), 24);
+        assert_eq!(slots(new().priority_levels(3).urgent_capacity(100)), 300);
+        assert_eq!(slots(new().urgent_capacity(50)), 100);
     }
 
     #[test]

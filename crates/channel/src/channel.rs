@@ -62,8 +62,8 @@ impl Channel {
     /// Creates a channel in an allocation of its own, and attaches this process. One allocation, no system call.
     ///
     /// # Errors
-    /// [`Error::InvalidBlockSize`], [`Error::InvalidCapacity`], [`Error::InvalidLevels`]; [`Error::TooLarge`] when the
-    /// pool can never hold it; [`Error::Pool`] when it has no room now or its table of channels is full.
+    /// [`Error::InvalidBlockSize`], [`Error::InvalidCapacity`], [`Error::InvalidLevels`], [`Error::InvalidBufferPool`],
+    /// [`Error::BufferPool`]; [`Error::TooLarge`] when the pool can never hold it; [`Error::Pool`] when it has no room now or its table of channels is full.
     /// Source: *Dragon channels*, `dragon_channel_create`.
     pub fn create(pool: &Pool, attributes: &ChannelAttributes) -> Result<Self, Error> {
         let needed = attributes.bytes(pool.process_limit())?;
@@ -93,8 +93,9 @@ impl Channel {
         attributes: &ChannelAttributes,
         name: Option<&RingName>,
     ) -> Result<Self, Error> {
+        let attributes = attributes.for_pool(pool);
         let geometry = attributes.geometry(pool.process_limit())?;
-        let host = PoolHost::new(pool);
+        let host = PoolHost::with_buffers(pool, attributes.reach_buffers()?);
         host.check_own(&allocation)?;
         if geometry.bytes() > allocation.len() {
             return Err(Error::TooLarge { needed: geometry.bytes(), largest: allocation.len() });
@@ -102,6 +103,7 @@ impl Channel {
         let reference = allocation.reference();
         let ring = Ring::format(&host.block(reference, geometry.bytes())?, &geometry, reference)?;
         name.into_iter().for_each(|name| ring.set_name(name));
+        attributes.buffers().into_iter().for_each(|descriptor| ring.set_buffer_pool(&descriptor.to_bytes()));
         // Attached first: whatever happens behind the commit point, the channel has a user whose end is noticed.
         let attached = Attached::being_made(ring, reference, host)?;
         attached.host().make_channel(allocation)?;
@@ -113,7 +115,8 @@ impl Channel {
     /// # Errors
     /// [`Error::Pool`] when the pool cannot be attached to or is another one, [`Error::Stale`] when the channel is
     /// gone, [`Error::Destroyed`], [`Error::NotAChannel`], [`Error::Version`], [`Error::Corrupt`],
-    /// [`Error::TooManyHandles`].
+    /// [`Error::TooManyHandles`]; [`Error::BufferPool`] when its buffer pool cannot be attached to. One that was
+    /// destroyed is no hindrance: then bytes that do not fit a block are.
     /// Source: *Dragon channels*, `dragon_channel_attach`.
     pub fn attach(descriptor: &ChannelDescriptor) -> Result<Self, Error> {
         let pool = Pool::attach_descriptor(&PoolDescriptor::from_bytes(descriptor.pool())?)?;
@@ -130,7 +133,8 @@ impl Channel {
         }
         let reference = descriptor.reference();
         let ring = PoolHost::new(pool).open_channel(reference)?;
-        Ok(Self::over(Attached::new(ring, reference, PoolHost::new(pool))?))
+        let host = PoolHost::of_channel(pool, &ring, reference)?;
+        Ok(Self::over(Attached::new(ring, reference, host)?))
     }
 
     pub(crate) fn over(attached: Attached<PoolHost>) -> Self {

@@ -105,6 +105,20 @@ pub enum Error {
     /// The pool refused.
     #[error(transparent)]
     Pool(Box<weyr_managed::Error>),
+    /// The pool in which the channel's buffers lie cannot be attached to.
+    #[error("the channel's buffer pool cannot be used: {0}")]
+    BufferPool(#[source] Box<weyr_managed::Error>),
+    /// The pool in which the channel's buffers lay was destroyed; messages that fit a block still move.
+    #[error(
+        "the channel's buffer pool was destroyed; send what fits a block, or an allocation of the channel's own pool"
+    )]
+    BufferPoolGone,
+    /// The buffers of a channel cannot lie there.
+    #[error("the buffer pool is not possible: {reason}; name another, or none")]
+    InvalidBufferPool {
+        /// Why not.
+        reason: &'static str,
+    },
     /// The descriptor's bytes do not make sense.
     #[error("the channel descriptor is damaged: {reason}")]
     DamagedDescriptor {
@@ -144,6 +158,10 @@ impl Error {
     /// Whether it is about memory that this process could not map, though others may have.
     pub(crate) fn is_outside_window(&self) -> bool {
         matches!(self, Self::Pool(error) if matches!(**error, weyr_managed::Error::OutsideWindow { .. }))
+    }
+
+    pub(crate) fn buffer_pool(error: weyr_managed::Error) -> Self {
+        Self::BufferPool(Box::new(error))
     }
 }
 

@@ -5,7 +5,7 @@
 
 use std::time::Duration;
 
-use weyr_shared::{Actor, BlockReference, Futex, Holder, MessageReference, SlotWord};
+use weyr_shared::{Actor, BlockReference, Futex, Holder, MessageReference, Ring, SlotWord};
 
 use crate::Error;
 use crate::hindrance::Hindrance;
@@ -82,6 +82,38 @@ pub trait Host {
     fn discard_transfer(&self, block: BlockReference) -> Result<(), Error> {
         self.take_transfer(&MessageReference { block, view_offset: 0, view_len: 0 }).map(drop)
     }
+
+    /// Puts a block of this process in the buffer pool in the hands of a slot: see [`Pool::lend_buffer`](weyr_managed::Pool::lend_buffer).
+    ///
+    /// # Errors
+    /// The buffer pool's, when the block is not this process's to give.
+    fn lend_buffer(&self, _reference: BlockReference) -> Result<(), Error> {
+        Err(Error::BufferPoolGone)
+    }
+
+    /// Makes a block that a slot has this process's again.
+    ///
+    /// # Errors
+    /// The buffer pool's, when it is no longer there.
+    fn revert_buffer(&self, _reference: BlockReference) -> Result<(), Error> {
+        Err(Error::BufferPoolGone)
+    }
+
+    /// Frees a block that a slot has, or had.
+    ///
+    /// # Errors
+    /// The buffer pool's, when it is no longer there.
+    fn free_buffer(&self, _reference: BlockReference) -> Result<(), Error> {
+        Err(Error::BufferPoolGone)
+    }
+
+    /// Whether the block that a slot names is there.
+    fn has_buffer(&self, _reference: BlockReference) -> bool {
+        false
+    }
+
+    /// Frees what a destroyed channel has in its buffer pool.
+    fn drain_buffers(&self, _ring: &Ring, _me: Actor) {}
 
     /// Makes the block of a message this process's: the instant of taking.
     ///

@@ -225,7 +225,7 @@ impl Shared {
         let (kind, len) = self.kind_and_len(taken)?;
         if kind != MessageKind::Inline {
             // The length is an allegation until the pool has said that the block is so long.
-            self.attached.host().read(&self.attached.reference(taken)?, len, &mut [])?;
+            self.attached.host().read(kind, &self.attached.reference(taken)?, len, &mut [])?;
         }
         Ok((kind, len, self.attributes(taken)?))
     }
@@ -241,7 +241,7 @@ impl Shared {
             return put_down(len, pad, |offset, bytes| self.read_part(taken, offset, bytes));
         }
         let (message, host) = (self.attached.reference(taken)?, self.attached.host());
-        put_down(len, pad, |offset, bytes| host.read(&message, offset, bytes))
+        put_down(len, pad, |offset, bytes| host.read(kind, &message, offset, bytes))
     }
     fn read_part(&self, taken: &Taken, offset: u64, bytes: &mut [u8]) -> Result<(), Error> {
         Ok(self.attached.ring().read_inline_from(taken.index, offset, bytes)?)

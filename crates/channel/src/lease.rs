@@ -73,9 +73,9 @@ impl Lease {
                 self.looks.add(1);
                 self.shared.copy_out(&self.side, &taken, len)
             }
-            (_, len) => {
+            (kind, len) => {
                 // The length is an allegation until the pool has said that the block is so long.
-                self.shared.attached.host().read(&self.payload()?, len, &mut [])?;
+                self.shared.attached.host().read(kind, &self.payload()?.1, len, &mut [])?;
                 let mut bytes = vec![0; len as usize];
                 self.read(0, &mut bytes)?;
                 Ok(bytes)
@@ -88,12 +88,12 @@ impl Lease {
     /// # Errors
     /// As [`bytes`](Self::bytes); [`Error::NoAllocation`] when the message is in the channel itself.
     pub fn read(&self, offset: u64, bytes: &mut [u8]) -> Result<(), Error> {
-        let message = self.payload()?;
+        let (kind, message) = self.payload()?;
         let (len, limit) = (bytes.len() as u64, message.view_len);
         if offset.checked_add(len).is_none_or(|end| end > limit) {
             return Err(weyr_managed::Error::OutOfRange { offset, bytes: len, limit }.into());
         }
-        self.shared.attached.host().read(&message, offset, bytes)?;
+        self.shared.attached.host().read(kind, &message, offset, bytes)?;
         self.side.bytes_copied.add(bytes.len() as u64);
         Ok(())
     }
@@ -104,16 +104,16 @@ impl Lease {
     /// As [`read`](Self::read), and [`Error::Pool`] unless the channel's pool is
     /// [cooperative](weyr_managed::Pool::cooperative).
     pub fn as_slice(&self) -> Result<&[u8], Error> {
-        let message = self.payload()?;
-        self.shared.attached.host().slice(&message)
+        let (kind, message) = self.payload()?;
+        self.shared.attached.host().slice(kind, &message)
     }
 
-    fn payload(&self) -> Result<MessageReference, Error> {
+    fn payload(&self) -> Result<(MessageKind, MessageReference), Error> {
         let taken = self.own()?;
         self.looks.add(1);
         match self.shared.kind_and_len(&taken)? {
             (MessageKind::Inline, _) => Err(Error::NoAllocation),
-            _ => self.shared.attached.reference(&taken),
+            (kind, _) => Ok((kind, self.shared.attached.reference(&taken)?)),
         }
     }
 

@@ -21,6 +21,7 @@
 //! | `inspect` | what was given back, and what the dead hold |
 //! | `levels` | priority levels, and how they share one capacity |
 //! | `side_load` | bytes larger than a block, in allocations |
+//! | `elsewhere` | these in another pool |
 //! | `peek`, `poll` | looking without taking |
 //! | `wait`, `defaults` | spinning, sleeping, deadlines, patience |
 //!
@@ -32,6 +33,7 @@ mod attributes;
 mod channel;
 mod defaults;
 mod descriptor;
+mod elsewhere;
 mod error;
 #[cfg(all(test, not(any(weyr_face = "loom", weyr_face = "explore"))))]
 mod fake_pool;
@@ -84,6 +86,7 @@ pub use weyr_shared::MessageAttributes;
 #[doc(hidden)]
 pub mod protocol {
     pub use crate::attached::Attached;
+    pub use crate::elsewhere::Elsewhere;
     pub use crate::hindrance::Hindrance;
     pub use crate::host::Host;
     pub use crate::naming::{Namesakes, settle};

@@ -47,7 +47,8 @@ impl OfPool<'_> {
             return Ok(None);
         }
         // Attached, so that its words are still its own when they are changed.
-        let attached = Attached::new(ring, reference, PoolHost::new(self.pool))?;
+        let host = PoolHost::of_channel(self.pool, &ring, reference)?;
+        let attached = Attached::new(ring, reference, host)?;
         Ok((attached.ring().name() == Some(self.name)).then_some(attached))
     }
 }

@@ -2,25 +2,58 @@
 
 use std::time::{Duration, Instant};
 
-use weyr_managed::{Allocation, Pool, Published, Taken};
-use weyr_shared::{Actor, BlockReference, Holder, KernelFutex, MessageReference, Region, Ring};
+use weyr_managed::{Allocation, BufferPool, Pool, Published, Taken};
+use weyr_shared::{Actor, BlockReference, Holder, KernelFutex, MessageKind, MessageReference, Region, Ring};
 use weyr_sys::fork;
 
 use crate::Error;
 use crate::host::Host;
 
-/// The pool of a channel.
+/// The pool of a channel, and that of its buffers.
 #[derive(Debug)]
 pub struct PoolHost {
     pool: Pool,
+    buffers: BufferPool,
     futex: KernelFutex,
     born: Instant,
 }
 
 impl PoolHost {
-    /// This process's look at the pool.
+    /// This process's look at the pool of a channel whose buffers lie there, too.
     pub fn new(pool: &Pool) -> Self {
-        Self { pool: pool.clone(), futex: KernelFutex, born: Instant::now() }
+        Self { pool: pool.clone(), buffers: BufferPool::Own, futex: KernelFutex, born: Instant::now() }
+    }
+
+    /// The same for a channel whose buffers lie in `buffers`.
+    pub(crate) fn with_buffers(pool: &Pool, buffers: BufferPool) -> Self {
+        Self { buffers, ..Self::new(pool) }
+    }
+
+    /// The same for the channel `reference`, whose buffers lie where `ring` says.
+    ///
+    /// # Errors
+    /// [`Error::BufferPool`], [`Error::Stale`].
+    pub fn of_channel(pool: &Pool, ring: &Ring, reference: BlockReference) -> Result<Self, Error> {
+        match BufferPool::attach(ring) {
+            Ok(buffers) => Ok(Self::with_buffers(pool, buffers)),
+            Err(error) => {
+                // What a channel says that is one no more, nobody believes.
+                pool.channel_block(reference)?;
+                Err(Error::buffer_pool(error))
+            }
+        }
+    }
+
+    /// The pool in which bytes lie that do not fit a block.
+    ///
+    /// # Errors
+    /// [`Error::BufferPoolGone`].
+    pub(crate) fn buffer_pool(&self) -> Result<&Pool, Error> {
+        match &self.buffers {
+            BufferPool::Own => Ok(&self.pool),
+            BufferPool::Reached(pool) => Ok(pool),
+            BufferPool::Gone | BufferPool::Unknown => Err(Error::BufferPoolGone),
+        }
     }
 
     pub(crate) fn pool(&self) -> &Pool {
@@ -58,16 +91,30 @@ impl PoolHost {
     /// Copies from byte `offset` of a message that is still the channel's into the whole of `bytes`.
     pub(crate) fn read(
         &self,
+        kind: MessageKind,
         message: &MessageReference,
         offset: u64,
         bytes: &mut [u8],
     ) -> Result<(), Error> {
-        Ok(self.pool.read_transfer(message.block, message.view_offset.saturating_add(offset), bytes)?)
+        let offset = message.view_offset.saturating_add(offset);
+        Ok(match kind {
+            MessageKind::Elsewhere => self.buffer_pool()?.read_buffer(message.block, offset, bytes),
+            _ => self.pool.read_transfer(message.block, offset, bytes),
+        }?)
     }
 
     /// The bytes in place of a message that is still the channel's.
-    pub(crate) fn slice(&self, message: &MessageReference) -> Result<&[u8], Error> {
-        Ok(self.pool.slice_transfer(message.block, message.view_offset, message.view_len)?)
+    pub(crate) fn slice(&self, kind: MessageKind, message: &MessageReference) -> Result<&[u8], Error> {
+        let (block, offset, len) = (message.block, message.view_offset, message.view_len);
+        Ok(match kind {
+            MessageKind::Elsewhere => self.buffer_pool()?.slice_buffer(block, offset, len),
+            _ => self.pool.slice_transfer(block, offset, len),
+        }?)
+    }
+
+    /// Takes the block of a message out of the buffer pool.
+    pub(crate) fn take_buffer(&self, message: &MessageReference) -> Result<Allocation, Error> {
+        Ok(self.buffer_pool()?.take_buffer(message.block, bytes_needed(message))?)
     }
 }
 
@@ -129,6 +176,27 @@ impl Host for PoolHost {
     /// Also of a block that this process has not mapped.
     fn discard_transfer(&self, block: BlockReference) -> Result<(), Error> {
         Ok(self.pool.discard_transfer(block)?)
+    }
+
+    fn lend_buffer(&self, reference: BlockReference) -> Result<(), Error> {
+        Ok(self.buffer_pool()?.lend_buffer(reference)?)
+    }
+
+    fn revert_buffer(&self, reference: BlockReference) -> Result<(), Error> {
+        Ok(self.buffer_pool()?.revert_buffer(reference)?)
+    }
+
+    fn free_buffer(&self, reference: BlockReference) -> Result<(), Error> {
+        Ok(self.buffer_pool()?.free_buffer(reference)?)
+    }
+
+    fn has_buffer(&self, reference: BlockReference) -> bool {
+        self.buffer_pool().is_ok_and(|pool| pool.has_buffer(reference))
+    }
+
+    fn drain_buffers(&self, ring: &Ring, me: Actor) {
+        // A corrupt slot is for the pool's verification to report: whoever detaches cannot be told.
+        let _ = self.buffers.drain(ring, me);
     }
 
     fn take_transfer(&self, message: &MessageReference) -> Result<Taken, Error> {

@@ -13,7 +13,8 @@ use std::time::Instant;
 
 use weyr_atomic::{AtomicU64, Ordering};
 use weyr_shared::{
-    Corrupt, Description, Holder, Level, MAX_LEVELS, MessageReference, Position, SlotState, SlotWord,
+    Corrupt, Description, Holder, Level, MAX_LEVELS, MessageKind, MessageReference, Position, SlotState,
+    SlotWord,
 };
 
 use crate::attached::Attached;
@@ -301,7 +302,11 @@ impl<H: Host> Attached<H> {
     /// # Errors
     /// As [`take_block`](Self::take_block).
     pub(crate) fn discard_block(&self, taken: &Taken) -> Result<(), Error> {
-        self.host.discard_transfer(self.ring.reference(taken.index)?.block)
+        let block = self.ring.reference(taken.index)?.block;
+        match self.ring.description(taken.index)?.kind {
+            MessageKind::Elsewhere => self.discard_buffer(taken.index, block),
+            _ => self.host.discard_transfer(block),
+        }
     }
 
     /// Step 3: the message is done with.

@@ -156,6 +156,17 @@ impl Receiver {
 
     #[inline]
     pub(crate) fn take(&self, state: SlotState, limit: Limit) -> Result<Taken, Error> {
+        loop {
+            let taken = self.take_any(state, limit)?;
+            if !taken.is_redelivered() || !self.shared.attached.is_received(&taken)? {
+                return Ok(taken);
+            }
+            self.shared.attached.release(taken)?;
+        }
+    }
+
+    #[inline]
+    fn take_any(&self, state: SlotState, limit: Limit) -> Result<Taken, Error> {
         let attached = &self.shared.attached;
         match attached.try_take(&self.side, state, Attempt::AT_ONCE)? {
             Tried::Done(taken) => Ok(taken),
@@ -189,7 +200,9 @@ impl Shared {
     /// Takes what `taken` holds out of the channel.
     pub(crate) fn finish(&self, side: &ReceiveSide, taken: Taken) -> Result<Message, Error> {
         match self.kind_and_len(&taken) {
-            Ok((MessageKind::SideLoaded, _)) => self.finish_large(side, taken),
+            Ok((kind @ (MessageKind::SideLoaded | MessageKind::Elsewhere), _)) => {
+                self.finish_large(side, kind, taken)
+            }
             _ => self.finish_whole(side, taken),
         }
     }
@@ -199,6 +212,7 @@ impl Shared {
         let content = match self.kind_and_len(&taken) {
             Ok((MessageKind::Inline, len)) => self.copy_out(side, &taken, len).map(Content::Bytes),
             Ok((MessageKind::Reference | MessageKind::SideLoaded, _)) => self.take_allocation(&taken),
+            Ok((MessageKind::Elsewhere, _)) => self.take_elsewhere(&taken),
             Ok((MessageKind::Frozen, _)) => self.open_frozen(&taken),
             Err(error) => Err(error),
         };
@@ -220,8 +234,9 @@ impl Shared {
         taken: Taken,
     ) -> Result<(), Error> {
         match kind {
-            MessageKind::Reference => return self.finish_unread(side, taken),
-            MessageKind::SideLoaded => return self.finish_unread(side, taken),
+            MessageKind::Reference | MessageKind::SideLoaded | MessageKind::Elsewhere => {
+                return self.finish_unread(side, taken);
+            }
             MessageKind::Inline | MessageKind::Frozen => {}
         }
         self.attached.release(taken)?;
@@ -248,7 +263,9 @@ impl Shared {
         let bytes = &mut buffer[..len as usize];
         match kind {
             MessageKind::Inline => {}
-            MessageKind::SideLoaded => return self.finish_large_into(side, taken, bytes),
+            MessageKind::SideLoaded | MessageKind::Elsewhere => {
+                return self.finish_large_into(side, kind, taken, bytes);
+            }
             _ => return self.copy_reference(side, taken, bytes),
         }
         self.attached.read_bytes(&taken, bytes)?;

@@ -215,8 +215,13 @@ impl<H: Host> Attached<H> {
     /// Those of the pool; the claim was abandoned then.
     #[inline]
     pub fn fill<M: Outgoing<H>>(&self, claim: Claim, message: &M) -> Result<(), Error> {
+        if self.ring.has_buffer_pool() {
+            self.end_leftover(claim.index)?;
+        }
         let filled = message.fill(&self.host, &self.ring, claim.index);
         if filled.is_err() {
+            // Nothing was lent, so the slot has nothing.
+            self.ring.spend(claim.index)?;
             self.abandon(claim)?;
         }
         filled
@@ -303,6 +308,9 @@ impl<H: Host> Attached<H> {
     fn lose_turn<M: Outgoing<H>>(&self, side: &SendSide, claim: Claim, message: &M) -> Result<(), Error> {
         side.revoked.add(1);
         let taken_back = message.take_back(&self.host);
+        if taken_back.is_ok() {
+            self.ring.spend(claim.index)?;
+        }
         self.give_back(claim)?;
         taken_back
     }

@@ -1,4 +1,5 @@
-//! Side-loading: bytes that are larger than a block travel in an allocation of the channel's pool.
+//! Side-loading: bytes that are larger than a block travel in an allocation of the channel's buffer pool, which is the
+//! channel's own unless its creator named another.
 //!
 //! The sender allocates and fills before it claims a slot; from there on the allocation goes the way of any other that
 //! changes hands (`Transfer`), so what a death leaves is the same as well. The slot says that it was bytes: a receiver
@@ -6,16 +7,18 @@
 //! by the change of the block's word when it is freed; a receiver that dies while it copies leaves a message
 //! that is delivered again.
 //!
-//! The pool of the buffers is the channel's own: a block in flight is freed with its dead sender unless a channel of
-//! the same pool has it, and whoever recovers one pool need not have the other.
+//! That is what happens in the channel's own pool. A block in flight is freed with its dead sender unless a channel of
+//! the same pool has it, and whoever recovers one pool need not have the other; so the block of another pool is lent
+//! to the slot that names it: `elsewhere.rs`.
 
 use std::time::Instant;
 
 use weyr_managed::Allocation;
-use weyr_shared::{MessageReference, Ring};
+use weyr_shared::{MessageKind, MessageReference, Ring};
 
 use crate::channel::Shared;
 use crate::defaults::Limit;
+use crate::elsewhere::Elsewhere;
 use crate::host::Host;
 use crate::pool_host::PoolHost;
 use crate::receive::{ReceiveSide, Taken};
@@ -53,13 +56,14 @@ impl PoolHost {
         is_usable: impl Fn() -> Result<(), Error>,
     ) -> Result<Allocation, Error> {
         use weyr_managed::Error as Pool;
+        let pool = self.buffer_pool()?;
         loop {
             is_usable()?;
             let outcome = deadline.map_or_else(
-                || self.pool().alloc(bytes),
+                || pool.alloc(bytes),
                 |deadline| {
                     let slice = Instant::now() + LONGEST_SLICE;
-                    self.pool().alloc_until(bytes, deadline.map_or(slice, |deadline| slice.min(deadline)))
+                    pool.alloc_until(bytes, deadline.map_or(slice, |deadline| slice.min(deadline)))
                 },
             );
             let is_over = || deadline.flatten().is_some_and(|deadline| Instant::now() >= deadline);
@@ -71,6 +75,7 @@ impl PoolHost {
                 Err(Pool::TooLarge { bytes, limit }) => {
                     Err(Error::TooLarge { needed: bytes, largest: limit })
                 }
+                Err(Pool::Destroyed) if pool.uuid() != self.pool().uuid() => Err(Error::BufferPoolGone),
                 Err(error) => Err(error.into()),
             };
         }
@@ -90,14 +95,23 @@ impl Sender {
         // One deadline for memory and slot.
         let deadline = self.defaults.deadline(limit);
         let limit = deadline.map_or(Limit::Now, Limit::Until);
-        let is_usable = || attached.check_usable();
+        let is_usable = || {
+            // What the dead have left may be all that is missing.
+            attached.free_leftovers();
+            attached.check_usable()
+        };
         let mut memory = attached.host().buffer(bytes.len() as u64, deadline, is_usable)?;
         memory.write(0, bytes)?;
         let (block, view_len) = (memory.reference(), bytes.len() as u64);
+        let message = MessageReference { block, view_offset: 0, view_len };
         // A send that fails drops the memory, which frees it.
-        self.dispatch(&SideLoaded(MessageReference { block, view_offset: 0, view_len }), limit, label)?;
+        if attached.ring().has_buffer_pool() {
+            self.dispatch(&Elsewhere(message), limit, label)?;
+        } else {
+            self.dispatch(&SideLoaded(message), limit, label)?;
+        }
         // Refused only in a forked child, where it is the parent's to forget.
-        let _ = attached.host().pool().end_transfer(memory);
+        let _ = attached.host().buffer_pool()?.end_transfer(memory);
         Ok(())
     }
 }
@@ -106,11 +120,16 @@ impl Sender {
 impl Shared {
     /// Copies the bytes out, frees their memory, and then empties the slot.
     #[cold]
-    pub(crate) fn finish_large(&self, side: &ReceiveSide, taken: Taken) -> Result<Message, Error> {
+    pub(crate) fn finish_large(
+        &self,
+        side: &ReceiveSide,
+        kind: MessageKind,
+        taken: Taken,
+    ) -> Result<Message, Error> {
         let mut bytes = Vec::new();
-        let copied = self.large_len(&taken).and_then(|len| {
+        let copied = self.large_len(kind, &taken).and_then(|len| {
             bytes.resize(len as usize, 0);
-            self.copy_large(side, &taken, &mut bytes)
+            self.copy_large(side, kind, &taken, &mut bytes)
         });
         let attributes = copied.and_then(|()| self.attributes(&taken));
         let attributes = self.finish_buffer(side, taken, attributes)?;
@@ -122,10 +141,11 @@ impl Shared {
     pub(crate) fn finish_large_into(
         &self,
         side: &ReceiveSide,
+        kind: MessageKind,
         taken: Taken,
         bytes: &mut [u8],
     ) -> Result<usize, Error> {
-        let copied = self.copy_large(side, &taken, bytes);
+        let copied = self.copy_large(side, kind, &taken, bytes);
         self.finish_buffer(side, taken, copied)?;
         Ok(bytes.len())
     }
@@ -136,15 +156,21 @@ impl Shared {
     }
 
     /// The length, which the pool has confirmed.
-    fn large_len(&self, taken: &Taken) -> Result<u64, Error> {
+    fn large_len(&self, kind: MessageKind, taken: &Taken) -> Result<u64, Error> {
         let message = self.attached.reference(taken)?;
-        self.attached.host().read(&message, message.view_len, &mut [])?;
+        self.attached.host().read(kind, &message, message.view_len, &mut [])?;
         Ok(message.view_len)
     }
 
-    fn copy_large(&self, side: &ReceiveSide, taken: &Taken, bytes: &mut [u8]) -> Result<(), Error> {
+    fn copy_large(
+        &self,
+        side: &ReceiveSide,
+        kind: MessageKind,
+        taken: &Taken,
+        bytes: &mut [u8],
+    ) -> Result<(), Error> {
         let message = self.attached.reference(taken)?;
-        self.attached.host().read(&message, 0, bytes)?;
+        self.attached.host().read(kind, &message, 0, bytes)?;
         side.bytes_copied.add(bytes.len() as u64);
         Ok(())
     }

@@ -93,17 +93,29 @@ struct Plan<'p> {
     waits: Option<u64>,
     /// The channel has two levels, and sends books.
     wide: bool,
+    /// Books, whose buffers lie in a pool of their own.
+    elsewhere: bool,
 }
 
 impl<'p> Plan<'p> {
     fn new(name: &'static str, floor: u64, stories: &'p [(u64, &'p [Fate])]) -> Self {
-        Self { name, capacity: 2, floor, stories, revoked_at: None, waits: None, wide: false }
+        Self {
+            name,
+            capacity: 2,
+            floor,
+            stories,
+            revoked_at: None,
+            waits: None,
+            wide: false,
+            elsewhere: false,
+        }
     }
 }
 
 struct World {
     channel: Channel,
     pool: TestPool,
+    buffers: Option<TestPool>,
 }
 
 impl World {
@@ -111,11 +123,33 @@ impl World {
         Self::of(name, &attributes(capacity))
     }
 
-    fn of(name: &str, attributes: &ChannelAttributes) -> Self {
+    fn small_pool(name: &str) -> TestPool {
         let shape =
             |attributes: PoolAttributes| attributes.page_size(4096).processes(8).lanes(16).channels(4);
-        let pool = TestPool::with(name, 256 << 10, shape);
-        Self { channel: Channel::create(&pool.0, attributes).unwrap(), pool }
+        TestPool::with(name, 256 << 10, shape)
+    }
+
+    fn of(name: &str, attributes: &ChannelAttributes) -> Self {
+        let pool = Self::small_pool(name);
+        Self { channel: Channel::create(&pool.0, attributes).unwrap(), pool, buffers: None }
+    }
+
+    fn planned(plan: &Plan) -> Self {
+        let shape = if plan.wide { wide_attributes } else { attributes };
+        let attributes = shape(plan.capacity);
+        if !plan.elsewhere {
+            return Self::of(plan.name, &attributes);
+        }
+        let buffers = Self::small_pool(&format!("{} buffers", plan.name));
+        let world = Self::of(plan.name, &attributes.buffer_pool(&buffers.0));
+        Self { buffers: Some(buffers), ..world }
+    }
+
+    fn recover(&self) {
+        self.pool.0.recover();
+        for buffers in &self.buffers {
+            buffers.0.recover();
+        }
     }
 
     /// In the child: a handle of its own.
@@ -132,12 +166,13 @@ impl World {
     }
 
     fn leave(self) {
-        let Self { channel, pool } = self;
+        let Self { channel, pool, buffers } = self;
         match channel.clone().destroy() {
             Ok(()) | Err(Error::Destroyed) => drop(channel),
             Err(error) => panic!("{error}"),
         }
         assert_whole(&pool.0);
+        buffers.iter().for_each(|buffers| assert_whole(&buffers.0));
     }
 }
 
@@ -238,8 +273,7 @@ fn run<G, S>(
     operate: &impl Fn(&World, &mut S) -> Option<Told>,
     settle: &impl Fn(&World, G),
 ) -> Ran {
-    let shape = if plan.wide { wide_attributes } else { attributes };
-    let world = World::of(plan.name, &shape(plan.capacity));
+    let world = World::planned(plan);
     let held = ground(&world);
     let line = Line::new();
     let mut child = child::spawn(|| {
@@ -270,7 +304,7 @@ fn run<G, S>(
     if matches!(end, End::KilledUnnoticed(_)) {
         pass(&world, end, &mut ledger);
     }
-    world.pool.0.recover();
+    world.recover();
     assert_eq!(world.pool.0.members().len(), 1);
     settle(&world, held);
     let fates = account(plan, end, &world, ledger, told);
@@ -349,6 +383,7 @@ fn account(plan: &Plan, end: End, world: &World, mut ledger: Ledger, told: Optio
         ledger.drain(&world.channel);
         assert!(states(&world.channel).iter().all(|state| *state == SlotState::Empty));
         assert_sound(&world.pool.0, 1);
+        world.buffers.iter().for_each(|buffers| assert_sound(&buffers.0, 0));
     }
     let fates: Vec<Fate> = plan.stories.iter().map(|(number, _)| ledger.fate(*number)).collect();
     if let Some(Told::Received(number)) = told {
@@ -481,9 +516,13 @@ fn send_to_a_full_channel() {
 
 /// The writes of `send` before which a sender holds a slot in FILLING.
 fn writes_in_filling<S>(prepare: impl Fn(&World) -> S, send: impl Fn(&mut S)) -> Vec<u64> {
+    writes_in_filling_of(&Plan::new("send, inline", 1, &[]), prepare, send)
+}
+
+fn writes_in_filling_of<S>(plan: &Plan, prepare: impl Fn(&World) -> S, send: impl Fn(&mut S)) -> Vec<u64> {
     let mut found = Vec::new();
     for write in 1.. {
-        let world = World::new("probe", 2);
+        let world = World::planned(plan);
         let mut victim = child::spawn(|| {
             let mut state = prepare(&world);
             crash::arm(write, die_here);
@@ -823,6 +862,50 @@ fn bytes_larger_than_a_block() {
     sweep(&wide("lease done, side-loaded", 4, stories), ground, with_lease, done, nothing);
     let take = |_: &World, state: &mut With<Lease>| received(state.1.take().unwrap().take());
     sweep(&wide("lease take, side-loaded", 4, stories), ground, with_lease, take, nothing);
+}
+
+fn elsewhere<'p>(name: &'static str, floor: u64, stories: &'p [(u64, &'p [Fate])]) -> Plan<'p> {
+    Plan { elsewhere: true, ..Plan::new(name, floor, stories) }
+}
+
+#[test]
+fn bytes_in_another_pool() {
+    let send = |_: &World, channel: &mut Channel| {
+        channel.send(&book(100)).unwrap();
+        Some(Told::Sent(100))
+    };
+    for capacity in [1, 2] {
+        let plan = Plan { capacity, ..elsewhere("send, elsewhere", 14, SENT) };
+        sweep(&plan, |_| (), World::attach, send, nothing);
+    }
+    let ground = |world: &World| world.channel.send(&book(1)).unwrap();
+    let take = |_: &World, channel: &mut Channel| received(channel.try_receive());
+    sweep(&elsewhere("receive, elsewhere", 7, RECEIVED), ground, World::attach, take, nothing);
+    let stories: &[(u64, &[Fate])] = &[(1, &[Again, Absent])];
+    let done = |_: &World, state: &mut With<Lease>| {
+        state.1.take().unwrap().done().unwrap();
+        Some(Told::Received(1))
+    };
+    sweep(&elsewhere("lease done, elsewhere", 4, stories), ground, with_lease, done, nothing);
+    let take = |_: &World, state: &mut With<Lease>| received(state.1.take().unwrap().take());
+    sweep(&elsewhere("lease take, elsewhere", 4, stories), ground, with_lease, take, nothing);
+}
+
+#[test]
+fn send_elsewhere_that_is_revoked() {
+    // From the claim to the publishing: fewer writes than these are not all of them.
+    let filling = writes_in_filling_of(&elsewhere("send, elsewhere", 1, &[]), World::attach, |channel| {
+        channel.send(&book(100)).unwrap();
+    });
+    assert!(filling.len() >= 6, "{filling:?}");
+    let send = |_: &World, channel: &mut Channel| {
+        channel.send(&book(100)).unwrap();
+        Some(Told::Sent(100))
+    };
+    for write in filling {
+        let plan = Plan { revoked_at: Some(write), ..elsewhere("send, revoked, elsewhere", 12, SENT) };
+        sweep(&plan, |_| (), World::attach, send, nothing);
+    }
 }
 
 /// Waits until a receiver has said that it will sleep.

@@ -109,6 +109,24 @@ fn side_load() {
     sweep("lease done, side-loaded", &ground, 4, DONE, leased, done);
 }
 
+#[test]
+fn side_load_elsewhere() {
+    if !made_of::allows_paths("buffers in another pool") {
+        return;
+    }
+    let ground = Ground::elsewhere("send-elsewhere", |_, _| ());
+    let send = |channel: &mut Channel| channel.send(&book(100)).unwrap();
+    sweep("send, elsewhere", &ground, 10, SENT, Ground::warm, send);
+    let ground = Ground::elsewhere("receive-elsewhere", |_, channel| channel.send(&book(1)).unwrap());
+    let into_buffer = |channel: &mut Channel| {
+        let mut bytes = [0; 200];
+        let _another_may_have_it = channel.receiver().try_receive_into(&mut bytes);
+    };
+    sweep("receive into, elsewhere", &ground, 5, RECEIVED, Ground::warm, into_buffer);
+    sweep("lease done, elsewhere", &ground, 4, DONE, leased, done);
+    sweep("lease take, elsewhere", &ground, 3, DONE, leased, take);
+}
+
 type Shared = (Channel, Option<Published>);
 
 fn frozen(pool: &Pool, number: u64) -> Published {

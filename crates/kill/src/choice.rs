@@ -110,6 +110,15 @@ mod tests {
     use super::*;
 
     #[test]
+    fn every_write_is_an_end_unless_few_are_wanted() {
+        if !is_few_writes() {
+            assert_eq!(writes_to_end_at(5), [1, 2, 3, 4, 5]);
+        }
+        assert_eq!(writes_to_end_at(0), []);
+        assert_eq!(writes_to_end_at(1), [1]);
+    }
+
+    #[test]
     fn a_sample_has_the_first_the_last_and_no_point_twice() {
         for count in 2..40 {
             for points in 0..45 {

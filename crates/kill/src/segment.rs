@@ -7,7 +7,7 @@
 //!
 //! Source: lseek(2) (`SEEK_DATA`, `SEEK_HOLE`), fallocate(2) (`FALLOC_FL_PUNCH_HOLE`).
 //!
-//! What it does *not* do: several files as one object, and what is not bytes (mode, locks, seals).
+//! What it does *not* do: what is not bytes (mode, locks, seals). Several files as one object are `segments.rs`.
 
 use std::{
     cell::RefCell,
@@ -59,6 +59,18 @@ pub struct Image {
     length: u64,
     /// Ascending, apart from each other. What lies between them is zero.
     extents: Vec<Extent>,
+    /// Where it is of several objects, and has no bytes of its own.
+    parts: Vec<Image>,
+}
+
+impl Image {
+    pub(crate) fn of_parts(parts: Vec<Image>) -> Self {
+        Self { parts, ..Self::default() }
+    }
+
+    pub(crate) fn parts(&self) -> &[Image] {
+        &self.parts
+    }
 }
 
 #[derive(Clone, Debug)]
@@ -201,7 +213,7 @@ impl Segment for FileSegment {
             extents.push(self.read(start, end)?);
             from = end;
         }
-        Ok(Image { length, extents })
+        Ok(Image { length, extents, parts: Vec::new() })
     }
 
     fn restore(&self, image: &Image) -> io::Result<()> {
@@ -277,6 +289,17 @@ mod tests {
         segment.file.write_all_at(&[1; 100_000], 0).unwrap();
         segment.restore(&image).unwrap();
         assert_eq!(bytes(&file), before);
+    }
+
+    #[test]
+    fn bytes_are_stored_where_there_is_no_write() {
+        let (file, segment) = file_with(&[(0, b"head")], 10_000);
+        segment.store(b"mapped", 9_994).unwrap();
+        segment.store(b"H", 0).unwrap();
+        let now = bytes(&file);
+        assert_eq!((&now[..4], &now[9_994..]), (&b"Head"[..], &b"mapped"[..]));
+        assert!(segment.store(b"mapped", 9_995).is_err(), "behind the end nothing is stored");
+        assert_eq!(bytes(&file), now);
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! Memory that this process owns.
 
 pub(crate) mod blocking;
+pub(crate) mod buffer;
 pub(crate) mod contents;
 pub(crate) mod published;
 pub(crate) mod resize;

@@ -3,6 +3,7 @@
 //! How a slot is repaired is the ring's business; which blocks are channels, and which blocks messages have, is said
 //! here.
 
+pub(crate) mod buffer_pool;
 pub(crate) mod host;
 pub(crate) mod repair;
 pub(crate) mod table;
@@ -12,6 +13,7 @@ use std::collections::{HashMap, HashSet};
 use weyr_atomic::Ordering;
 use weyr_shared::{Actor, BlockReference, Corrupt, KernelFutex, Ring, RingOpenError, SlotState};
 
+use crate::channels::buffer_pool::BufferPool;
 use crate::channels::table::ChannelBlock;
 use crate::heap::ChangeError;
 use crate::heap::recovery::Channels;
@@ -48,8 +50,8 @@ impl Attachment {
     }
 
     /// Empties channels that were destroyed, and frees those to which nobody is attached: what users do when they
-    /// detach, for those that died before.
-    pub(crate) fn free_destroyed_channels(&self) {
+    /// detach, for those that died before. `buffers` says how to reach the buffers of a channel.
+    pub(crate) fn free_destroyed_channels(&self, buffers: impl Fn(&Ring) -> BufferPool) {
         for block in self.channel_blocks() {
             let Ok(ring) = self.ring(block) else { continue };
             if !ring.is_destroyed() {
@@ -60,10 +62,12 @@ impl Attachment {
                 let _not_in_flight = self.free_message(reference, me.process);
             };
             let drained = ring.drain(me.into(), free);
-            if let Err(corrupt) = drained {
+            if let Err(corrupt) = drained.and_then(|()| buffers(&ring).drain(&ring, me)) {
                 tracing::warn!(%corrupt, "a damaged channel was emptied as far as it could be");
             }
-            if ring.detach(me) == Ok(true) {
+            // Asked while attached. Blocks of a pool that this process has not attached wait for one that has.
+            let is_empty = !ring.has_elsewhere();
+            if ring.detach(me) == Ok(true) && is_empty {
                 let _another_was_first = self.free_channel(block.reference);
             }
         }

@@ -37,6 +37,7 @@ pub use attributes::particulars::{
     LockKind, MANIFEST_NAME_LIMIT, PREALLOCATED_LIMIT, Preallocated, local_node,
 };
 pub use attributes::{Growth, PoolAttributes};
+pub use channels::buffer_pool::BufferPool;
 pub use channels::table::ChannelBlock;
 pub use descriptor::{AllocationDescriptor, PoolDescriptor};
 pub use environment::POOL_VARIABLE;

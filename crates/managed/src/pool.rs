@@ -31,7 +31,7 @@ use crate::heap::verify::{Mode, Verification};
 use crate::layout::{STATE_DESTROYED, STATE_READY};
 use crate::membership::attachment::Attachment;
 use crate::membership::threads::forget_in_this_thread;
-use crate::{Allocation, Error, PoolAttributes, PoolDescriptor, PoolType, name};
+use crate::{Allocation, BufferPool, Error, PoolAttributes, PoolDescriptor, PoolType, name};
 
 /// A pool of managed memory that this process has attached.
 ///
@@ -456,7 +456,7 @@ impl Pool {
         let recovered = attachment.with_lane(|own, _| {
             attachment.heap.recover_dead(own, &attachment.liveness(), &attachment.channels())
         });
-        attachment.free_destroyed_channels();
+        attachment.free_destroyed_channels(BufferPool::known);
         recovered.unwrap_or_default()
     }
 

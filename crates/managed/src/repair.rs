@@ -9,7 +9,7 @@ use std::path::Path;
 
 use crate::heap::verify::{Mode, Verification};
 use crate::membership::attachment::Attachment;
-use crate::{Error, Pool};
+use crate::{BufferPool, Error, Pool};
 
 /// One thing that was looked for, and how much of it was put right.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -42,7 +42,8 @@ fn recover_the_dead(attachment: &Attachment) -> Result<Vec<Repair>, Error> {
     let dead = attachment.with_lane(|own, _| {
         attachment.heap.recover_dead(own, &attachment.liveness(), &attachment.channels())
     })?;
-    attachment.free_destroyed_channels();
+    // Attached for this alone, where it can be: what a recovery cannot reach is freed here at the latest.
+    attachment.free_destroyed_channels(|ring| BufferPool::attach(ring).unwrap_or(BufferPool::Unknown));
     Ok(vec![
         Repair { what: "dead processes", count: dead.processes },
         Repair { what: "lanes of the dead", count: dead.lanes },

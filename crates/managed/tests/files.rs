@@ -99,6 +99,13 @@ fn nothing_is_touched_of_a_file_that_was_cut_to_nothing() {
             std::process::exit(0);
         });
         assert_eq!(looked, Outcome::Exited(0), "cut to {bytes} bytes");
+        if bytes == 0 {
+            assert_eq!(
+                in_child(|| drop(pool.alloc(100))),
+                Outcome::Signalled(BUS),
+                "a call that does not look"
+            );
+        }
         std::mem::forget(pool);
     }
 }
@@ -244,7 +251,9 @@ fn an_immutable_file_takes_no_newcomer_and_may_end_whoever_writes_in_a_signal() 
         assert_eq!(refused.raw_os_error(), Some(Errno::PERM.raw_os_error()));
         drop(Pool::attach_read_only(pool.path()).unwrap());
     });
+    let backed = fallocate(&object, FallocateFlags::KEEP_SIZE, 0, 4096);
     ioctl_setflags(object.as_fd(), flags).unwrap();
+    assert_eq!(backed, Err(Errno::PERM));
     assert_eq!((read, newcomer), (Outcome::Exited(0), Outcome::Exited(0)));
     assert!([Outcome::Exited(0), Outcome::Signalled(BUS)].contains(&written), "{written:?}");
     memory.write(0, &filled).unwrap();

@@ -12,7 +12,9 @@ use weyr_managed::layout::{
 };
 use weyr_shared::lock::{FifoLiteLock, FifoLitePlace, FifoLock, FifoPlace, GreedyLock};
 use weyr_shared::{BitsetHeader, HashTableEntry, HashTableHeader, PriorityHeapCell, PriorityHeapHeader};
-use weyr_shared::{Layout, LevelHeader, Part, RING_VERSION, RingHeader, Slot, SlotExtension};
+use weyr_shared::{
+    BufferPoolRecord, Layout, LevelHeader, Part, RING_VERSION, RingHeader, Slot, SlotExtension,
+};
 
 const HEAD: &str = "\
 # What lies where
@@ -97,6 +99,7 @@ fn the_layout_document_is_what_the_source_says() {
     channel(&mut document);
     describe::<RingHeader>(&mut document, "shared/src/ring.rs");
     describe::<LevelHeader>(&mut document, "shared/src/ring/level.rs");
+    describe::<BufferPoolRecord>(&mut document, "shared/src/ring/buffers.rs");
     describe::<Slot>(&mut document, "shared/src/slot.rs");
     describe::<SlotExtension>(&mut document, "shared/src/ring/extension.rs");
     describe::<GreedyLock>(&mut document, "shared/src/lock/greedy.rs");

@@ -6,7 +6,8 @@
 //! | 320 | listeners, reserved for channel sets, zero in this version | 8 x 16 |
 //! | 448 | attachments, one word a process slot of the pool | processes x 8 |
 //! | the next multiple of 64 | headers of the priority levels above the lowest | (levels - 1) x 128 |
-//! | behind them | slots, a multiple of 64 each, level by level | slots x stride |
+//! | behind them | the buffer pool, in channels whose flag says so | 512 |
+//! | behind that | slots, a multiple of 64 each, level by level | slots x stride |
 //!
 //! A slot is `word 8, description 8, payload block`, and its last 48 bytes are message attributes where the channel's
 //! flag says so. **Slot words are the truth**; tail and head are hints, stored plainly, which may be old but are never ahead.
@@ -19,6 +20,7 @@
 //! between two of them leaves a channel that the next one repairs, and no repairer excludes another.
 
 mod attachment;
+mod buffers;
 mod extension;
 mod geometry;
 mod level;
@@ -36,6 +38,7 @@ use crate::{
 };
 pub use attachment::AttachError;
 use attachment::Attachment;
+pub use buffers::{BUFFER_POOL_LIMIT, BufferPoolRecord};
 pub use extension::{MessageAttributes, SlotExtension};
 pub use geometry::Geometry;
 pub use level::{Level, LevelHeader, MAX_LEVELS};
@@ -50,7 +53,7 @@ crate::layout! {
         /// Version of this layout; written by the creator.
         8 => version: AtomicU32,
         /// Bit 0: slots have 48 bytes of message attributes behind the block; bit 1: senders copy what is larger than a
-        /// block into allocations; written by the creator.
+        /// block into allocations; bit 2: these lie in another pool; written by the creator.
         12 => flags: AtomicU32,
         /// Payload bytes of a slot, at least 48; written by the creator.
         16 => block_size: AtomicU32,
@@ -151,6 +154,8 @@ pub struct Ring {
     attachments: Table<AtomicU64>,
     /// Headers of the levels above the lowest; none in a channel of one level.
     upper: Option<Table<LevelHeader>>,
+    /// Where the buffers lie; none in a channel whose buffers lie in its own pool.
+    buffers: Option<Table<BufferPoolRecord>>,
     slots: Strided<Slot>,
     payload: Region,
     /// Byte of `payload` at which the block of slot 0 lies.
@@ -216,6 +221,10 @@ impl Ring {
                 0 => None,
                 upper => Some(region.table(geometry.levels_at(), upper, "channel levels")?),
             },
+            buffers: match geometry.buffer_pool {
+                true => Some(region.table(geometry.buffer_pool_at(), 1, "channel buffer pool")?),
+                false => None,
+            },
             slots: region.strided(
                 slots_at,
                 geometry.stride(),
@@ -241,6 +250,7 @@ impl Ring {
             attachments: Table::from_vec((0..geometry.processes).map(|_| AtomicU64::zeroed()).collect()),
             upper: (geometry.levels > 1)
                 .then(|| Table::from_vec((1..geometry.levels).map(|_| LevelHeader::zeroed()).collect())),
+            buffers: geometry.buffer_pool.then(|| Table::from_vec(vec![BufferPoolRecord::zeroed()])),
             slots: Strided::from_vec((0..geometry.slot_count()).map(|_| Slot::zeroed()).collect()),
             payload: Region::new(mapping.into()),
             blocks_at: SLOT_HEAD_BYTES,
@@ -276,6 +286,7 @@ impl Ring {
             word.store(0, Ordering::Relaxed);
         }
         self.clear_levels();
+        self.set_buffer_pool(&[]);
         header.name.iter().for_each(|byte| byte.store(0, Ordering::Relaxed));
         for attachment in self.attachments.iter() {
             attachment.store(Attachment::new(self.tag, 0, 0).0, Ordering::Relaxed);
@@ -424,12 +435,18 @@ impl Ring {
 
     #[inline]
     fn write_block(&self, index: u32, message: &MessageReference, kind: MessageKind) -> Result<(), Corrupt> {
+        self.write_place(index, message)?;
+        self.describe(index, Description { len: 32, kind })
+    }
+
+    #[inline]
+    fn write_place(&self, index: u32, message: &MessageReference) -> Result<(), Corrupt> {
         let slot = self.slot(index)?;
         slot.offset.store(message.block.offset, Ordering::Relaxed);
         slot.generation.store(message.block.generation, Ordering::Relaxed);
         slot.view_offset.store(message.view_offset, Ordering::Relaxed);
         slot.view_len.store(message.view_len, Ordering::Relaxed);
-        self.describe(index, Description { len: 32, kind })
+        Ok(())
     }
 
     fn describe(&self, index: u32, description: Description) -> Result<(), Corrupt> {

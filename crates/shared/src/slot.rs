@@ -253,10 +253,12 @@ pub enum MessageKind {
     SideLoaded = 2,
     /// Frozen memory of the pool, which is nobody's and stays so: any number of messages refer to it.
     Frozen = 3,
+    /// Bytes in a block of the channel's buffer pool, which is freed when they were received.
+    Elsewhere = 4,
 }
 
 impl MessageKind {
-    /// Whether a block of the pool goes with the message.
+    /// Whether a block of the channel's own pool goes with the message.
     #[inline]
     pub const fn has_block(self) -> bool {
         matches!(self, Self::Reference | Self::SideLoaded)
@@ -275,6 +277,8 @@ pub struct Description {
 impl Description {
     /// Flag: the reference stands for the allocation itself, so that its receiver may free it. Kind FROZEN only.
     pub const ORIGINAL: u64 = 1 << 40;
+    /// Flag: the block is no longer the slot's. Kind ELSEWHERE only.
+    pub const SPENT: u64 = 2 << 40;
     /// The extension behind the payload block is 48 bytes and holds the message attributes.
     pub const EXTENDED: u64 = 48 << 48;
 
@@ -282,6 +286,11 @@ impl Description {
     #[inline]
     pub const fn bits(self) -> u64 {
         self.len as u64 | (self.kind as u64) << 32
+    }
+
+    /// Whether the bits of a description say that a block of the buffer pool is the slot's.
+    pub const fn is_unspent_elsewhere(bits: u64) -> bool {
+        bits >> 32 & 0xff == MessageKind::Elsewhere as u64 && bits & Self::SPENT == 0
     }
 
     /// Checks what was read at `offset`; the length is cut to the block by who uses it.
@@ -306,9 +315,15 @@ impl Description {
             1 => MessageKind::Reference,
             2 => MessageKind::SideLoaded,
             3 => MessageKind::Frozen,
+            4 => MessageKind::Elsewhere,
             _ => return Err(Corrupt::new("slot description", offset)),
         };
-        let known = flags == 0 || flags == Self::ORIGINAL >> 40 && kind == MessageKind::Frozen;
+        let known = match kind {
+            _ if flags == 0 => true,
+            MessageKind::Frozen => flags == Self::ORIGINAL >> 40,
+            MessageKind::Elsewhere => flags == Self::SPENT >> 40,
+            _ => false,
+        };
         if known && (extension == 0 || extension == Self::EXTENDED >> 48) {
             Ok(Self { len: bits as u32, kind })
         } else {
@@ -431,7 +446,14 @@ mod tests {
             assert_eq!(Description::parse(frozen.bits() | marks, 0), Ok(frozen));
         }
         assert_eq!(Description::parse(description.bits() | Description::EXTENDED, 0), Ok(description));
-        for unknown in [9 << 32, 1 << 40, 1 << 48, 1 << 32 | 1 << 40, 3 << 32 | 2 << 40, 47 << 48, 49 << 48] {
+        let elsewhere = Description { len: 32, kind: MessageKind::Elsewhere };
+        for marks in [0, Description::SPENT, Description::EXTENDED, Description::EXTENDED | 2 << 40] {
+            assert_eq!(Description::parse(elsewhere.bits() | marks, 0), Ok(elsewhere));
+            assert_eq!(Description::is_unspent_elsewhere(elsewhere.bits() | marks), marks & 2 << 40 == 0);
+            assert!(!Description::is_unspent_elsewhere(frozen.bits() | marks));
+        }
+        let flags = [1 << 40, 1 << 32 | 1 << 40, 3 << 32 | 2 << 40, 4 << 32 | 1 << 40, 4 << 32 | 3 << 40];
+        for unknown in [9 << 32, 5 << 32, 1 << 48, 47 << 48, 49 << 48].into_iter().chain(flags) {
             assert!(Description::parse(unknown, 0).is_err(), "{unknown:#x}");
         }
     }

@@ -1,10 +1,8 @@
 //! A pool with a channel that nobody has attached while a sweep is about it, and what the others find at each point.
 #![allow(dead_code, reason = "each test file uses its part")]
 
-use std::path::PathBuf;
-
 use weyr_channel::{Channel, ChannelAttributes, ChannelDescriptor, WaitMode};
-use weyr_kill::{FileSegment, Moment, Point, Rendezvous, Report, Stops, Sweep, child};
+use weyr_kill::{FileSegment, Moment, Point, Rendezvous, Report, Segments, Stops, Sweep, child};
 use weyr_managed::{AllocationDescriptor, Mode as Verified, Pool, PoolAttributes, Published};
 use weyr_shared::SlotState;
 
@@ -17,11 +15,11 @@ pub(crate) type Story = (u64, &'static [Fate]);
 /// A pool with a channel, that nobody has attached while the sweep is about it.
 pub(crate) struct Ground {
     home: Home,
-    /// The file of its bytes.
-    pub(crate) path: PathBuf,
     pub(crate) channel: ChannelDescriptor,
     /// Published or frozen memory that stays, whatever becomes of its messages.
     pub(crate) memory: Option<AllocationDescriptor>,
+    /// The pool of its buffers, where that is another.
+    pub(crate) buffers: Option<Home>,
 }
 
 impl Ground {
@@ -52,11 +50,40 @@ impl Ground {
         attributes: &ChannelAttributes,
         furnish: impl FnOnce(&Pool, &Channel) -> Option<Published>,
     ) -> Self {
-        let pool = PoolAttributes::new(name, 128 << 10).page_size(4096);
-        let (pool, home) = made_of::chosen().create(&pool.processes(4).lanes(8).channels(2));
+        let (pool, home) = Self::small_pool(name);
         let channel = Channel::create(&pool, attributes).unwrap();
         let memory = furnish(&pool, &channel).map(|memory| memory.descriptor());
-        Self { path: home.bytes(), home, channel: channel.descriptor(), memory }
+        Self { home, channel: channel.descriptor(), memory, buffers: None }
+    }
+
+    /// With books, whose buffers lie in a pool of their own.
+    pub(crate) fn elsewhere(name: &str, furnish: impl FnOnce(&Pool, &Channel)) -> Self {
+        let (buffers, home) = Self::small_pool(&format!("{name}-buffers"));
+        let attributes = attributes(3).buffer_pool(&buffers);
+        let ground = Self::of(name, &attributes, |pool, channel| {
+            furnish(pool, channel);
+            None
+        });
+        Self { buffers: Some(home), ..ground }
+    }
+
+    fn small_pool(name: &str) -> (Pool, Home) {
+        let pool = PoolAttributes::new(name, 128 << 10).page_size(4096);
+        made_of::chosen().create(&pool.processes(4).lanes(8).channels(2))
+    }
+
+    /// All files that an operation may change.
+    fn segments(&self) -> Segments {
+        let homes = std::iter::once(&self.home).chain(&self.buffers);
+        Segments::new(homes.map(|home| FileSegment::open(home.bytes()).unwrap()).collect())
+    }
+
+    /// Nothing is left in the pool of the buffers.
+    fn assert_no_buffers(&self) {
+        let Some(home) = &self.buffers else { return };
+        let buffers = home.attach().unwrap();
+        buffers.recover();
+        assert_sound(&buffers, 0);
     }
 
     pub(crate) fn with_letter(name: &str) -> Self {
@@ -134,6 +161,7 @@ impl<'g> Onlooker<'g> {
         self.ledger.drain(&channel);
         assert!(states(&channel).iter().all(|state| *state == SlotState::Empty));
         assert_sound(channel.pool(), 1 + u64::from(self.ground.memory.is_some()));
+        self.ground.assert_no_buffers();
         self.account(point.moment);
     }
 
@@ -218,7 +246,7 @@ pub(crate) fn kill_and_stop_at<T>(
     operate: impl Fn(&mut T),
     mut look: impl FnMut(&Point),
 ) {
-    let segment = FileSegment::open(&ground.path).unwrap();
+    let segment = ground.segments();
     let look = |point: &Point| {
         look(point);
         Ok(())

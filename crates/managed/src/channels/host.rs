@@ -6,7 +6,7 @@ use weyr_shared::Payload;
 use crate::allocation::explain;
 use crate::heap::word::{BlockState, SlotState};
 use crate::heap::{ChangeError, Liveness as _};
-use crate::{Allocation, Error, Pool, Recovered};
+use crate::{Allocation, BufferPool, Error, Pool, Recovered};
 
 impl Pool {
     /// Whether `allocation` lies in this pool.
@@ -83,7 +83,7 @@ impl Pool {
         let recovered = attachment.with_lane(|own, _| {
             attachment.heap.recover_process(own, process, &attachment.liveness(), &attachment.channels())
         });
-        attachment.free_destroyed_channels();
+        attachment.free_destroyed_channels(BufferPool::known);
         recovered.unwrap_or_default()
     }
 }

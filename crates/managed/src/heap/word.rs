@@ -145,7 +145,7 @@ impl PageWord {
 /// | --- | --- | --- | --- |
 /// | Free | nobody's; the generation is that of the last use | the owner lane of its page | Alloc |
 /// | Alloc{process} | owned by that process; dies with it | that process; the sweep once it is dead | Free, Pool, InFlight, Frozen, Channel, Freeing |
-/// | Pool | published: lives until somebody frees it | whoever frees or sends it | Free, InFlight, Frozen, Freeing |
+/// | Pool | published: lives until somebody frees it; or a buffer of a channel in another pool | whoever frees or sends it; who takes the buffer | Free, InFlight, Frozen, Freeing, Alloc |
 /// | Typed | published under a type and id (manifest) | as Pool | as Pool |
 /// | InFlight{process} | in a channel, sent by that process; three codes, for what it was before | its receiver; the sweep when no slot has it | Alloc, Pool, Typed, Free |
 /// | Freeing{lane} | a span or channel being given back by that lane | that lane, or a helper once it is dead | Free |
@@ -291,6 +291,10 @@ impl BlockWord {
     pub(crate) fn taken_by(self, process: u16) -> Option<Self> {
         let state = self.state().landed()?;
         Some(self.with(state, if state == BlockState::Alloc { process } else { 0 }))
+    }
+    /// What a buffer becomes when `process` takes it out of a slot in another pool.
+    pub(crate) fn out_of_buffer(self, process: u16) -> Option<Self> {
+        (self.state() == BlockState::Pool).then_some(self.with(BlockState::Alloc, process))
     }
     /// What it becomes when it is given up for good.
     pub(crate) fn frozen(self) -> Option<Self> {

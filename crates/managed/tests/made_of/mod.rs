@@ -101,7 +101,10 @@ impl Made {
 
     /// Makes a pool, and a home of its own for it.
     pub(crate) fn create(self, attributes: &PoolAttributes) -> (Pool, Home) {
-        self.try_create(attributes).unwrap_or_else(|error| panic!("a pool of {}: {error}", self.name()))
+        let made = self.try_create(attributes);
+        let (pool, home) = made.unwrap_or_else(|error| panic!("a pool of {}: {error}", self.name()));
+        assert_eq!(pool.pool_type(), self.pool_type());
+        (pool, home)
     }
 
     pub(crate) fn try_create(self, attributes: &PoolAttributes) -> Result<(Pool, Home), Error> {

@@ -2,11 +2,13 @@
 
 use weyr_atomic::Ordering;
 
+use super::buffers::BUFFER_POOL_BYTES;
 use super::{ATTRIBUTE_BYTES, MAX_BLOCK_SIZE, MAX_CAPACITY, MIN_BLOCK_SIZE, RingHeader, level};
 use crate::SLOT_HEAD_BYTES;
 
 const FLAG_ATTRIBUTES: u32 = 1;
 const FLAG_SIDE_LOADING: u32 = 2;
+const FLAG_BUFFER_POOL: u32 = 4;
 
 /// Sizes of a channel.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -25,6 +27,8 @@ pub struct Geometry {
     pub urgent: u32,
     /// Whether what is larger than a block is copied into an allocation.
     pub side_loading: bool,
+    /// Whether these allocations are another pool's.
+    pub buffer_pool: bool,
 }
 
 impl Geometry {
@@ -37,11 +41,13 @@ impl Geometry {
         levels: 1,
         urgent: 0,
         side_loading: false,
+        buffer_pool: false,
     };
 
     pub(super) const fn flags(&self) -> u32 {
         (if self.attributes { FLAG_ATTRIBUTES } else { 0 })
             | (if self.side_loading { FLAG_SIDE_LOADING } else { 0 })
+            | (if self.buffer_pool { FLAG_BUFFER_POOL } else { 0 })
     }
 
     /// Whether every size is in its range.
@@ -61,9 +67,14 @@ impl Geometry {
         (SLOT_HEAD_BYTES + self.block_size as u64 + attributes).next_multiple_of(64)
     }
 
+    /// Byte of the channel at which it is said where the buffers lie, where that is another pool.
+    pub const fn buffer_pool_at(&self) -> u64 {
+        self.levels_at() + (self.levels as u64 - 1) * level::LEVEL_HEADER_BYTES
+    }
+
     /// Byte of the channel at which the first slot lies.
     pub const fn slots_at(&self) -> u64 {
-        self.levels_at() + (self.levels as u64 - 1) * level::LEVEL_HEADER_BYTES
+        self.buffer_pool_at() + if self.buffer_pool { BUFFER_POOL_BYTES } else { 0 }
     }
 
     /// Bytes of the whole channel.
@@ -80,6 +91,7 @@ impl Geometry {
             levels: header.levels.load(Ordering::Relaxed),
             urgent: 0,
             side_loading: header.flags.load(Ordering::Relaxed) & FLAG_SIDE_LOADING != 0,
+            buffer_pool: header.flags.load(Ordering::Relaxed) & FLAG_BUFFER_POOL != 0,
         }
     }
 }

@@ -24,7 +24,7 @@ const fn part(offset: u64, bytes: u64, name: &'static str, holds: &'static str) 
 /// Where everything lies.
 impl Geometry {
     /// The parts of a channel, by offset; between them are only bytes that round up to a line.
-    pub const fn parts(&self) -> [Part; 5] {
+    pub const fn parts(&self) -> [Part; 6] {
         let (attachments, slots) = (self.processes as u64 * 8, self.slot_count() as u64 * self.stride());
         let levels = (self.levels as u64 - 1) * LEVEL_HEADER_BYTES;
         [
@@ -42,6 +42,12 @@ impl Geometry {
                 "`tag:32 | epoch:16 | handles:16`, one word a process slot of the pool",
             ),
             part(self.levels_at(), levels, "levels", "LevelHeader of each priority level above the lowest"),
+            part(
+                self.buffer_pool_at(),
+                self.slots_at() - self.buffer_pool_at(),
+                "buffer pool",
+                "BufferPoolRecord, where the channel's flag says so",
+            ),
             part(self.slots_at(), slots, "slots", "Slot, level by level"),
         ]
     }
@@ -84,6 +90,9 @@ mod tests {
             assert_in_a_row(&geometry.parts(), geometry.bytes());
             let levels = Geometry { levels: 3, urgent: 2, ..geometry };
             assert_in_a_row(&levels.parts(), levels.bytes());
+            let buffers = Geometry { buffer_pool: true, ..levels };
+            assert_eq!(buffers.bytes(), levels.bytes() + 512);
+            assert_in_a_row(&buffers.parts(), buffers.bytes());
             assert_in_a_row(&geometry.slot_parts(), geometry.stride());
         }
     }

@@ -115,7 +115,7 @@ impl Ring {
     }
 
     /// What a waiting message's slot becomes in the hands of a receiver.
-    fn taken_by(word: SlotWord, me: Holder) -> Option<SlotWord> {
+    pub(super) fn taken_by(word: SlotWord, me: Holder) -> Option<SlotWord> {
         match word.state {
             SlotState::Full => Some(word.held_by(SlotState::Taking, me).laps_later(1)),
             SlotState::Returned | SlotState::PutBack => Some(word.held_by(SlotState::Taking, me)),
@@ -167,6 +167,7 @@ impl Ring {
         match (self.description(index).map(|description| description.kind), self.reference(index)) {
             (Ok(MessageKind::Inline | MessageKind::Frozen), _) => true,
             (Ok(kind), Ok(message)) if kind.has_block() => in_flight(message.block),
+            (Ok(MessageKind::Elsewhere), _) => !matches!(self.elsewhere(index), Ok(None)),
             _ => false,
         }
     }
@@ -196,8 +197,8 @@ impl Ring {
         Err(Corrupt::new("slot that never rests", self.word_at(index)))
     }
 
-    /// Takes every message that waits in a destroyed channel and hands the blocks among them to `free`. The caller
-    /// is attached, as `me`; when it dies on the way the message is returned and drained by another.
+    /// Takes every message that waits in a destroyed channel and hands the blocks among them to `free`, but for those
+    /// whose bytes lie [elsewhere](Self::drain_elsewhere). The caller is attached, as `me`; when it dies on the way the message is returned and drained by another.
     ///
     /// # Errors
     /// [`Corrupt`]: a word that cannot be; all other slots were drained.
@@ -217,7 +218,7 @@ impl Ring {
     ) -> Result<(), Corrupt> {
         let word = self.load(index)?;
         let Some(taken) = Self::taken_by(word, me) else { return Ok(()) };
-        if !self.claim(index, word, taken)? {
+        if self.geometry.buffer_pool && self.elsewhere(index)?.is_some() || !self.claim(index, word, taken)? {
             return Ok(());
         }
         if self.description(index).is_ok_and(|description| description.kind.has_block()) {
