@@ -20,6 +20,7 @@ pub(crate) mod sleeper;
 #[cfg(feature = "snmalloc")]
 pub(crate) mod snmalloc;
 pub(crate) mod two_lines;
+pub(crate) mod weyr_broadcast;
 pub(crate) mod weyr_channel;
 pub(crate) mod weyr_lock;
 pub(crate) mod weyr_ownership;

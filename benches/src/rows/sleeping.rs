@@ -4,6 +4,7 @@ use weyr_channel::WaitMode;
 
 use crate::Result;
 use crate::contestants::sleeper::{Descriptors, on_futex};
+use crate::contestants::weyr_broadcast::WeyrEvents;
 use crate::contestants::weyr_channel::WeyrLink;
 use crate::exchange::{Plan, round_trips, trips};
 use crate::processor::Processors;
@@ -26,7 +27,10 @@ pub(crate) fn rows(processors: Processors) -> Vec<Row> {
         .with("pipe", move |effort| descriptor_trips(Descriptors::pipes()?, processors, effort))
         .with(UNIX_SOCKET, move |effort| descriptor_trips(Descriptors::unix_socket()?, processors, effort));
     let among = BEST_OF.map(String::from).to_vec();
-    vec![row.must(Target::BestPeer { times: 1.1, share: 0.9, among })]
+    let events = Row::new("sleeping receivers", "round trip of 8 B by two events")
+        .with("weyr", move |effort| event_trips(processors, effort))
+        .with("futex", move |effort| futex_trips(processors, effort));
+    vec![row.must(Target::BestPeer { times: 1.1, share: 0.9, among }), events]
 }
 
 fn plan(effort: &Effort) -> Plan {
@@ -39,6 +43,19 @@ fn futex_trips(processors: Processors, effort: &Effort) -> Result<Samples> {
     let answerer = || {
         let (page, mut last) = (&page, 0);
         Ok(move || on_futex::answer(page, &mut last))
+    };
+    round_trips(plan(effort), processors, &page, asker, answerer)
+}
+
+fn event_trips(processors: Processors, effort: &Effort) -> Result<Samples> {
+    let (page, events) = (SharedPage::new()?, WeyrEvents::new(processors)?);
+    let asker = || {
+        let pair = events.attach()?;
+        Ok(move |number| pair.ask(number))
+    };
+    let answerer = || {
+        let pair = events.attach()?;
+        Ok(move || pair.answer())
     };
     round_trips(plan(effort), processors, &page, asker, answerer)
 }

@@ -35,17 +35,7 @@ impl<F: Futex> Sleep for Event<'_, F> {
     }
 }
 
-/// How a handle waits.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum WaitMode {
-    /// Polls, and offers the processor to others after every 50 polls. Shortest delay, a processor for each waiter.
-    Spin,
-    /// Polls some 2000 times, then sleeps.
-    #[default]
-    Adaptive,
-    /// Sleeps at once.
-    Idle,
-}
+pub use weyr_shared::WaitMode;
 
 /// How long a slow or dead participant is borne with by one that polls.
 pub(crate) const POLLING_PATIENCE: Duration = Duration::from_micros(200);

@@ -119,6 +119,33 @@ fn attached_channels_load_as_their_creator_asked() {
 }
 
 #[test]
+fn messages_and_channels_leave_nothing_in_a_pool_that_is_zero_where_it_is_free() {
+    let pool = TestPool::with("wiped", 1 << 20, |attributes| attributes.zero_on_free(true));
+    let channel = channel(&pool, 4);
+    let receiver = channel.receiver();
+    let dirty = || {
+        let mut bytes = vec![0; pool.0.size() as usize];
+        pool.0.region().copy_out(0, &mut bytes).unwrap();
+        // By words: one byte may be so by chance.
+        8 * bytes.chunks(8).filter(|word| word == &[0x77; 8]).count()
+    };
+    let large = [0x77; 1000];
+    (0..4).for_each(|_| channel.send(&large).unwrap());
+    assert_eq!(dirty(), 4000);
+    channel.receive().unwrap();
+    assert_eq!(receiver.receive_into(&mut [0; 1000]), Ok(1000));
+    channel.lease().unwrap().done().unwrap();
+    assert_eq!(dirty(), 1000);
+    let mut parcel = pool.0.alloc(500).unwrap();
+    parcel.fill(0x77).unwrap();
+    channel.send_allocation(parcel).unwrap();
+    channel.send(&[0x77; 60]).unwrap();
+    drop(receiver);
+    channel.destroy().unwrap();
+    assert_eq!((pool.blocks(), dirty()), (0, 0));
+}
+
+#[test]
 fn a_pool_without_room_is_named_and_one_that_is_too_small_for_ever_too() {
     let small = |attributes: PoolAttributes| attributes.page_size(4096).processes(4).lanes(8).channels(2);
     let pool = TestPool::with("full-buffers", 128 << 10, small);

@@ -60,13 +60,17 @@ fn buffered(to: impl Write, write: impl FnOnce(&mut dyn Write) -> io::Result<()>
 }
 
 fn finish(written: io::Result<()>) -> Result<(), Failure> {
+    is_read(written).map(drop)
+}
+
+/// What came of writing: false when the reader of a pipe has seen enough.
+pub(crate) fn is_read(written: io::Result<()>) -> Result<bool, Failure> {
     match written {
-        // The reader of a pipe has seen enough.
-        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(false),
         Err(error) => Err(error
             .downcast::<Failure>()
             .unwrap_or_else(|error| Failure::System(format!("writing the result: {error}")))),
-        Ok(()) => Ok(()),
+        Ok(()) => Ok(true),
     }
 }
 

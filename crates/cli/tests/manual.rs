@@ -24,6 +24,7 @@ fn each_command_has_a_page_of_its_own() {
     for (page, word) in [
         ("weyr-pool-create.1", "\\-\\-segment\\-size"),
         ("weyr-pool-dump.1", "\\-\\-block"),
+        ("weyr-pool-watch.1", "the pool was destroyed or replaced"),
         ("weyr-run.1", "128 and the number of the signal"),
         ("weyr-recv.1", "\\-\\-follow"),
     ] {
@@ -38,7 +39,10 @@ fn completions_are_made_for_shells_that_there_are() {
     let pools = Pools::new();
     for shell in ["bash", "zsh", "fish"] {
         let script = text(&pools.run(&["completions", shell]));
-        assert!(script.contains("repair") && script.contains("segment-size"), "{shell}: {script}");
+        assert!(
+            script.contains("repair") && script.contains("watch") && script.contains("segment-size"),
+            "{shell}: {script}"
+        );
     }
     assert_eq!(pools.run(&["completions", "cmd"]).status.code(), Some(2));
 }

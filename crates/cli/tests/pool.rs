@@ -265,6 +265,7 @@ fn help_documents_the_exit_codes() {
         &["--help"][..],
         &["pool", "--help"],
         &["pool", "dump", "--help"],
+        &["pool", "watch", "--help"],
         &["send", "--help"],
         &["recv", "--help"],
         &["run", "--help"],

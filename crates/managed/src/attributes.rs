@@ -54,6 +54,7 @@ pub struct PoolAttributes {
     pub(crate) commit: bool,
     pub(crate) prefault: bool,
     pub(crate) zeroing: bool,
+    pub(crate) zero_on_free: bool,
     pub(crate) huge_pages: bool,
     pub(crate) minimum_block: u64,
     pub(crate) alignment: u64,
@@ -92,6 +93,7 @@ impl PoolAttributes {
             commit: false,
             prefault: false,
             zeroing: false,
+            zero_on_free: false,
             huge_pages: false,
             minimum_block: 0,
             alignment: 0,
@@ -228,6 +230,33 @@ impl PoolAttributes {
         self
     }
 
+    /// Sets the bytes of each allocation to zero when it is freed, before anybody can have them again: by whoever frees it,
+    /// by the process that frees what a dead one had, by who shortens it. It takes the time of writing all the room that
+    /// the allocation had.
+    ///
+    /// What lies in the slots of a channel is zeroed with the channel; what the kernel gets back, with a pool that is
+    /// destroyed, is the kernel's to clear. Such a pool need not zero new allocations as well.
+    ///
+    /// ```
+    /// use weyr_managed::{Pool, PoolAttributes};
+    /// # let name = format!("doc-wipe-{}", std::process::id());
+    /// let pool = Pool::create(&PoolAttributes::new(&name, 1 << 20).zero_on_free(true))?;
+    /// let mut secret = pool.alloc(100)?;
+    /// secret.write(0, b"a key")?;
+    /// let place = secret.reference().offset;
+    /// drop(secret);
+    /// let mut found = [1; 5];
+    /// pool.region().part(place, 5)?.copy_out(0, &mut found)?;
+    /// assert_eq!(found, [0; 5]);
+    /// # pool.destroy()?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    #[must_use]
+    pub fn zero_on_free(mut self, zero_on_free: bool) -> Self {
+        self.zero_on_free = zero_on_free;
+        self
+    }
+
     /// Gives every allocation room for so many bytes at least, at most the size of the pool.
     #[must_use]
     pub fn minimum_block(mut self, bytes: u64) -> Self {
@@ -355,6 +384,24 @@ impl PoolAttributes {
         Err(invalid("directory", reason))
     }
 
+    /// Bytes of memory that [`Pool::create_in`](crate::Pool::create_in) takes for a pool of these attributes, metadata
+    /// included; where the size is 0, the least that any does.
+    ///
+    /// ```
+    /// use weyr_managed::PoolAttributes;
+    ///
+    /// let needed = PoolAttributes::new("in-a-buffer", 64 << 10).memory_needed()?;
+    /// assert!(needed > 64 << 10 && needed < 128 << 10);
+    /// # Ok::<(), weyr_managed::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// [`Error::InvalidAttribute`].
+    pub fn memory_needed(&self) -> Result<u64, Error> {
+        let shape = Self { bytes: self.bytes.max(1), ..self.clone() }.shape()?;
+        Ok(Geometry::new(shape).object_bytes(shape.initial_pages))
+    }
+
     /// The numbers of the pool that fits in `bytes` bytes, metadata included: of the size that was asked for, or, where
     /// that is 0, the largest.
     pub(crate) fn shape_within(&self, bytes: u64) -> Result<Shape, Error> {
@@ -376,10 +423,14 @@ impl PoolAttributes {
             low = Some(low + step).filter(fits).unwrap_or(low);
             step /= 2;
         }
-        let found = needs(low).map(|(shape, _)| shape);
-        found.ok_or_else(|| {
-            invalid("memory", format!("{bytes} bytes are not enough for a pool and its metadata"))
-        })
+        if let Some((shape, _)) = needs(low) {
+            return Ok(shape);
+        }
+        let least = self.memory_needed()?;
+        Err(invalid(
+            "memory",
+            format!("a pool takes {least} bytes at least with its metadata, it has {bytes}"),
+        ))
     }
 
     /// The numbers of the pool that was asked for.

@@ -85,7 +85,7 @@ impl Attachment {
         self.with_lane(|lane, _| {
             let was = self.heap.change_block(reference, |word| word.taken_by(process))?;
             if was.state() == BlockState::InFlightAlloc {
-                self.free_affine(lane, reference);
+                self.free_wiped(lane, reference);
                 self.heap.freed();
             }
             Ok(())

@@ -28,8 +28,10 @@ pub const OPTION_EXECUTABLE: u32 = 4;
 pub const OPTION_COMMIT: u32 = 8;
 /// `PoolHeader::options`: the first segment was prefaulted at creation.
 pub const OPTION_PREFAULT: u32 = 16;
+/// `PoolHeader::options`: what is freed is zeroed.
+pub const OPTION_ZERO_ON_FREE: u32 = 32;
 /// `PoolHeader::options`: all bits that there are.
-pub const OPTIONS: u32 = 31;
+pub const OPTIONS: u32 = 63;
 
 /// `PoolHeader::growth`: never.
 pub const GROWTH_NONE: u32 = 0;
@@ -71,7 +73,7 @@ layout! {
         84 => lane_limit: AtomicU32,
         /// Entries of the channel table.
         88 => channel_limit: AtomicU32,
-        /// OPTION_*: bit 0 zeroing, 1 huge pages, 2 executable, 3 committed, 4 prefaulted.
+        /// OPTION_*: bit 0 zeroing, 1 huge pages, 2 executable, 3 committed, 4 prefaulted, 5 zero on free.
         92 => options: AtomicU32,
         /// User id of the creator.
         96 => user: AtomicU32,

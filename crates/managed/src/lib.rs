@@ -13,6 +13,8 @@
 
 mod allocation;
 mod attributes;
+mod broadcast;
+mod buffer_heap;
 mod channels;
 mod descriptor;
 mod environment;
@@ -37,12 +39,16 @@ pub use attributes::particulars::{
     LockKind, MANIFEST_NAME_LIMIT, PREALLOCATED_LIMIT, Preallocated, local_node,
 };
 pub use attributes::{Growth, PoolAttributes};
+pub use broadcast::{PoolBroadcast, PoolBroadcastError};
+pub use buffer_heap::BufferHeap;
+pub use buffer_heap::dump::Dump;
 pub use channels::buffer_pool::BufferPool;
 pub use channels::table::ChannelBlock;
 pub use descriptor::{AllocationDescriptor, PoolDescriptor};
 pub use environment::POOL_VARIABLE;
 pub use error::Error;
 pub use heap::recovery::Recovered;
+pub use heap::statistics::{HeapStatistics, SizeStatistics};
 pub use heap::usage::{Amount, Usage};
 pub use heap::verify::{Finding, Mode, Verification};
 pub use heap::word::BlockState;

@@ -124,7 +124,8 @@ impl Pool {
     /// ```
     ///
     /// # Errors
-    /// [`Error::InvalidAttribute`] also when the memory is too small, or does not begin at a multiple of 4096.
+    /// [`Error::InvalidAttribute`] also when the memory is too small ([`PoolAttributes::memory_needed`] computes how much
+    /// it takes), does not begin at a multiple of 4096, or may not be written.
     pub fn create_in(memory: Arc<Mapping>, attributes: &PoolAttributes) -> Result<Pool, Error> {
         let attachment = creation::create_in(memory, attributes)?;
         attachment.membership()?;
@@ -135,9 +136,10 @@ impl Pool {
     /// Attaches the pool that somebody made in memory that the caller has, too: as a member of its own.
     ///
     /// # Errors
-    /// [`Error::NotAPool`], [`Error::WrongVersion`], [`Error::Truncated`], [`Error::Corrupt`], [`Error::TableFull`].
+    /// [`Error::NotAPool`], [`Error::WrongVersion`], [`Error::Truncated`], [`Error::Corrupt`], [`Error::TableFull`];
+    /// [`Error::InvalidAttribute`] when it does not begin at a multiple of 4096, or this process may not write it.
     pub fn attach_in_memory(memory: Arc<Mapping>) -> Result<Pool, Error> {
-        Pool::newcomer(opening::attach_in(memory)?)
+        Pool::newcomer(opening::attach_in(memory, Access::ReadWrite)?)
     }
 
     /// Attaches the pool in an object that was handed over, as [`share_object`](Self::share_object) gives it.
@@ -160,12 +162,14 @@ impl Pool {
     }
 
     /// Attaches without a look at the other members, and for the caller alone: nobody else in this process comes by this
-    /// attachment, which is a member of its own.
+    /// attachment, which is a member of its own. A pool of another boot is rebuilt.
     pub(crate) fn join_alone(path: &Path) -> Result<Pool, Error> {
         let object = opening::open(path, Access::ReadWrite)?;
         let attachment = opening::attach(object, path, Access::ReadWrite)?;
         attachment.membership()?;
-        Ok(Pool { handle: Arc::new(Handle { attachment }), cooperative: None })
+        let pool = Pool { handle: Arc::new(Handle { attachment }), cooperative: None };
+        pool.rebuild_after_boot()?;
+        Ok(pool)
     }
 
     /// The pool in an object, attached unless this process has it. `path` is empty without a name.
@@ -251,14 +255,25 @@ impl Pool {
         Ok(Inspection { attachment: opening::attach(object, path, Access::ReadOnly)? })
     }
 
+    /// As [`inspect`](Self::inspect), of the pool that somebody made in memory that the caller has, too. That it may read
+    /// the memory is enough.
+    ///
+    /// # Errors
+    /// As [`attach_in_memory`](Self::attach_in_memory), but for the tables.
+    pub fn inspect_memory(memory: Arc<Mapping>) -> Result<Inspection, Error> {
+        Ok(Inspection { attachment: opening::attach_in(memory, Access::ReadOnly)? })
+    }
+
+    /// A look at this pool, whatever it is made of, through the own mapping.
+    pub fn inspection(&self) -> Inspection {
+        Inspection { attachment: Arc::clone(self.attachment()) }
+    }
+
     /// What a newcomer does: a pool of another boot is rebuilt, of one of this the dead are recovered.
     fn settle(&self) -> Result<(), Error> {
-        let attachment = self.attachment();
-        if !attachment.is_of_another_boot() {
+        if !self.rebuild_after_boot()? {
             self.reap_dead();
-            return Ok(());
         }
-        let _set_once = attachment.rebuilt.set(attachment.rebuild()?);
         Ok(())
     }
 
@@ -559,4 +574,6 @@ pub struct Member {
     pub dead: bool,
     /// Lanes that its threads have.
     pub lanes: u32,
+    /// Of those, lanes whose pages others have asked for, and whose threads have not come by since.
+    pub revoked: u32,
 }

@@ -107,7 +107,8 @@ impl Pool {
     /// No payload is touched, and none is lost that anybody could still reach: a typed block whose entry is gone stays
     /// as published memory without a key, and one whose message is gone becomes published memory (where recovery has not
     /// taken it for unsent: when whoever had its sender's process slot by then died). Left alone is what a living
-    /// process may be in the middle of: its blocks in flight, its entries of the manifest, its slots.
+    /// process may be in the middle of: its blocks in flight, its entries of the manifest, its slots. A pool that was in
+    /// use when the machine stopped is rebuilt, as by who attaches it.
     ///
     /// ```
     /// use weyr_managed::{Pool, PoolAttributes};
@@ -124,7 +125,10 @@ impl Pool {
     pub fn repair(path: &Path) -> Result<Repaired, Error> {
         let before = Pool::inspect(path)?.verify(Mode::Online);
         let pool = Pool::join_alone(path)?;
-        let repairs = repair_all(pool.attachment())?;
+        let repairs = match pool.rebuilt() {
+            Some(rebuilt) => rebuilt.repairs.clone(),
+            None => repair_all(pool.attachment())?,
+        };
         Ok(Repaired { before, repairs, after: pool.verify(Mode::Online) })
     }
 }

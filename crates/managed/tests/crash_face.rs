@@ -7,6 +7,7 @@
 #![forbid(unsafe_code)]
 
 mod scratch;
+mod wiped;
 
 use std::cell::RefCell;
 
@@ -16,6 +17,7 @@ use weyr_atomic::crash;
 use weyr_kill::{Child, Outcome, Rendezvous, Syscall, child, is_few_writes, note, refuse, writes_to_end_at};
 use weyr_managed::{Allocation, Error, Growth, Mode, Pool, PoolAttributes, Published, Taken};
 use weyr_shared::{BlockReference, Geometry, Ring};
+use wiped::{assert_wiped, filled};
 
 /// What is done to one operation.
 struct Plan<'p> {
@@ -104,6 +106,9 @@ fn run<G, S>(
     pool.recover();
     assert_eq!(pool.members().len(), 1, "{}: {end:?}", plan.name);
     settle(&pool, ground);
+    if pool.attributes().unwrap().zero_on_free {
+        assert_wiped(&pool);
+    }
     assert_whole(&pool);
     writes
 }
@@ -347,6 +352,47 @@ fn free_of_anothers_block_or_span() {
         let operate = |_: &Pool, _: &Published, opened: Published| opened.free().unwrap();
         sweep(&Plan::new("free, of another", 4), publish, open, operate, free_if_there);
     }
+}
+
+/// In a pool in which what is free is zero.
+fn wiping(name: &'static str, floor: u64) -> Plan<'static> {
+    let plan = Plan::new(name, floor);
+    Plan { attributes: plan.attributes.zero_on_free(true), ..plan }
+}
+
+#[test]
+fn freeing_where_what_is_free_is_zero() {
+    for bytes in [64, 500, 5000, 3 * 4096, 70 * 4096] {
+        alone(&wiping("wipe, own block", 3), |pool| filled(pool, bytes), |_, memory| drop(memory));
+        let publish = |pool: &Pool| filled(pool, bytes).publish().unwrap();
+        let open = |pool: &Pool, published: &Published, _: &Line| pool.open(&published.descriptor()).unwrap();
+        let operate = |_: &Pool, _: &Published, opened: Published| opened.free().unwrap();
+        sweep(&wiping("wipe, published block", 4), publish, open, operate, free_if_there);
+    }
+    let operate = |_: &Pool, mut memory: Allocation| {
+        memory.resize(3 * 4096).unwrap();
+        std::mem::forget(memory);
+    };
+    alone(&wiping("wipe, cut off", 10), |pool| filled(pool, 20 * 4096), operate);
+}
+
+fn rich_and_dirty(pool: &Pool) {
+    for bytes in [64, 100, 2000, 5000, 5 * 4096] {
+        std::mem::forget(filled(pool, bytes));
+        drop(filled(pool, bytes));
+    }
+}
+
+#[test]
+fn recovering_where_what_is_free_is_zero() {
+    let operate = |pool: &Pool, (): &(), ()| recover(pool);
+    let ground = |pool: &Pool| dead(pool, rich_and_dirty);
+    sweep(&wiping("wipe, recovery", 40), ground, |pool, (), _| join(pool), operate, |_, ()| ());
+    let mut plan = wiping("wipe, inheriting", 40);
+    plan.attributes = plan.attributes.processes(2);
+    plan.room = false;
+    let operate = |pool: &Pool, (): &(), ()| join(pool);
+    sweep(&plan, ground, |_, (), _| (), operate, |_, ()| ());
 }
 
 #[test]

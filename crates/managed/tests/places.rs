@@ -145,6 +145,33 @@ fn a_rebuilding_frees_what_the_dead_had_and_repairs_hints() {
 }
 
 #[test]
+fn a_repair_rebuilds_a_pool_of_another_boot_first() {
+    let (directory, attributes) = in_file("repaired");
+    let path = name::pool_path(directory.path(), attributes.name()).unwrap();
+    let line = Line::new();
+    let (child, _) = after(&line.to_parent, || {
+        let pool = Pool::create(&attributes.commit(true)).unwrap();
+        std::mem::forget((pool.alloc(100_000).unwrap(), pool.alloc(100).unwrap(), pool));
+        0
+    });
+    kill(child);
+    let stored = || std::fs::metadata(&path).unwrap().blocks() * 512;
+    let (before, file) = (stored(), File::options().write(true).open(&path).unwrap());
+    let length = file.metadata().unwrap().len();
+    file.set_len(length - (256 << 10)).unwrap();
+    file.set_len(length).unwrap();
+    outlive_a_boot(&path);
+    let repaired = Pool::repair(&path).unwrap();
+    assert!(repaired.after.holds(), "{:?}", repaired.after.findings);
+    let blocks = repaired.repairs.iter().find(|repair| repair.what == "blocks of the dead");
+    assert_eq!(blocks.unwrap().count, 2);
+    assert!(stored() >= before, "{} of {before} bytes are backed", stored());
+    let pool = Pool::attach_path(&path).unwrap();
+    assert!(pool.rebuilt().is_none(), "the rebuilding was left to who attaches");
+    assert_whole(&pool);
+}
+
+#[test]
 fn a_copy_has_what_the_pool_had_and_goes_its_own_way() {
     let (directory, attributes) = in_file("copied");
     let (path, descriptor) = {

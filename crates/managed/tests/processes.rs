@@ -148,11 +148,18 @@ fn a_stopped_process_holds_up_nobody_and_its_idle_pages_are_taken() {
     assert!(pool.usage().free_pages < 64, "the child has pages");
     child.stop().unwrap();
     child.wait_stopped().unwrap();
+    let revoked = || {
+        let members = pool.members();
+        let other = members.iter().find(|member| member.pid != std::process::id()).unwrap();
+        (other.revoked, other.lanes)
+    };
+    assert_eq!(revoked(), (0, 2), "one of the process, one of its thread");
     for round in 0..5000u64 {
         pool.alloc(1 + round * 37 % 9000).unwrap().fill(2).unwrap();
     }
     assert!(!pool.recover().any(), "a stopped process is not dead");
     drop(pool.alloc(pool.size()).unwrap());
+    assert_eq!(revoked(), (2, 2));
     child.cont().unwrap();
     go.post().unwrap();
     assert_eq!(child.wait().unwrap(), Outcome::Exited(0));

@@ -49,6 +49,16 @@ pub enum Fault {
     LeavesWithoutLook,
     /// Who hands a lock over does not look whether the other is still there.
     HandsOverBlindly,
+    /// Who is released by a trigger of an event is not called.
+    ReleasedUnsignalled,
+    /// A waiter for an event frees its place, and then reads the payload.
+    FreedBeforeRead,
+    /// A trigger takes a record without a look at who points to it.
+    RecordTakenBlindly,
+    /// A trigger of all whose actor died is left where it was.
+    DeadTriggerLeft,
+    /// The dead count as waiters of an event that is synchronised.
+    CountsTheDead,
     /// No mistake, but fewer states: hints are neither written nor looked at.
     WithoutHints,
 }

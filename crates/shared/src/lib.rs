@@ -7,12 +7,14 @@
 //! - [`Payload`] is memory that one owner has: copied in and out, or borrowed where the user vouches for the others;
 //! - [`lock`] has locks that processes share, and that outlive their owners;
 //! - [`Bitset`] is for any number of users at once; [`PriorityHeap`] and [`HashTable`] for one at a time, under a lock;
+//! - [`Broadcast`](broadcast::Broadcast) is an event that any number wait for, and that releases one, some or all of them;
 //! - [`Lender`] counts who uses what they all lie in, by the thousand.
 //!
 //! What is read from shared memory is an allegation. No offset, index or length found there becomes a reference
 //! before it was checked here. This crate knows nothing of pools and channels as objects, and starts no system call.
 
 mod bitset;
+pub mod broadcast;
 mod corrupt;
 mod event;
 #[doc(hidden)]
@@ -29,8 +31,13 @@ mod region;
 mod ring;
 mod slot;
 mod table;
+mod wait_mode;
 
 pub use bitset::{Bitset, BitsetError, BitsetHeader};
+pub use broadcast::{
+    Broadcast, BroadcastAttributes, BroadcastError, BroadcastHeader, BroadcastPlace, BroadcastRecord,
+    BroadcastState, Notification, Registration, SyncType, Triggered,
+};
 pub use corrupt::Corrupt;
 pub use event::{Armed, Awake, Event, Futex, KernelFutex};
 pub use hash_table::{
@@ -50,5 +57,6 @@ pub use ring::{
 };
 pub use slot::{Description, Holder, Lap, MessageKind, Position, SLOT_HEAD_BYTES, Slot, SlotState, SlotWord};
 pub use table::{Element, Strided, Table};
+pub use wait_mode::WaitMode;
 
 pub use weyr_atomic::Zeroed;

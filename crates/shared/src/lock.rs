@@ -24,7 +24,7 @@ mod fifo;
 mod fifo_lite;
 mod greedy;
 mod guard;
-mod patience;
+pub(crate) mod patience;
 #[doc(hidden)]
 pub mod queue;
 #[doc(hidden)]

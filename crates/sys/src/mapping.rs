@@ -6,6 +6,7 @@
 //!
 //! What it does not do: it gives out an address, never a reference. What is behind it, other processes may write.
 
+mod given;
 mod place;
 
 use crate::fork;

@@ -153,6 +153,29 @@ pub fn name(pid: u32) -> Option<String> {
     Some(name.trim_end_matches('\n').to_owned())
 }
 
+/// Sends this process the signal of that number. Does not block. Source: kill(2).
+///
+/// One of the threads that do not block it handles it, or none until one does.
+///
+/// # Errors
+/// `INVAL` when there is no such signal.
+pub fn signal_self(signal: i32) -> Result<(), Errno> {
+    if !is_signal(signal) {
+        return Err(Errno::INVAL);
+    }
+    let own = getpid().as_raw_nonzero().get();
+    // SAFETY: signals the own process, by a number that is one; what it does is what the process has decided.
+    match unsafe { libc::kill(own, signal) } {
+        0 => Ok(()),
+        _ => Err(Errno::from_io_error(&std::io::Error::last_os_error()).unwrap_or(Errno::INVAL)),
+    }
+}
+
+/// Whether a signal has that number: those of the C library's own use are none.
+pub fn is_signal(signal: i32) -> bool {
+    (1..32).contains(&signal) || (libc::SIGRTMIN()..=libc::SIGRTMAX()).contains(&signal)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -55,6 +55,19 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
+//! Where several wait for one thing, an [event](PoolBroadcast) releases one of them, some, or all, each with a copy of what
+//! there is to say; it passes over the dead, and a trigger waits for nobody:
+//!
+//! ```no_run
+//! use weyr::prelude::*;
+//! use weyr::{BroadcastAttributes, WaitMode};
+//! # let pool = Pool::attach("a-pool")?;
+//! let event = pool.create_broadcast(&BroadcastAttributes::new().max_payload(64))?; // here
+//! let event = pool.open_broadcast(&event.descriptor()?)?; // and there
+//! let payload = event.wait(WaitMode::Adaptive)?; // until somebody says event.trigger_all(b"go")
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
 //! A pool that this process cannot reach is asked for by [requests](Request), which another process executes.
 //!
 //! This crate adds the typed states; the rest is `weyr-managed` (pools) and `weyr-channel` (channels).
@@ -87,14 +100,17 @@ pub use weyr_channel::{
 };
 pub use weyr_managed as managed;
 pub use weyr_managed::{
-    Allocation, AllocationDescriptor, AllocationMode, Attributes, Completion, Contents, ContentsMut, Growth,
-    Mapping, Mode, Pool, PoolAttributes, PoolDescriptor, PoolParticipant, PoolReference, PoolType, Published,
-    Rebuilt, Recovered, Request, Response, Usage, Verification,
+    Allocation, AllocationDescriptor, AllocationMode, Attributes, BufferHeap, Completion, Contents,
+    ContentsMut, Growth, HeapStatistics, Mapping, Mode, Pool, PoolAttributes, PoolBroadcast,
+    PoolBroadcastError, PoolDescriptor, PoolParticipant, PoolReference, PoolType, Published, Rebuilt,
+    Recovered, Request, Response, Usage, Verification,
 };
+pub use weyr_shared::broadcast;
 pub use weyr_shared::lock;
 pub use weyr_shared::{
-    Bitset, BitsetError, HEX_LINE_BYTES, HashTable, HashTableError, HashTableItem, HashTableStatistics,
-    HexDump, HexItem, HexLine, PriorityHeap, PriorityHeapError, hex_dump,
+    Bitset, BitsetError, Broadcast, BroadcastAttributes, BroadcastError, HEX_LINE_BYTES, HashTable,
+    HashTableError, HashTableItem, HashTableStatistics, HexDump, HexItem, HexLine, PriorityHeap,
+    PriorityHeapError, hex_dump,
 };
 pub use weyr_shared::{Cooperative, Region, Shareable, Table as Atomics};
 pub use zerocopy;

@@ -1,12 +1,14 @@
 //! `weyr pool`.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::{Args, Subcommand};
 use weyr::managed::{LockKind, PoolType, Preallocated};
 use weyr::{Growth, PoolAttributes};
 
 use super::size::{parse_bytes, parse_offset};
+use super::transfer::parse_seconds;
 
 /// `weyr pool`.
 #[derive(Debug, Args)]
@@ -28,6 +30,15 @@ const ATTRIBUTES: &str = "Attributes that can be set:\n  \
     Exit codes:\n  0  well\n  1  the pool is damaged\n  2  an attribute cannot be set, or not so\n  \
     3  the system refused";
 
+/// What `weyr pool watch` says of its ends.
+const WATCH: &str = "On a terminal it draws; elsewhere it writes each look as text, with --json as one object a line.\n\
+    It maps the pool read-only and is no member, so it cannot disturb anybody, and a member that was stopped or killed\n\
+    does not hold it up. A pool counts no allocations: what changes is the number of blocks. Messages are counted by\n\
+    the positions that receivers have left behind.\n\n\
+    Exit codes:\n  0  ended: by q, Ctrl-C, SIGTERM or SIGHUP, after --count looks, or because nobody reads the output any more\n  \
+    1  the pool was destroyed or replaced while it was watched, or it is damaged\n  \
+    2  the command line asks for something impossible\n  3  the system refused";
+
 /// What to do with pools.
 #[derive(Debug, Subcommand)]
 pub(crate) enum PoolCommand {
@@ -41,6 +52,10 @@ pub(crate) enum PoolCommand {
         /// Name of the pool
         name: String,
     },
+    /// Show what happens in a pool, again and again, without touching it: use by size, processes, channels, rates, deaths;
+    /// q ends it
+    #[command(after_help = WATCH)]
+    Watch(WatchArguments),
     /// Show all attributes of a pool, and set those that can be; exits with 2 when one cannot
     #[command(after_help = ATTRIBUTES)]
     Attr {
@@ -116,6 +131,29 @@ pub(crate) struct CreateArguments {
     pub(crate) shape: ShapeArguments,
 }
 
+/// `weyr pool watch`: how often.
+#[derive(Debug, Args)]
+pub(crate) struct WatchArguments {
+    /// Name of the pool
+    pub(crate) name: String,
+    /// Seconds from look to look
+    #[arg(long, value_name = "SECONDS", default_value = "1", value_parser = parse_interval)]
+    pub(crate) interval: Duration,
+    /// End after so many looks
+    #[arg(long, value_name = "NUMBER", value_parser = clap::value_parser!(u64).range(1..))]
+    pub(crate) count: Option<u64>,
+    /// Look once, and write text also on a terminal
+    #[arg(long, conflicts_with = "count")]
+    pub(crate) once: bool,
+}
+
+fn parse_interval(text: &str) -> Result<Duration, String> {
+    match parse_seconds(text)? {
+        interval if interval < Duration::from_millis(10) => Err("choose 0.01 seconds or more".into()),
+        interval => Ok(interval),
+    }
+}
+
 /// `weyr pool dump`: which bytes.
 #[derive(Debug, Args)]
 pub(crate) struct DumpArguments {
@@ -189,6 +227,9 @@ pub(crate) struct ShapeArguments {
     /// Set the bytes of each new allocation to zero
     #[arg(long)]
     pub(crate) zeroing: bool,
+    /// Set the bytes of each allocation to zero when it is freed, also that of a process which died
+    #[arg(long)]
+    pub(crate) zero_on_free: bool,
     /// Let its bytes be executed
     #[arg(long)]
     pub(crate) executable: bool,
@@ -220,6 +261,7 @@ impl ShapeArguments {
             .prefault(self.prefault)
             .huge_pages(self.huge_pages)
             .zeroing(self.zeroing)
+            .zero_on_free(self.zero_on_free)
             .pool_type(self.pool_type)
             .executable(self.executable)
             .numa_nodes(self.numa_nodes.iter().copied())

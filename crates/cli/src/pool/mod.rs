@@ -1,7 +1,7 @@
 //! `weyr pool`: this user's pools, looked at from outside.
 //!
-//! Looking is read-only and invisible to the pool's users. `create` and `copy` make one; `attr --set`, `grow`, `trim`, `repair`,
-//! `destroy` and `prune` attach, to be members while they act.
+//! Looking is read-only and invisible to the pool's users, once or again and again (`watch`). `create` and `copy` make one;
+//! `attr --set`, `grow`, `trim`, `repair`, `destroy` and `prune` attach, to be members while they act.
 
 mod attributes;
 mod copy;
@@ -15,6 +15,7 @@ mod repair;
 mod show;
 mod users;
 mod verify;
+mod watch;
 
 pub(crate) use create::explain as explain_creation;
 pub(crate) use users::Users;
@@ -33,6 +34,7 @@ pub(crate) fn run(arguments: &PoolArguments, output: &Output) -> Result<(), Fail
         PoolCommand::Create(create) => create::run(create, &directory, output),
         PoolCommand::List => list::run(&directory, output),
         PoolCommand::Show { name } => show::run(&path(&directory, name)?, output),
+        PoolCommand::Watch(watch) => watch::run(watch, &path(&directory, &watch.name)?, output),
         PoolCommand::Attr { name, set } => attributes::run(&path(&directory, name)?, set, output),
         PoolCommand::Verify { name, quiesced } => verify::run(&path(&directory, name)?, *quiesced, output),
         PoolCommand::Dump(dump) => dump::run(dump, &path(&directory, &dump.name)?, output),

@@ -119,7 +119,7 @@ impl Process {
 }
 
 /// Name of a process, where this one may know it.
-fn command(pid: u32) -> Option<String> {
+pub(super) fn command(pid: u32) -> Option<String> {
     let name = std::fs::read_to_string(format!("/proc/{pid}/comm")).ok()?;
     Some(name.trim_end().chars().filter(|character| !character.is_control()).collect())
 }
@@ -132,7 +132,7 @@ impl Class {
 
 impl Channel {
     fn of(channel: ChannelFacts) -> Self {
-        let ChannelFacts { name, reference, bytes, capacity, block_bytes, waiting } = channel;
+        let ChannelFacts { name, reference, bytes, capacity, block_bytes, waiting, .. } = channel;
         Self { name, offset: reference.offset, bytes, capacity, block_bytes, waiting }
     }
 }

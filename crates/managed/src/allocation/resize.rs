@@ -52,6 +52,7 @@ impl Allocation {
     fn resize_by(&mut self, bytes: u64, effort: Effort) -> Result<(), Error> {
         let attachment = Arc::clone(self.attachment()?);
         let room = attachment.heap.room_of(self.reference());
+        attachment.wipe_tail(self.reference(), bytes, room)?;
         attachment.resize(self.reference(), bytes, effort)?;
         let before = self.set_len(bytes);
         if attachment.zeroing && before < bytes {
@@ -103,6 +104,15 @@ impl Attachment {
             Resized::Done(_) => Ok(()),
             Resized::InTheWay(room) => Err(Error::NotInPlace { bytes, room }),
         }
+    }
+
+    /// Wipes the pages that a span is about to lose, and what its owner no longer has of the last one it keeps.
+    fn wipe_tail(&self, reference: BlockReference, bytes: u64, room: u64) -> Result<(), Error> {
+        if !self.heap.wipes() || bytes >= room {
+            return Ok(());
+        }
+        let wiped = self.heap.wipe(reference.offset + bytes, room - bytes);
+        wiped.map_err(|errno| Error::Os { operation: "wiping the end of an allocation", errno })
     }
 
     /// In place, looking at the truth before it gives up, and growing the pool where its end is in the way.

@@ -12,7 +12,7 @@ use crate::geometry::Geometry;
 use crate::heap::growth::SegmentsWord;
 use crate::layout::{
     GROWTH_CAPPED, GROWTH_UNLIMITED, ManifestBucket, OPTION_COMMIT, OPTION_EXECUTABLE, OPTION_HUGE_PAGES,
-    OPTION_PREFAULT,
+    OPTION_PREFAULT, OPTION_ZERO_ON_FREE, OPTION_ZEROING,
 };
 use crate::membership::attachment::Attachment;
 use crate::pool::{Inspection, Pool};
@@ -66,6 +66,8 @@ pub struct Attributes {
     pub prefault: bool,
     /// Whether new allocations are zeroed.
     pub zeroing: bool,
+    /// Whether what is freed is zeroed.
+    pub zero_on_free: bool,
     /// Whether huge pages are asked for.
     pub huge_pages: bool,
     /// Whether its bytes may be executed.
@@ -144,7 +146,8 @@ impl Attachment {
             manifest_name: particulars.manifest_name.clone(),
             commit: particulars.has(OPTION_COMMIT),
             prefault: particulars.has(OPTION_PREFAULT),
-            zeroing: self.zeroing,
+            zeroing: particulars.has(OPTION_ZEROING),
+            zero_on_free: particulars.has(OPTION_ZERO_ON_FREE),
             huge_pages: particulars.has(OPTION_HUGE_PAGES),
             executable: particulars.has(OPTION_EXECUTABLE),
             numa_nodes: particulars.nodes.numbers().collect(),
@@ -182,7 +185,6 @@ impl Attachment {
         let (usage, unused) = (self.heap.usage(), self.heap.unused());
         let geometry = &self.heap.geometry;
         let allocatable = usage.pages * usage.page_bytes;
-        let in_slabs: u64 = unused.blocks.iter().map(|(bytes, count)| bytes * count).sum();
         Observed {
             allocatable_bytes: allocatable,
             maximum_bytes: match self.growth() {
@@ -192,9 +194,9 @@ impl Attachment {
             },
             object_bytes: geometry.object_bytes(usage.pages),
             used_bytes: usage.total.bytes,
-            free_bytes: usage.free_pages * usage.page_bytes + in_slabs,
+            free_bytes: usage.free_pages * usage.page_bytes + unused.bytes_in_slabs(),
             maximum_allocations: allocatable / 64,
-            largest_block: largest_block(unused.longest_run * usage.page_bytes, &unused.blocks),
+            largest_block: unused.largest_block(usage.page_bytes),
             free_blocks: unused.blocks,
             waiters: u32::from(self.heap.has_waiters()),
             manifest_entries: usage.manifest_entries,
@@ -208,11 +210,6 @@ impl Attachment {
         let path = self.medium.path();
         if path.as_os_str().is_empty() { Vec::new() } else { vec![path.display().to_string()] }
     }
-}
-
-fn largest_block(run_bytes: u64, blocks: &BTreeMap<u64, u64>) -> u64 {
-    let of_slab = blocks.iter().rfind(|(_, count)| **count > 0).map_or(0, |(bytes, _)| *bytes);
-    run_bytes.max(of_slab)
 }
 
 fn manifest_bytes(geometry: &Geometry) -> u64 {

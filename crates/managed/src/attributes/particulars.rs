@@ -10,7 +10,7 @@ use weyr_sys::{Errno, host, numa};
 use crate::geometry::{DATA_CHUNK, Geometry, Shape};
 use crate::layout::{
     GROWTH_CAPPED, GROWTH_NONE, GROWTH_UNLIMITED, OPTION_COMMIT, OPTION_EXECUTABLE, OPTION_HUGE_PAGES,
-    OPTION_PREFAULT, OPTION_ZEROING, OPTIONS, PoolHeader,
+    OPTION_PREFAULT, OPTION_ZERO_ON_FREE, OPTION_ZEROING, OPTIONS, PoolHeader,
 };
 use crate::{Error, Growth, PoolAttributes, PoolType};
 
@@ -247,6 +247,7 @@ fn options(attributes: &PoolAttributes) -> u32 {
         (attributes.executable, OPTION_EXECUTABLE),
         (attributes.commit, OPTION_COMMIT),
         (attributes.prefault, OPTION_PREFAULT),
+        (attributes.zero_on_free, OPTION_ZERO_ON_FREE),
     ];
     bits.iter().filter(|(set, _)| *set).map(|(_, bit)| bit).sum()
 }

@@ -83,6 +83,7 @@ fn check_fixed(old: &Attributes, new: &Attributes) -> Result<(), Error> {
         (old.commit == new.commit, "commit"),
         (old.prefault == new.prefault, "prefault"),
         (old.zeroing == new.zeroing, "zeroing"),
+        (old.zero_on_free == new.zero_on_free, "zero on free"),
         (old.huge_pages == new.huge_pages, "huge pages"),
         (old.executable == new.executable, "executable"),
         (old.numa_nodes == new.numa_nodes, "NUMA nodes"),

@@ -102,7 +102,15 @@ impl Heap {
         own: &mut LaneHeap,
         reference: BlockReference,
     ) -> Result<(), ChangeError> {
-        self.free(own, reference, false, |word| word.state() == BlockState::Channel)?;
+        let is_channel = |word: BlockWord| word.state() == BlockState::Channel;
+        if self.wipes() {
+            self.take_and_wipe(own, reference, is_channel)?;
+            let process = own.process;
+            let taken = |word: BlockWord| word.state() == BlockState::Alloc && word.actor() == process;
+            self.free(own, reference, true, taken)?;
+        } else {
+            self.free(own, reference, false, is_channel)?;
+        }
         self.erase_channel(reference);
         Ok(())
     }

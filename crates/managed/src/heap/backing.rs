@@ -168,6 +168,17 @@ impl Backing {
         chunks.filter(|chunk| is_set(&self.data, *chunk)).map(|chunk| chunk << self.chunk_shift)
     }
 
+    /// Backed chunks by their bytes of the object, of which `limit` exist, in order.
+    pub(crate) fn backed(&self, limit: u64) -> impl Iterator<Item = Range<u64>> + '_ {
+        let metadata = (0..self.metadata.len() as u64 * 64).filter(|chunk| is_set(&self.metadata, *chunk));
+        let metadata = metadata.map(|chunk| chunk * METADATA_CHUNK).filter(|start| *start < self.data_start);
+        let metadata = metadata.map(|start| start..(start + METADATA_CHUNK).min(self.data_start));
+        let data = self.backed_chunks().map(|start| self.data_start + start);
+        let data = data.map(|start| start..start + self.chunk_bytes());
+        let exists = move |chunk: &Range<u64>| chunk.start < limit;
+        metadata.chain(data).filter(exists).map(move |chunk| chunk.start..chunk.end.min(limit))
+    }
+
     /// Whole pages of data that the object is long enough for.
     pub(crate) fn object_pages(&self, page_shift: u32) -> u64 {
         let Store::Object(object) = &self.store else { return 0 };

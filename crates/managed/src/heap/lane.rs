@@ -170,6 +170,11 @@ impl Heap {
         self.known_lane(lane).map_or(LaneWord::free(0), |lane| LaneWord(lane.word.load(Ordering::Acquire)))
     }
 
+    /// Whether somebody wants the pages of a lane, whose user has not come by since.
+    pub(crate) fn is_revoked(&self, lane: u16) -> bool {
+        self.known_lane(lane).is_some_and(|lane| lane.revoke.load(Ordering::Relaxed) != 0)
+    }
+
     /// A lane, if there is one of that number and it was ever backed.
     pub(crate) fn known_lane(&self, lane: u16) -> Option<&Lane> {
         let start = self.geometry.offsets.lanes + u64::from(lane) * Lane::SIZE as u64;

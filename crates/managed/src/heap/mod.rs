@@ -13,7 +13,7 @@
 //! [`lane`] one thread's side, [`pressure`] what is tried before an allocation fails, [`recovery`] after deaths,
 //! [`growth`] how large the pool may become, [`unused`] what is free in what pieces, `repair` hints made right on
 //! request, `waiting`, `reservation` and `turn` for those who wait for memory, [`manifest`] types and ids, [`verify`] the
-//! invariants, [`usage`] who has how much, `unbacking` what goes back to the kernel. No mapping, clock or system call but
+//! invariants, [`usage`] who has how much, [`statistics`] both in numbers, `unbacking` what goes back to the kernel. No mapping, clock or system call but
 //! backing is made here:
 //! liveness is asked through [`Liveness`], so the same code runs under models.
 
@@ -38,12 +38,14 @@ pub(crate) mod resize;
 pub mod search;
 pub mod slab;
 pub mod span;
+pub mod statistics;
 mod turn;
 pub(crate) mod unbacking;
 pub mod unused;
 pub mod usage;
 pub mod verify;
 pub(crate) mod waiting;
+pub(crate) mod wiping;
 pub mod word;
 
 use std::sync::Arc;
@@ -70,6 +72,8 @@ pub struct Heap {
     reach: Arc<AtomicU64>,
     /// Whether memory that nobody had yet is zero.
     pub(crate) starts_zero: bool,
+    /// How freed bytes are reached, where they are wiped.
+    pub(crate) wiper: Option<wiping::Wiper>,
     /// Whether every lane begins its search for pages at the first, where memory was made ready.
     pub(crate) starts_low: bool,
     /// Monotonic nanoseconds, for what expires.
@@ -158,6 +162,7 @@ impl Heap {
             },
             reach: Arc::default(),
             starts_zero: true,
+            wiper: None,
             starts_low: false,
             clock: weyr_sys::clock::monotonic_ns,
             window_pages: region.len().saturating_sub(at.data) >> shape.page_shift,
@@ -196,6 +201,7 @@ impl Heap {
             window_pages: shape.maximum_pages,
             reach: Arc::default(),
             starts_zero: true,
+            wiper: None,
             starts_low: false,
             // Time stands still: nothing expires.
             clock: || 0,

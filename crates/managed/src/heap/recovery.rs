@@ -349,7 +349,7 @@ impl Heap {
     }
 
     /// Frees what the dead process owned, and what it was sending and no channel has; counts blocks and bytes.
-    /// Whether that was all: without a lane of one's own no span can be freed.
+    /// Whether that was all: without a lane of one's own no span can be freed, nor anything wiped.
     fn sweep(
         &self,
         own: Option<&LaneHeap>,
@@ -396,6 +396,13 @@ impl Heap {
 
     /// Frees a dead process's block, or gives it back to the pool.
     fn settle(&self, own: Option<&LaneHeap>, block: Located<'_>, offset: u64, target: BlockState) -> Settled {
+        if target == BlockState::Free && self.wipes() {
+            return match own.map(|own| self.settle_wiped(own, block, offset)) {
+                Some(true) => Settled::Changed,
+                Some(false) => Settled::ByAnother,
+                None => Settled::NeedsLane,
+            };
+        }
         if target == BlockState::Free && block.page.state() == PageState::Head {
             return match own.map(|own| self.free_span(own, block)) {
                 Some(Ok(())) => Settled::Changed,
@@ -413,12 +420,16 @@ impl Heap {
         Settled::Changed
     }
 
-    /// Frees every span of this process's slot: what its former user left, before the new one has any.
+    /// Frees every span of this process's slot, and every block where they are wiped: what its former user left, before
+    /// the new one has any.
     pub(crate) fn free_inherited(&self, own: &LaneHeap) {
         let mut freed = false;
-        self.for_each_block(|block, _| {
+        self.for_each_block(|block, offset| {
             let inherited = block.seen.state() == BlockState::Alloc && block.seen.actor() == own.process;
-            if inherited && block.page.state() == PageState::Head {
+            if inherited && self.wipes() {
+                let _freed_by_a_late_helper = self.settle_wiped(own, block, offset);
+                freed = true;
+            } else if inherited && block.page.state() == PageState::Head {
                 let _freed_by_a_late_helper = self.free_span(own, block);
                 freed = true;
             }

@@ -17,6 +17,19 @@ pub struct Unused {
     pub longest_run: u64,
 }
 
+impl Unused {
+    /// Bytes of the free blocks of slabs.
+    pub fn bytes_in_slabs(&self) -> u64 {
+        self.blocks.iter().map(|(bytes, blocks)| bytes * blocks).sum()
+    }
+
+    /// Bytes of the largest allocation that is possible without freeing or growing, with pages of `page_bytes` bytes.
+    pub fn largest_block(&self, page_bytes: u64) -> u64 {
+        let of_slab = self.blocks.iter().rfind(|(_, blocks)| **blocks > 0).map_or(0, |(bytes, _)| *bytes);
+        of_slab.max(self.longest_run * page_bytes)
+    }
+}
+
 impl Heap {
     /// Looks through the whole pool. Takes some milliseconds per gibibyte of small blocks.
     pub fn unused(&self) -> Unused {

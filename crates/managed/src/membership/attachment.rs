@@ -14,9 +14,10 @@ use crate::attributes::particulars::{LEAST_ALIGNMENT, Particulars};
 use crate::geometry::METADATA_CHUNK;
 use crate::heap::aligned::{Alignment, Demand};
 use crate::heap::lane::LaneHeap;
+use crate::heap::wiping::Wiper;
 use crate::heap::word::{BlockState, BlockWord, SlotState};
-use crate::heap::{Heap, Liveness};
-use crate::layout::{OPTION_HUGE_PAGES, OPTION_ZEROING, STATE_READY};
+use crate::heap::{ChangeError, Heap, Liveness};
+use crate::layout::{OPTION_HUGE_PAGES, OPTION_ZERO_ON_FREE, OPTION_ZEROING, STATE_READY};
 use crate::membership::threads::{Part, forget_in_this_thread};
 use crate::membership::{KernelLiveness, Membership, Memberships};
 use crate::pool::Member;
@@ -38,6 +39,7 @@ pub(crate) struct Attachment {
     pub(crate) medium: Medium,
     pub(crate) name: String,
     pub(crate) uuid: u128,
+    /// Whether new allocations have to be zeroed.
     pub(crate) zeroing: bool,
     pub(crate) particulars: Particulars,
     mapping: Arc<Mapping>,
@@ -59,7 +61,6 @@ impl Attachment {
         let header = heap.header();
         let half = |word: &AtomicU64| u128::from(word.load(Ordering::Relaxed));
         let uuid = half(&header.uuid_low) | half(&header.uuid_high) << 64;
-        let zeroing = particulars.has(OPTION_ZEROING);
         let is_fresh = header.rebuilds.load(Ordering::Relaxed) == 0;
         let id = serial::next();
         let mapping = Arc::clone(data.mapping());
@@ -68,6 +69,9 @@ impl Attachment {
         }
         heap.starts_low = !particulars.preallocated.is_empty();
         heap.starts_zero = medium.kind != PoolType::Lent && is_fresh;
+        heap.wiper = particulars.has(OPTION_ZERO_ON_FREE).then(|| Wiper { data: data.clone() });
+        // Where all that is free is zero, nothing is left to be done.
+        let zeroing = particulars.has(OPTION_ZEROING) && !(heap.wipes() && heap.starts_zero);
         let (memberships, rebuilt) = (Memberships::default(), OnceLock::new());
         let key = AtomicU64::new(id);
         Arc::new_cyclic(|this| {
@@ -271,6 +275,9 @@ impl Attachment {
     fn free_here(loan: Loan<Self>, reference: BlockReference, bytes: u64, nonce: u64) -> Option<Loan<Self>> {
         let Some(mut part) = Part::of(loan.key.load(Ordering::Relaxed), nonce) else { return Some(loan) };
         let Some((lane, stock)) = part.lane_and_stock() else { return Some(loan) };
+        if loan.heap.wipes() {
+            loan.heap.wipe_block(reference);
+        }
         if !loan.heap.free_at_hand(lane, reference, bytes) {
             loan.free_affine(lane, reference);
         }
@@ -281,7 +288,7 @@ impl Attachment {
 
     #[cold]
     fn free_slowly(loan: Loan<Self>, reference: BlockReference) {
-        let _cannot_join = loan.with_lane(|lane, _| loan.free_affine(lane, reference));
+        let _cannot_join = loan.with_lane(|lane, _| loan.free_wiped(lane, reference));
         loan.heap.freed();
         let last = (loan.key.load(Ordering::Relaxed) == 0).then_some(loan.id);
         drop(loan);
@@ -290,6 +297,16 @@ impl Attachment {
         }
     }
 
+    /// Frees a block of this process, wiped where the pool wants it.
+    #[cold]
+    pub(crate) fn free_wiped(&self, lane: &mut LaneHeap, reference: BlockReference) {
+        if self.heap.wipes() {
+            self.heap.wipe_block(reference);
+        }
+        self.free_affine(lane, reference);
+    }
+
+    /// Frees a block of this process as it is.
     #[cold]
     pub(crate) fn free_affine(&self, lane: &mut LaneHeap, reference: BlockReference) {
         let process = lane.process;
@@ -322,10 +339,25 @@ impl Attachment {
         action: &'static str,
     ) -> Result<(), Error> {
         self.with_lane_unless(
-            |own| self.heap.free(own, reference, false, &allowed),
+            |own| self.free_any(own, reference, &allowed),
             |error| Err(explain(error, reference, action)),
         )?;
         self.heap.freed();
+        Ok(())
+    }
+
+    #[inline]
+    fn free_any(
+        &self,
+        own: &mut LaneHeap,
+        reference: BlockReference,
+        allowed: &impl Fn(BlockWord) -> bool,
+    ) -> Result<(), ChangeError> {
+        if !self.heap.wipes() {
+            return self.heap.free(own, reference, false, allowed);
+        }
+        self.heap.take_and_wipe(own, reference, allowed)?;
+        self.free_affine(own, reference);
         Ok(())
     }
 
@@ -349,8 +381,10 @@ impl Attachment {
     /// Who is attached.
     pub(crate) fn members(&self) -> Vec<Member> {
         let lanes_of = |process: u16| {
-            let words = self.heap.lane_numbers().map(|lane| self.heap.lane_word(lane));
-            words.filter(|word| word.state() != SlotState::Free && word.process() == process).count() as u32
+            self.heap.lane_numbers().filter(move |lane| {
+                let word = self.heap.lane_word(*lane);
+                word.state() != SlotState::Free && word.process() == process
+            })
         };
         let member = |process: u16| {
             let word = self.heap.process_word(process);
@@ -360,7 +394,8 @@ impl Attachment {
                 SlotState::Active => self.liveness().process_is_dead(process, word),
             };
             let actor = Actor { process, epoch: word.epoch() };
-            Some(Member { actor, pid: word.pid(), dead, lanes: lanes_of(process) })
+            let revoked = lanes_of(process).filter(|lane| self.heap.is_revoked(*lane)).count() as u32;
+            Some(Member { actor, pid: word.pid(), dead, lanes: lanes_of(process).count() as u32, revoked })
         };
         self.heap.process_numbers().filter_map(member).collect()
     }

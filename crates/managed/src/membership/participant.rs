@@ -51,6 +51,13 @@ impl Pool {
     }
 }
 
+impl PoolParticipant {
+    /// The pool of which it is a member.
+    pub fn pool(&self) -> &Pool {
+        &self.pool
+    }
+}
+
 impl Participant for PoolParticipant {
     type Futex = KernelFutex;
 

@@ -78,7 +78,7 @@ fn create_private(attributes: &PoolAttributes) -> Result<Arc<Lender<Attachment>>
     let particulars = Particulars::of(attributes, &geometry)?;
     particulars.place(&mapping, &geometry, page_size())?;
     let made = Made::in_memory(mapping, geometry, particulars, attributes)?;
-    made.attachment(attributes, Store::Memory, Medium::of_memory)
+    made.attachment(attributes, Store::Memory, |kind| Medium::of_memory(kind, Access::ReadWrite))
 }
 
 /// Makes a pool in memory that somebody has already; what was in it is gone.
@@ -88,24 +88,31 @@ pub(crate) fn create_in(
 ) -> Result<Arc<Lender<Attachment>>, Error> {
     let attributes = attributes.clone().pool_type(PoolType::Lent);
     attributes.check_type()?;
-    check_address(&memory)?;
+    check_memory(&memory, Access::ReadWrite)?;
     let geometry = Geometry::new(attributes.shape_within(memory.len() as u64)?);
     let particulars = Particulars::of(&attributes, &geometry)?;
     // Truth words and hints are zero in memory that nobody has used.
     Payload::new(&Region::new(Arc::clone(&memory)), 0, geometry.offsets.data, None)?.fill(0);
     let made = Made::in_memory(memory, geometry, particulars, &attributes)?;
-    made.attachment(&attributes, Store::Memory, Medium::of_memory)
+    made.attachment(&attributes, Store::Memory, |kind| Medium::of_memory(kind, Access::ReadWrite))
 }
 
-/// Pages of the pool are pages of the memory.
-fn check_address(memory: &Mapping) -> Result<(), Error> {
+/// Pages of the pool are pages of the memory, and this process may do with it what it is going to do.
+pub(crate) fn check_memory(memory: &Mapping, access: Access) -> Result<(), Error> {
     let address = memory.as_ptr().addr();
-    if address.is_multiple_of(4096) {
+    let reason = if !address.is_multiple_of(MEMORY_ALIGNMENT) {
+        format!("it begins at {address:#x}, which is no multiple of {MEMORY_ALIGNMENT}")
+    } else if !memory.allows(access) {
+        let right = if access == Access::ReadOnly { "read" } else { "read and write" };
+        format!("this process may not {right} all of it; map it with those rights")
+    } else {
         return Ok(());
-    }
-    let reason = format!("it begins at {address:#x}, which is no multiple of 4096");
+    };
     Err(Error::InvalidAttribute { attribute: "memory", reason })
 }
+
+/// Where memory for a pool begins.
+const MEMORY_ALIGNMENT: usize = 4096;
 
 const DEFAULT_MODE: u32 = 0o600;
 

@@ -9,7 +9,7 @@ use crate::geometry::{METADATA_CHUNK, Shape};
 use crate::heap::manifest::HASH_MULTIPLIERS;
 use crate::layout::{
     LAYOUT_VERSION, Lane, ManifestBucket, ManifestRecord, POOL_MAGIC, PageDescriptor, PoolHeader,
-    ProcessSlot, STATE_MAKING, STATE_READY,
+    ProcessSlot, STATE_DESTROYED, STATE_MAKING, STATE_READY,
 };
 use crate::{Error, PoolAttributes, PoolType};
 
@@ -94,11 +94,12 @@ pub(crate) fn write(
     header.state.store(STATE_READY, Ordering::Release);
 }
 
-/// The numbers of the pool and what else its creator decided, as far as they can be true.
+/// The numbers of the pool and what else its creator decided, as far as they can be true, and its `STATE_*`, which is
+/// READY or DESTROYED.
 ///
 /// # Errors
-/// [`Error::NotAPool`], [`Error::WrongVersion`], [`Error::Corrupt`], [`Error::Destroyed`].
-pub(crate) fn read(header: &PoolHeader, name: &str) -> Result<(Shape, Particulars), Error> {
+/// [`Error::NotAPool`], [`Error::WrongVersion`], [`Error::Corrupt`].
+pub(crate) fn read(header: &PoolHeader, name: &str) -> Result<(Shape, Particulars, u64), Error> {
     if header.magic.load(Ordering::Relaxed) != POOL_MAGIC {
         return Err(Error::NotAPool { name: name.to_owned() });
     }
@@ -127,9 +128,9 @@ pub(crate) fn read(header: &PoolHeader, name: &str) -> Result<(Shape, Particular
     check_identity(header)?;
     // Acquire: pairs with the creator's Release, or with whoever destroyed it.
     match header.state.load(Ordering::Acquire) {
-        STATE_READY => Ok((shape, particulars)),
+        STATE_READY => Ok((shape, particulars, STATE_READY)),
         STATE_MAKING => Err(Error::NotAPool { name: name.to_owned() }),
-        _ => Err(Error::Destroyed),
+        _ => Ok((shape, particulars, STATE_DESTROYED)),
     }
 }
 

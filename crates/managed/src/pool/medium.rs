@@ -77,9 +77,8 @@ impl Medium {
     }
 
     /// Memory without an object.
-    pub(crate) fn of_memory(kind: PoolType) -> Self {
-        let (path, access) = (PathBuf::new(), Access::ReadWrite);
-        Self { kind, object: None, path, access, nonce: fork::nonce() }
+    pub(crate) fn of_memory(kind: PoolType, access: Access) -> Self {
+        Self { kind, object: None, path: PathBuf::new(), access, nonce: fork::nonce() }
     }
 
     pub(crate) fn object(&self) -> Option<&Arc<Object>> {

@@ -13,9 +13,9 @@ use crate::geometry::Geometry;
 use crate::heap::Heap;
 use crate::heap::backing::Store;
 use crate::heap::growth::SegmentsWord;
-use crate::layout::PoolHeader;
+use crate::layout::{PoolHeader, STATE_DESTROYED};
 use crate::membership::attachment::Attachment;
-use crate::pool::creation::path_error;
+use crate::pool::creation::{check_memory, path_error};
 use crate::pool::medium::{Medium, whole_pages};
 use crate::{Error, PoolType, name, pool::header, pool::window};
 
@@ -40,7 +40,7 @@ pub(crate) fn attach(object: Object, path: &Path, access: Access) -> Result<Arc<
     }
     // As much as there is: all of it, unless the pool is one that grows.
     let mapping = window::map(&object, bytes, header_bytes, access)?;
-    let believed = Believed::read(&mapping, bytes, &name)?;
+    let believed = Believed::read(&mapping, bytes, &name)?.ready()?;
     let Believed { kind, geometry, .. } = &believed;
     let bytes_of = |pages| whole_pages(&object, geometry.object_bytes(pages));
     let window = bytes_of(geometry.shape.maximum_pages);
@@ -63,13 +63,41 @@ pub(crate) fn attach(object: Object, path: &Path, access: Access) -> Result<Arc<
 }
 
 /// Attaches the pool that somebody made in `memory`.
-pub(crate) fn attach_in(memory: Arc<Mapping>) -> Result<Arc<Lender<Attachment>>, Error> {
+pub(crate) fn attach_in(memory: Arc<Mapping>, access: Access) -> Result<Arc<Lender<Attachment>>, Error> {
+    check_memory(&memory, access)?;
     let (name, bytes) = ("memory".to_owned(), memory.len() as u64);
-    let believed = Believed::read(&memory, bytes, &name)?;
+    let believed = Believed::read(&memory, bytes, &name)?.ready()?;
     if believed.kind != PoolType::Lent {
         return Err(Error::NotAPool { name });
     }
-    attach_mapped(memory, believed, Store::Memory, Medium::of_memory(PoolType::Lent), name)
+    attach_mapped(memory, believed, Store::Memory, Medium::of_memory(PoolType::Lent, access), name)
+}
+
+/// Whether a pool can be made in `memory` without taking anything from anybody.
+///
+/// # Errors
+/// [`Error::InvalidAttribute`] when a pool lies there, [`Error::InUse`] when one was destroyed that somebody still has
+/// attached; what [`attach_in`] says of one that is damaged or of another version.
+pub(crate) fn require_vacant(memory: &Arc<Mapping>) -> Result<(), Error> {
+    check_memory(memory, Access::ReadWrite)?;
+    let name = "memory".to_owned();
+    let believed = match Believed::read(memory, memory.len() as u64, &name) {
+        Err(Error::NotAPool { .. }) => return Ok(()),
+        believed => believed?,
+    };
+    let is_destroyed = believed.is_destroyed;
+    let medium = Medium::of_memory(PoolType::Lent, Access::ReadOnly);
+    let there = attach_mapped(Arc::clone(memory), believed, Store::Memory, medium, name)?;
+    let processes = there.members().iter().filter(|member| !member.dead).count();
+    let name = there.name.clone();
+    match (is_destroyed, processes) {
+        (true, 0) => Ok(()),
+        (true, processes) => Err(Error::InUse { name, processes }),
+        (false, _) => {
+            let reason = format!("it holds {name:?} already; attach that, or destroy it first");
+            Err(Error::InvalidAttribute { attribute: "memory", reason })
+        }
+    }
 }
 
 fn attach_mapped(
@@ -94,16 +122,23 @@ struct Believed {
     kind: PoolType,
     geometry: Geometry,
     particulars: Particulars,
+    is_destroyed: bool,
 }
 
 impl Believed {
+    /// # Errors
+    /// [`Error::Destroyed`].
+    fn ready(self) -> Result<Self, Error> {
+        if self.is_destroyed { Err(Error::Destroyed) } else { Ok(self) }
+    }
+
     fn read(mapping: &Arc<Mapping>, bytes: u64, name: &str) -> Result<Believed, Error> {
         if bytes < PoolHeader::SIZE as u64 {
             return Err(Error::NotAPool { name: name.to_owned() });
         }
         let region = Region::new(Arc::clone(mapping));
         let header: &PoolHeader = region.view(0)?;
-        let (shape, particulars) = header::read(header, name)?;
+        let (shape, particulars, state) = header::read(header, name)?;
         let geometry = Geometry::new(shape);
         // Acquire: pairs with the grower's, behind which the object is long enough.
         let segments = SegmentsWord(header.segments.load(Ordering::Acquire)).segments();
@@ -111,6 +146,7 @@ impl Believed {
         if bytes < expected {
             return Err(Error::Truncated { name: name.to_owned(), bytes, expected });
         }
-        Ok(Believed { kind: header::read_type(header)?, geometry, particulars })
+        let is_destroyed = state == STATE_DESTROYED;
+        Ok(Believed { kind: header::read_type(header)?, geometry, particulars, is_destroyed })
     }
 }

@@ -66,6 +66,16 @@ impl Attachment {
 }
 
 impl Pool {
+    /// Rebuilds a pool of another boot; whether it was one.
+    pub(crate) fn rebuild_after_boot(&self) -> Result<bool, Error> {
+        let attachment = self.attachment();
+        let is_dirty = attachment.is_of_another_boot();
+        if is_dirty {
+            let _set_once = attachment.rebuilt.set(attachment.rebuild()?);
+        }
+        Ok(is_dirty)
+    }
+
     /// What this process did when it opened the pool and found it *dirty*: in use when the machine stopped. None where
     /// it was not, or another process was first.
     pub fn rebuilt(&self) -> Option<&Rebuilt> {

@@ -1,8 +1,10 @@
-//! The bytes of a pool as its object has them, looked at from outside without a load: holes stay holes.
+//! The bytes of a pool as its object has them, looked at from outside without a load: holes stay holes. Of memory, which
+//! has no object, it is what the pool has backed; the rest stays untouched.
 
 use std::ops::Range;
+use std::sync::Arc;
 
-use weyr_shared::{BlockReference, Layout, LevelHeader, Ring, RingHeader, Slot};
+use weyr_shared::{BlockReference, Layout, LevelHeader, Region, Ring, RingHeader, Slot};
 
 use crate::Error;
 use crate::channels::table::ChannelBlock;
@@ -42,6 +44,9 @@ pub struct ChannelFacts {
     pub block_bytes: u32,
     /// Messages that wait.
     pub waiting: u32,
+    /// Positions that receivers have left behind: messages that they took, and positions that held none (a dead or slow
+    /// sender's, and slots in somebody's hands).
+    pub passed: u64,
 }
 
 /// What lies in the object.
@@ -57,17 +62,40 @@ impl Inspection {
     /// # Errors
     /// [`Error::Os`].
     pub fn read(&self, offset: u64, bytes: &mut [u8]) -> Result<usize, Error> {
-        let object = self.attachment.object().ok_or(Error::Nameless { uuid: self.uuid() })?;
-        object.read_at(offset, bytes).map_err(Error::os("reading the pool's object"))
+        match self.attachment.object() {
+            Some(object) => object.read_at(offset, bytes).map_err(Error::os("reading the pool's object")),
+            None => self.read_memory(offset, bytes),
+        }
     }
 
-    /// The first bytes of the object at or behind `offset` that have memory behind them; what lies between is zero.
+    fn read_memory(&self, offset: u64, bytes: &mut [u8]) -> Result<usize, Error> {
+        let memory = Region::new(Arc::clone(self.attachment.mapping()));
+        let there = memory.len().saturating_sub(offset).min(bytes.len() as u64) as usize;
+        memory.copy_out_of_changing(offset.min(memory.len()), &mut bytes[..there])?;
+        Ok(there)
+    }
+
+    /// The first bytes of the object at or behind `offset` that have memory behind them; what lies between is zero. Where
+    /// the pool lies in memory: those that it has backed; what lies between is zero as far as it is metadata, and else
+    /// nobody's.
     ///
     /// # Errors
     /// [`Error::Os`].
     pub fn next_stored(&self, offset: u64) -> Result<Option<Range<u64>>, Error> {
-        let object = self.attachment.object().ok_or(Error::Nameless { uuid: self.uuid() })?;
-        object.next_stored(offset).map_err(Error::os("looking for the holes of the pool's object"))
+        let holes = Error::os("looking for the holes of the pool's object");
+        match self.attachment.object() {
+            Some(object) => object.next_stored(offset).map_err(holes),
+            None => Ok(self.next_backed(offset)),
+        }
+    }
+
+    fn next_backed(&self, offset: u64) -> Option<Range<u64>> {
+        let heap = &self.attachment.heap;
+        let mut chunks = heap.backing.backed(heap.geometry.object_bytes(heap.current_pages()));
+        let first = chunks.find(|chunk| chunk.end > offset)?;
+        let start = first.start.max(offset);
+        let end = chunks.fold(first.end, |end, chunk| if chunk.start == end { chunk.end } else { end });
+        Some(start..end)
     }
 
     /// The block that starts at byte `offset` of the data area, whatever its state.
@@ -108,6 +136,7 @@ impl Inspection {
 fn facts_of(ring: &Ring, block: ChannelBlock) -> Option<ChannelFacts> {
     let name = ring.name().filter(|_| ring.is_named());
     let waiting = ring.waiting().ok().filter(|_| !ring.is_destroyed())?;
+    let passed = ring.passed().ok()?;
     Some(ChannelFacts {
         name: name.map(|name| String::from_utf8_lossy(name.as_bytes()).into_owned()),
         reference: block.reference,
@@ -115,6 +144,7 @@ fn facts_of(ring: &Ring, block: ChannelBlock) -> Option<ChannelFacts> {
         capacity: ring.capacity(),
         block_bytes: ring.block_size(),
         waiting,
+        passed,
     })
 }
 

@@ -7,10 +7,10 @@ use std::time::{Duration, Instant};
 use super::Participant;
 
 /// The longest sleep without a look at who is in the way: a death, or a stop, is noticed so late at most.
-pub(super) const SLICE: Duration = Duration::from_millis(10);
+pub(crate) const SLICE: Duration = Duration::from_millis(10);
 
 /// Who takes up its turn not within a sleep of this length, or a longer one, is passed.
-pub(super) const PATIENCE: Duration = Duration::from_millis(1);
+pub(crate) const PATIENCE: Duration = Duration::from_millis(1);
 
 /// Looks at a word before its waiter sleeps: some microseconds.
 const SPINS: u32 =
@@ -29,15 +29,15 @@ pub enum Until {
 
 /// A sleep to come.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Slice {
-    pub(super) time: Duration,
+pub(crate) struct Slice {
+    pub(crate) time: Duration,
     /// When it is over, so is all waiting.
-    pub(super) is_last: bool,
+    pub(crate) is_last: bool,
 }
 
 impl Until {
     /// The next sleep; none when the time is over.
-    pub(super) fn slice(self, by: &impl Participant) -> Option<Slice> {
+    pub(crate) fn slice(self, by: &impl Participant) -> Option<Slice> {
         match self {
             Self::Now => None,
             Self::Forever => Some(Slice { time: SLICE, is_last: false }),
@@ -51,7 +51,7 @@ impl Until {
 }
 
 /// Looks a bounded number of times whether `is_over`, for those that are through in a moment.
-pub(super) fn spin_until(is_over: impl Fn() -> bool) -> bool {
+pub(crate) fn spin_until(is_over: impl Fn() -> bool) -> bool {
     (0..SPINS).any(|_| {
         weyr_atomic::hint::spin_loop();
         is_over()

@@ -19,13 +19,13 @@ const SUSPECT: u64 = 1 << 3;
 const NAME_SHIFT: u32 = 8;
 const EPOCH_SHIFT: u32 = 24;
 const EPOCH_BITS: u32 = 28;
-const NAME: u64 = (1 << (EPOCH_SHIFT + EPOCH_BITS)) - (1 << NAME_SHIFT);
+pub(crate) const NAME: u64 = (1 << (EPOCH_SHIFT + EPOCH_BITS)) - (1 << NAME_SHIFT);
 
-fn name_of(low: u16, high: u64) -> u64 {
+pub(crate) fn name_of(low: u16, high: u64) -> u64 {
     u64::from(low) << NAME_SHIFT | (high & ((1 << EPOCH_BITS) - 1)) << EPOCH_SHIFT
 }
 
-fn actor_of(word: u64) -> Actor {
+pub(crate) fn actor_of(word: u64) -> Actor {
     let epoch = word >> EPOCH_SHIFT & ((1 << EPOCH_BITS) - 1);
     Actor { process: (word >> NAME_SHIFT) as u16, epoch: epoch as u32 }
 }

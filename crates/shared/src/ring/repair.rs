@@ -262,6 +262,15 @@ impl Ring {
         })
     }
 
+    /// Positions that receivers have left behind, by one look at each slot: messages that they took, and positions that
+    /// held none (a dead or slow sender's, and slots that were in somebody's hands). Begins anew after 2^36 laps.
+    ///
+    /// # Errors
+    /// [`Corrupt`]: a word that cannot be.
+    pub fn passed(&self) -> Result<u64, Corrupt> {
+        (0..self.slot_count).try_fold(0, |sum, index| Ok(sum + self.load(index)?.lap.number()))
+    }
+
     /// Whether a message waits that was given back, by one look at each slot.
     ///
     /// # Errors
