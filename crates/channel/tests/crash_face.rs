@@ -147,7 +147,7 @@ impl World {
 
     fn recover(&self) {
         self.pool.0.recover();
-        for buffers in &self.buffers {
+        if let Some(buffers) = &self.buffers {
             buffers.0.recover();
         }
     }
