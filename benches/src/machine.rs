@@ -5,7 +5,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use serde::{Deserialize, Serialize};
 
-use crate::contestants::{boost, iceoryx, not_built, open_mpi};
+use crate::contestants::{boost, iceoryx, not_built, open_mpi, python};
 use crate::date;
 use crate::processor::Processors;
 
@@ -94,6 +94,7 @@ fn peers() -> Vec<Peer> {
         ("snmalloc", built(cfg!(feature = "snmalloc"), locked_version("snmalloc-sys"))),
         ("glibc", glibc_version()),
         ("boost", boost::version().unwrap_or_else(|why| why)),
+        ("Python", python::version().unwrap_or_else(|why| why)),
         ("Open MPI", open_mpi::version().unwrap_or_else(|why| why)),
         ("iceoryx2", built(iceoryx::there().is_ok(), locked_version("iceoryx2"))),
         ("crossbeam-channel", locked_version("crossbeam-channel")),

@@ -37,3 +37,33 @@ pub(crate) fn pairs(bytes: usize, operations: u64, samples: u64, processors: Pro
     command.args([bytes as u64, operations, samples].map(|number| number.to_string()));
     foreign::samples(&mut command)
 }
+
+/// What is done with a segment that another process has made.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Opening {
+    /// It is opened, by a process that never had it.
+    First,
+    /// It is opened by a process that had it open before.
+    Again,
+    /// The address of a block is asked for by its handle, which checks nothing.
+    Handle,
+}
+
+/// Samples of it.
+pub(crate) fn opening(
+    opening: Opening,
+    operations: u64,
+    samples: u64,
+    processors: Processors,
+) -> Result<Samples> {
+    let what = match opening {
+        Opening::First => "first",
+        Opening::Again => "again",
+        Opening::Handle => "handle",
+    };
+    let name = format!("weyr-benches.{}.boost", std::process::id());
+    let mut command = foreign::limited(foreign::built(COMPILER, "boost_attach.cpp")?);
+    command.args([processors[0].to_string(), name, what.to_owned()]);
+    command.args([operations, samples].map(|number| number.to_string()));
+    foreign::samples(&mut command)
+}

@@ -33,12 +33,17 @@ pub(crate) fn built(compiler: &str, source: &'static str) -> Result<PathBuf> {
 fn build(compiler: &str, source: &str) -> Result<PathBuf> {
     let stem = Path::new(source).with_extension("");
     let program = std::env::current_exe()?.with_file_name(format!("weyr-benches-{}", stem.display()));
-    let source = Path::new(SOURCES).join(source);
+    let source = place(source);
     let output = Command::new(compiler).args(["-O2", "-o"]).arg(&program).arg(source).arg("-lrt").output()?;
     if !output.status.success() {
         return Err(format!("{compiler} failed: {}", String::from_utf8_lossy(&output.stderr)).into());
     }
     Ok(program)
+}
+
+/// Where a file in `foreign/` is.
+pub(crate) fn place(source: &str) -> PathBuf {
+    Path::new(SOURCES).join(source)
 }
 
 /// A command that ends in time.

@@ -16,6 +16,7 @@ pub(crate) mod mimalloc;
 pub(crate) mod mutual;
 pub(crate) mod open_mpi;
 pub(crate) mod pthread_mutex;
+pub(crate) mod python;
 pub(crate) mod sleeper;
 #[cfg(feature = "snmalloc")]
 pub(crate) mod snmalloc;

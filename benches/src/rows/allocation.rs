@@ -6,7 +6,7 @@ use std::hint::black_box;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread;
 
-use weyr_managed::{Pool, PoolAttributes, PoolType};
+use weyr_managed::Pool;
 
 use crate::clock::{processor_time, thread_time};
 use crate::contestants;
@@ -72,8 +72,6 @@ pub(crate) fn rows(processors: Processors) -> Vec<Row> {
         row("4 KiB, random order over 1000", Churn, 4 * KIB, 100_000),
         row("64 B, freed on another core", HandOff, 64, 500_000).must_times(1.0, "mimalloc"),
         row("4 KiB, freed on another core", HandOff, 4 * KIB, 50_000),
-        placed("64 B, pool in a file", 64, 500_000, processors),
-        placed("64 KiB, pool in a file", 64 * KIB, 200_000, processors),
         two_processes(
             "64 B, two processes on one pool",
             Load { pattern: Pair, bytes: 64, operations: 500_000 },
@@ -115,23 +113,6 @@ fn compared(name: &str, load: Load, processors: Processors) -> Row {
         .with("glibc", run(|load, other, effort| measure(&Glibc, load, other, effort)))
 }
 
-/// A pool in a file on a disk beside one in shared memory, both touched before.
-fn placed(name: &str, bytes: usize, operations: u64, processors: Processors) -> Row {
-    let load = Load { pattern: Pattern::Pair, bytes, operations };
-    let run = move |act: Measure| move |effort: &Effort| alone(processors[0], || act(load, 0, effort));
-    Row::new(GROUP, name)
-        .with("weyr, file", run(measure_file))
-        .with("weyr, shared memory", run(measure_weyr))
-        .must_times(1.1, "weyr, shared memory")
-}
-
-fn measure_file(load: Load, other: usize, effort: &Effort) -> Result<Samples> {
-    let directory = tempfile::tempdir()?;
-    let attributes = PoolAttributes::new("allocate", rows::POOL_BYTES);
-    let attributes = attributes.pool_type(PoolType::File).directory(directory.path());
-    measure(&WeyrPool(Pool::create(&attributes)?), load, other, effort)
-}
-
 fn measure_weyr(load: Load, other: usize, effort: &Effort) -> Result<Samples> {
     let scratch = Scratch::new()?;
     let pool = Pool::create(&scratch.pool("allocate", rows::POOL_BYTES))?;
@@ -150,7 +131,8 @@ fn measure<A: Allocator + Sync>(allocator: &A, load: Load, other: usize, effort:
     Ok(samples)
 }
 
-fn pairs<A: Allocator>(allocator: &A, bytes: usize, operations: u64) -> Result<Samples> {
+/// Samples of blocks that are freed at once.
+pub(super) fn pairs<A: Allocator>(allocator: &A, bytes: usize, operations: u64) -> Result<Samples> {
     let pairs = |count: u64| {
         for _ in 0..count {
             // Not `?`: to convert the error the compiler would copy what else is in the result, handle and all.

@@ -1,17 +1,19 @@
 //! Locks: taking and releasing one that nobody else wants, and one that all want.
 //!
 //! Who is inside adds one to a word, by a load and a store; at the end it must be the sum. Alone, the figure is
-//! processor time; where several want it, the time that passed by the clock of the one that was longest about it.
+//! processor time; where several want it, all begin at once and go on for the same time, however often each gets it, and
+//! the figure is that time for each use by whomever.
 
 use std::path::PathBuf;
 use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
 
 use weyr_managed::Pool;
 use weyr_shared::Shareable;
 use weyr_shared::lock::{FifoLiteLock, FifoLock, GreedyLock, Lock};
 
 use crate::Result;
-use crate::clock::{elapsed_time, processor_time};
+use crate::clock::processor_time;
 use crate::contestants::mutual::Mutual;
 use crate::contestants::pthread_mutex::RobustMutex;
 use crate::contestants::weyr_lock::{WeyrLock, place};
@@ -25,9 +27,11 @@ const GROUP: &str = "locks";
 const PEER: &str = "robust pthread mutex";
 const SAMPLES: u64 = 7;
 const ALONE: u64 = 500_000;
-const TOGETHER: u64 = 5_000;
+/// For how long several want it in a sample, in microseconds, and how many uses lie between two looks at the clock.
+const TOGETHER: u64 = 40_000;
+const UNWATCHED: u64 = 32;
 const POOL_BYTES: u64 = 1 << 20;
-/// Lines of a shared page: the word that is protected, and where the processes meet.
+/// Lines of a shared page: the word that is protected, and where the processes meet, a line for each sample.
 const WORD: usize = 0;
 const MEETING: usize = 1;
 
@@ -80,35 +84,61 @@ impl<M: Mutual> Mutual for &M {
     }
 }
 
-/// Each of so many processes goes inside as often as the others, all at once.
 fn measure<M: Mutual>(
     users: usize,
     processors: Processors,
     effort: &Effort,
     mutual: impl Fn() -> Result<M>,
 ) -> Result<Samples> {
-    let page = SharedPage::new()?;
-    let each = effort.operations(if users == 1 { ALONE } else { TOGETHER });
-    let use_all = || {
-        let mutual = mutual()?;
-        page.meet(MEETING, users as u64 - 1);
-        (0..SAMPLES)
-            .map(|_| sample(users, each, || inside(&mutual, &page, each)))
-            .collect::<Result<Samples>>()
-    };
-    let works = (0..users).map(|user| Work::new(processors[user % 2], use_all));
-    let samples = all_together(works.collect())?;
-    let (sum, wanted) = (page.word(WORD).load(Ordering::Relaxed), users as u64 * each * SAMPLES);
-    if sum != wanted {
-        return Err(format!("{sum} were counted of {wanted}").into());
+    if users > 1 {
+        return contended(users, processors, effort, mutual);
     }
-    let longest = |index: usize| samples.iter().map(|own| own[index]).fold(0.0, f64::max);
-    Ok((0..SAMPLES as usize).map(longest).collect())
+    let (page, each) = (SharedPage::new()?, effort.operations(ALONE));
+    let samples = alone(processors[0], || {
+        let mutual = mutual()?;
+        (0..SAMPLES).map(|_| processor_time(each, || inside(&mutual, &page, each))).collect()
+    })?;
+    check_sum(&page, SAMPLES * each)?;
+    Ok(samples)
 }
 
-/// In nanoseconds a use, by whomever.
-fn sample(users: usize, each: u64, work: impl FnOnce() -> Result<()>) -> Result<f64> {
-    if users == 1 { processor_time(each, work) } else { elapsed_time(each * users as u64, work) }
+fn check_sum(page: &SharedPage, wanted: u64) -> Result<()> {
+    let sum = page.word(WORD).load(Ordering::Relaxed);
+    if sum == wanted { Ok(()) } else { Err(format!("{sum} were counted of {wanted}").into()) }
+}
+
+/// So many processes want it, all at once, for the same time.
+fn contended<M: Mutual>(
+    users: usize,
+    processors: Processors,
+    effort: &Effort,
+    mutual: impl Fn() -> Result<M>,
+) -> Result<Samples> {
+    let page = SharedPage::new()?;
+    let time = Duration::from_micros(effort.operations(TOGETHER));
+    let use_all = || {
+        let mutual = mutual()?;
+        let sample = |index: u64| {
+            page.meet(MEETING + index as usize, users as u64 - 1);
+            uses(&mutual, &page, time)
+        };
+        (0..SAMPLES).map(sample).collect::<Result<Vec<(u64, f64)>>>()
+    };
+    let works = (0..users).map(|user| Work::new(processors[user % 2], use_all));
+    let uses = all_together(works.collect())?;
+    check_sum(&page, uses.iter().flatten().map(|own| own.0).sum())?;
+    let rate = |index: usize| uses.iter().map(|own| own[index].0 as f64 / own[index].1).sum::<f64>();
+    Ok((0..SAMPLES as usize).map(|index| 1.0 / rate(index)).collect())
+}
+
+/// How often this process was inside in about that time, and the nanoseconds that it took.
+fn uses(mutual: &impl Mutual, page: &SharedPage, time: Duration) -> Result<(u64, f64)> {
+    let (start, mut count) = (Instant::now(), 0);
+    while start.elapsed() < time {
+        inside(mutual, page, UNWATCHED)?;
+        count += UNWATCHED;
+    }
+    Ok((count, start.elapsed().as_nanos() as f64))
 }
 
 fn inside(mutual: &impl Mutual, page: &SharedPage, times: u64) -> Result<()> {

@@ -4,6 +4,7 @@ mod allocation;
 mod channel;
 mod exchange;
 mod locks;
+mod media;
 mod pool;
 mod sleeping;
 mod sweep;
@@ -27,6 +28,7 @@ pub(crate) fn all(processors: Processors) -> Vec<Row> {
     let groups = [
         allocation::rows(processors),
         typed::rows(processors),
+        media::rows(processors),
         pool::rows(processors),
         exchange::rows(processors),
         sweep::rows(processors),

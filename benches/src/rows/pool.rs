@@ -9,6 +9,8 @@ use weyr_managed::{AllocationDescriptor, Error, Growth, Pool, Published};
 
 use crate::Result;
 use crate::clock::{elapsed_time, processor_time};
+use crate::contestants::boost::{self, Opening};
+use crate::contestants::python;
 use crate::contestants::weyr_pool::sound;
 use crate::process::{Work, alone, together};
 use crate::processor::Processors;
@@ -19,6 +21,8 @@ use crate::shared_page::SharedPage;
 
 const GROUP: &str = "pool";
 const MICROSECOND: f64 = 1e3;
+const BOOST: &str = "boost.interprocess";
+const PYTHON: &str = "Python SharedMemory";
 
 pub(crate) fn rows(processors: Processors) -> Vec<Row> {
     let here = processors[0];
@@ -27,6 +31,12 @@ pub(crate) fn rows(processors: Processors) -> Vec<Row> {
             .with("weyr", move |effort| alone(here, || created(bytes, effort)))
             .must_at_most(200.0 * MICROSECOND)
     };
+    let grow = |name: &str, bytes: u64| {
+        Row::new(GROUP, name)
+            .with("weyr", move |effort| alone(here, || grown(bytes, effort)))
+            .with("fallocate", move |effort| alone(here, || allocated_by_the_kernel(bytes, effort)))
+            .must(Target::Above(20.0 * MICROSECOND, "fallocate".into()))
+    };
     vec![
         create("32 KiB", 32 << 10),
         create("1 MiB", 1 << 20),
@@ -34,11 +44,23 @@ pub(crate) fn rows(processors: Processors) -> Vec<Row> {
         create("64 GiB", 64 << 30),
         Row::new(GROUP, "attach, process attached before")
             .with("weyr", move |effort| attached_again(processors, effort))
+            .with_if(BOOST, boost::there(), move |effort| {
+                boost::opening(Opening::Again, 1, effort.operations(1000), processors)
+            })
+            .with_if(PYTHON, python::there(), move |effort| {
+                python::opening(true, effort.operations(1000), processors)
+            })
             .must_at_most(15.0 * MICROSECOND),
-        Row::new(GROUP, "attach, first of a process").with("weyr", move |_| attached_first(processors)),
+        Row::new(GROUP, "attach, first of a process")
+            .with("weyr", move |_| attached_first(processors))
+            .with_if(BOOST, boost::there(), move |_| boost::opening(Opening::First, 1, 3, processors))
+            .with_if(PYTHON, python::there(), move |_| python::opening(false, 3, processors)),
         Row::new(GROUP, "open a descriptor and let go")
             .with("weyr", move |effort| {
                 alone(here, || opened(effort, |pool, descriptor, _| pool.open(descriptor)))
+            })
+            .with_if(format!("{BOOST}, address of a handle"), boost::there(), move |effort| {
+                boost::opening(Opening::Handle, effort.operations(1_000_000), 7, processors)
             })
             .must_at_most(50.0),
         Row::new(GROUP, "the same from the descriptor's bytes").with("weyr", move |effort| {
@@ -49,10 +71,8 @@ pub(crate) fn rows(processors: Processors) -> Vec<Row> {
         Row::new(GROUP, "recover 1 GiB, 100,000 allocations of the dead")
             .with("weyr", move |_| recovered(processors))
             .must_at_most(50_000.0 * MICROSECOND),
-        Row::new(GROUP, "grow by 16 MiB, and use them")
-            .with("weyr", move |effort| alone(here, || grown(effort)))
-            .with("fallocate", move |effort| alone(here, || allocated_by_the_kernel(effort)))
-            .must(Target::Above(20.0 * MICROSECOND, "fallocate".into())),
+        grow("grow by 1 MiB, and use it", 1 << 20),
+        grow("grow by 16 MiB, and use them", 16 << 20),
         Row::new(GROUP, "metadata of 1 GiB full of 4 KiB")
             .counted(Unit::Percent)
             .with("weyr", move |_| alone(here, metadata_share))
@@ -146,35 +166,33 @@ fn recovered(processors: Processors) -> Result<Samples> {
     })
 }
 
-const SEGMENT_BYTES: u64 = 16 << 20;
-
-/// Allocations that fill a segment each, and so add it.
-fn grown(effort: &Effort) -> Result<Samples> {
+/// Allocations that fill a segment of so many bytes each, and so add it.
+fn grown(segment_bytes: u64, effort: &Effort) -> Result<Samples> {
     let count = effort.operations(40);
     let scratch = Scratch::new()?;
-    let attributes = scratch.pool("grown", SEGMENT_BYTES).segment_size(SEGMENT_BYTES);
+    let attributes = scratch.pool("grown", segment_bytes).segment_size(segment_bytes);
     let pool = Pool::create(&attributes.growth(Growth::UpTo(POOL_BYTES)))?;
-    let mut held = vec![pool.alloc(SEGMENT_BYTES)?];
+    let mut held = vec![pool.alloc(segment_bytes)?];
     let samples = (0..count).map(|_| {
         let before = pool.size();
         let time = elapsed_time(1, || {
-            held.push(pool.alloc(SEGMENT_BYTES)?);
+            held.push(pool.alloc(segment_bytes)?);
             Ok(())
         })?;
-        if pool.size() == before + SEGMENT_BYTES { Ok(time) } else { Err("it did not grow".into()) }
+        if pool.size() == before + segment_bytes { Ok(time) } else { Err("it did not grow".into()) }
     });
     samples.collect()
 }
 
 /// As much memory behind a file beside the pools.
-fn allocated_by_the_kernel(effort: &Effort) -> Result<Samples> {
+fn allocated_by_the_kernel(segment_bytes: u64, effort: &Effort) -> Result<Samples> {
     let count = effort.operations(40);
     let scratch = Scratch::new()?;
     let file = std::fs::File::create_new(scratch.path().join("plain"))?;
     let allocate = |index: u64| {
         elapsed_time(1, || {
-            let (start, bytes) = (index * SEGMENT_BYTES, SEGMENT_BYTES);
-            Ok(rustix::fs::fallocate(&file, rustix::fs::FallocateFlags::empty(), start, bytes)?)
+            let start = index * segment_bytes;
+            Ok(rustix::fs::fallocate(&file, rustix::fs::FallocateFlags::empty(), start, segment_bytes)?)
         })
     };
     (0..count).map(allocate).collect()

@@ -182,6 +182,20 @@ fn creation_on_a_full_filesystem_is_an_error_and_leaves_nothing() {
     Pool::create(&attributes.commit(true)).unwrap().destroy().unwrap();
 }
 
+#[test]
+fn what_the_filesystem_had_for_an_allocation_that_failed_can_be_given_back() {
+    let _alone = alone();
+    let Some(small) = SmallFilesystem::mount("partly", 8 << 20) else { return };
+    let pool = Pool::create(&PoolAttributes::new("partly", 32 << 20).directory(small.path())).unwrap();
+    let before = pool.usage().backed_bytes;
+    let refused = pool.alloc(20 << 20);
+    assert!(matches!(refused, Err(Error::FilesystemFull { .. })), "{refused:?}");
+    assert!(pool.usage().backed_bytes >= before + (4 << 20), "what it had is not known of");
+    assert!(pool.trim().unwrap() >= 4 << 20);
+    drop(pool.alloc(4 << 20).unwrap());
+    pool.destroy().unwrap();
+}
+
 /// Every kind of operation; each succeeds or says that the filesystem is full. Returns how many said so.
 fn exercise(pool: &Pool) -> u64 {
     let mut full = 0;

@@ -2,7 +2,7 @@
 //!
 //! | bits | meaning | who changes it |
 //! | --- | --- | --- |
-//! | 0 | armed: somebody sleeps or is about to | set by who will sleep; cleared by a signal that woke nobody |
+//! | 0 | armed: somebody sleeps or is about to | set by who will sleep; cleared by a signal that woke nobody, or that leaves the others to the one it wakes |
 //! | 1 to 31 | sequence | every signal that finds the bit set, every clearing of it, every raise |
 //!
 //! There is no count of sleepers, for a count leaks when a sleeper dies; a bit left behind costs one idle wake. The
@@ -78,7 +78,7 @@ impl Armed {
 }
 
 /// An event word with the futex on which it sleeps.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug)]
 pub struct Event<'a, F> {
     word: &'a AtomicU32,
     /// Word of those who look on.
@@ -87,6 +87,14 @@ pub struct Event<'a, F> {
     /// How many sleepers a signal wakes.
     sleepers: u32,
 }
+
+impl<F> Clone for Event<'_, F> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<F> Copy for Event<'_, F> {}
 
 impl<'a, F: Futex> Event<'a, F> {
     /// The event in `word`.
@@ -138,7 +146,7 @@ impl<'a, F: Futex> Event<'a, F> {
     /// Wakes one sleeper, or as many as [`waking`](Self::waking) said, if there may be one. The caller has changed what
     /// they wait for by `publish_then_look`. One load where nobody sleeps.
     #[inline]
-    pub fn signal(&self) {
+    pub fn signal(self) {
         // Pairs with `arm`: either this load sees the bit, or the armer's second look sees the caller's change.
         let seen = self.word.load(Ordering::SeqCst);
         if seen & ARMED != 0 {
@@ -146,8 +154,9 @@ impl<'a, F: Futex> Event<'a, F> {
         }
     }
 
+    // By value: were it borrowed, each signal that wakes nobody would store it first.
     #[cold]
-    fn wake_one(&self, seen: u32) {
+    fn wake_one(self, seen: u32) {
         let mut seen = seen;
         while seen & ARMED != 0 {
             let next = seen.wrapping_add(STEP);
@@ -182,23 +191,36 @@ impl<'a, F: Futex> Event<'a, F> {
     /// and not by others, and for changes by plain stores; then the armer's second look comes behind a barrier that
     /// reaches the caller, and the caller's look behind its change in program order.
     #[inline]
-    pub fn signal_all(&self) {
+    pub fn signal_all(self) {
         // Pairs with `arm` and that barrier: either this load sees the bit, or the second look sees the change.
         let seen = self.word.load(Ordering::SeqCst);
         if seen & ARMED != 0 {
-            self.wake_all(seen);
+            self.wake_and_disarm(seen, u32::MAX);
+        }
+    }
+
+    /// Wakes one sleeper, if there may be one, and takes the bit away, so that until that one runs and arms again, on
+    /// behalf of the others too, signals are one load. For sleepers that arm before each look and signal when they are
+    /// through, and that look by themselves from time to time: one that dies in between owes the others a wake. The
+    /// caller has changed what they wait for by `publish_then_look`.
+    #[inline]
+    pub fn signal_next(self) {
+        // Pairs with `arm`, as in `signal`.
+        let seen = self.word.load(Ordering::SeqCst);
+        if seen & ARMED != 0 {
+            self.wake_and_disarm(seen, 1);
         }
     }
 
     #[cold]
-    fn wake_all(&self, seen: u32) {
+    fn wake_and_disarm(self, seen: u32, sleepers: u32) {
         let mut seen = seen;
         while seen & ARMED != 0 {
             // Bit and sequence in one step: who has armed and not slept yet does not sleep on the value it armed.
             let step = if fault::is(Fault::DisarmKeepsSequence) { 0 } else { STEP };
             match arm_then_look(self.word, seen, seen.wrapping_add(step) & !ARMED) {
                 Ok(_) => {
-                    let sleepers = if fault::is(Fault::OneWakeForAll) { 1 } else { u32::MAX };
+                    let sleepers = if fault::is(Fault::OneWakeForAll) { 1 } else { sleepers };
                     self.futex.wake(self.word, sleepers);
                     return;
                 }
@@ -314,6 +336,20 @@ mod tests {
         event.signal_all();
         assert_eq!((word.load(Ordering::Relaxed), fake.wakes()), (8, 1));
         assert_eq!(event.sleep(armed, Duration::from_secs(1)), Awake::Changed);
+    }
+
+    #[test]
+    fn a_signal_to_the_next_wakes_one_and_is_one_load_until_somebody_arms_again() {
+        let (word, fake) = (AtomicU32::new(6), Fake::new(2));
+        let event = Event::new(&word, &fake);
+        let armed = event.arm();
+        event.signal_next();
+        event.signal_next();
+        assert_eq!((word.load(Ordering::Relaxed), fake.wakes()), (8, 1));
+        assert_eq!(event.sleep(armed, Duration::from_secs(1)), Awake::Changed);
+        let _ = event.arm();
+        event.signal_next();
+        assert_eq!((word.load(Ordering::Relaxed), fake.wakes()), (10, 2));
     }
 
     #[test]

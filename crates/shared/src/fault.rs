@@ -43,6 +43,8 @@ pub enum Fault {
     LostBeforeSlot,
     /// A waiter for a lock does not say in the owner word that it waits.
     WaitsUnannounced,
+    /// Who was woken by a lock's owner does not arm again, on behalf of those who still sleep, before it looks.
+    WokenForgetsOthers,
     /// A lock is made free after one look at its queue.
     ReleaseLooksOnce,
     /// Who gives up waiting for a lock does not look whether it was handed over meanwhile.

@@ -101,6 +101,6 @@ fn a_step_left_out_is_found() {
     let deadline = Case { deadline: true, ..THREE };
     const BOTH: &[Fault] = &[Fault::LeavesWithoutLook, Fault::HandsOverBlindly];
     is_found::<Small<2>>(BOTH, Case { name: "fifo, nobody looks who leaves or hands over", ..deadline });
-    let armed = Case { name: "greedy, a signal that woke nobody disarms and leaves it at that", ..THREE };
-    is_found::<GreedyLock>(&[Fault::NoSecondWake], armed);
+    let forgets = Case { name: "greedy, who was woken does not arm again for the others", ..THREE };
+    is_found::<GreedyLock>(&[Fault::WokenForgetsOthers], forgets);
 }

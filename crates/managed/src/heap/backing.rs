@@ -6,7 +6,8 @@
 //! make the kernel allocate it).
 //!
 //! Crash argument: commit point is the bit. Death before it: the chunk is allocated again by the next one, which the
-//! kernel takes for done. A bit is cleared only by who has all pages of its chunk (`unbacking.rs`).
+//! kernel takes for done. Chunks that lie side by side are allocated by one call; that makes their bits no more one step
+//! than before. A bit is cleared only by who has all pages of its chunk (`unbacking.rs`).
 
 use std::ops::Range;
 use std::sync::Arc;
@@ -94,18 +95,42 @@ impl Backing {
         if matches!(self.store, Store::Present) {
             return Ok(());
         }
+        let (first, last) = (offset >> self.chunk_shift, (offset + bytes.max(1) - 1) >> self.chunk_shift);
+        if (first..=last).any(|chunk| !is_set(&self.data, chunk)) {
+            self.data_chunks(first..last + 1, limit)?;
+        }
+        Ok(())
+    }
+
+    /// Backs those of the chunks that are not, as many at a time as lie side by side: the kernel takes as long for the
+    /// bytes, but not for each call.
+    #[cold]
+    fn data_chunks(&self, chunks: Range<u64>, limit: u64) -> Result<(), Errno> {
         let mut added: Option<Range<u64>> = None;
-        for chunk in offset >> self.chunk_shift..=(offset + bytes.max(1) - 1) >> self.chunk_shift {
-            if !is_set(&self.data, chunk) {
-                let start = chunk << self.chunk_shift;
-                self.back_data(start, limit)?;
-                set(&self.data, chunk);
-                let first = added.map_or(start, |added| added.start);
-                added = Some(first..start + (1 << self.chunk_shift));
-            }
+        let mut next = chunks.start;
+        while let Some(start) = (next..chunks.end).find(|chunk| !is_set(&self.data, *chunk)) {
+            let end = (start..chunks.end).find(|chunk| is_set(&self.data, *chunk)).unwrap_or(chunks.end);
+            self.data_run(start..end, limit)?;
+            let first = added.map_or(start, |added| added.start);
+            (added, next) = (Some(first..end), end);
         }
         if let Some(added) = added {
-            self.make_huge(added);
+            self.make_huge(added.start << self.chunk_shift..added.end << self.chunk_shift);
+        }
+        Ok(())
+    }
+
+    /// Backs chunks side by side. Where that fails, those that there is still memory for: what a filesystem may have
+    /// kept of the whole is marked then, and can be given back.
+    fn data_run(&self, chunks: Range<u64>, limit: u64) -> Result<(), Errno> {
+        let offset = |chunk: u64| chunk << self.chunk_shift;
+        if self.back_data(offset(chunks.start)..offset(chunks.end), limit).is_ok() {
+            chunks.for_each(|chunk| set(&self.data, chunk));
+            return Ok(());
+        }
+        for chunk in chunks {
+            self.back_data(offset(chunk)..offset(chunk + 1), limit)?;
+            set(&self.data, chunk);
         }
         Ok(())
     }
@@ -120,7 +145,7 @@ impl Backing {
             self.back_metadata(start)?;
         }
         for start in self.backed_chunks().filter(|start| *start < limit) {
-            self.back_data(start, limit)?;
+            self.back_data(start..start + self.chunk_bytes(), limit)?;
         }
         Ok(())
     }
@@ -130,9 +155,9 @@ impl Backing {
         self.back(start, METADATA_CHUNK.min(self.data_start - start))
     }
 
-    /// Backs the chunk of data at data offset `start`, of which `limit` bytes exist.
-    fn back_data(&self, start: u64, limit: u64) -> Result<(), Errno> {
-        self.back(self.data_start + start, self.chunk_bytes().min(limit.saturating_sub(start)))
+    /// Backs a range of data offsets, of which `limit` bytes exist.
+    fn back_data(&self, range: Range<u64>, limit: u64) -> Result<(), Errno> {
+        self.back(self.data_start + range.start, range.end.min(limit).saturating_sub(range.start))
     }
 
     fn back(&self, offset: u64, bytes: u64) -> Result<(), Errno> {
@@ -196,5 +221,33 @@ impl Backing {
             bits.iter().map(|word| u64::from(word.load(Ordering::Relaxed).count_ones())).sum()
         };
         count(&self.metadata) * METADATA_CHUNK + (count(&self.data) << self.chunk_shift)
+    }
+}
+
+#[cfg(all(test, not(any(weyr_face = "loom", weyr_face = "explore"))))]
+mod tests {
+    use super::*;
+    use weyr_shared::Region;
+
+    const CHUNK: u64 = 64 << 10;
+
+    #[test]
+    fn chunks_that_are_backed_are_left_and_all_others_are_backed() {
+        let bytes = 10 * CHUNK + 4096;
+        let object = Arc::new(Object::memory("backing").unwrap());
+        object.set_len(CHUNK + bytes).unwrap();
+        let bits = Region::new(Arc::new(Mapping::anonymous(4096).unwrap()));
+        let table = |offset| bits.table(offset, 8, "bits").unwrap();
+        let (metadata, data) = (table(0), table(64));
+        let store = Store::Object(Arc::clone(&object));
+        let backing = Backing { store, metadata, data, data_start: CHUNK, chunk_shift: 16, huge: None };
+        for chunk in [0, 3, 4, 7] {
+            set(&backing.data, chunk);
+        }
+        backing.data(CHUNK + 1, 9 * CHUNK, bytes).unwrap();
+        let chunks: Vec<u64> = backing.backed_chunks().map(|start| start / CHUNK).collect();
+        assert_eq!(chunks, (0..=10).collect::<Vec<_>>());
+        let stored = object.metadata().unwrap().allocated_bytes;
+        assert_eq!(stored, 6 * CHUNK + 4096, "the last is cut to what exists");
     }
 }

@@ -22,6 +22,7 @@ use super::kept::KeptSpans;
 use super::page::set_hint;
 use super::word::{BlockState, BlockWord, LaneWord, PageState, PageWord, SlotState};
 use super::{Heap, Liveness};
+use crate::geometry::METADATA_CHUNK;
 use crate::layout::{FLAG_MEMBARRIER, Lane};
 
 /// Blocks that a lane keeps at hand per class.
@@ -407,17 +408,76 @@ impl Heap {
 
     /// Every page of the pool whose word was ever backed; the others are free.
     pub(crate) fn known_pages(&self) -> impl Iterator<Item = u64> + '_ {
-        let start = self.geometry.offsets.page_words;
-        let end = self.pool_pages();
-        let mut page = 0;
+        let (start, end) = (self.geometry.offsets.page_words, self.pool_pages());
+        let byte_of = move |chunk: u64| (chunk * METADATA_CHUNK).max(start);
+        let page_of = move |chunk: u64| ((byte_of(chunk) - start) / 8).min(end);
+        let chunks = start / METADATA_CHUNK..(start + end * 8).div_ceil(METADATA_CHUNK);
+        let known = chunks.filter(move |chunk| self.backing.has_metadata(byte_of(*chunk)));
+        known.flat_map(move |chunk| page_of(chunk)..page_of(chunk + 1))
+    }
+
+    /// The same with their words; of a span that is whole the first page only.
+    pub(crate) fn known_runs(&self) -> impl Iterator<Item = (u64, PageWord)> + '_ {
+        let mut pages = self.known_pages();
         std::iter::from_fn(move || {
-            while page < end && !self.backing.has_metadata(start + page * 8) {
-                // On to the first page of the next chunk.
-                let next = (start + page * 8) / crate::geometry::METADATA_CHUNK + 1;
-                page = (next * crate::geometry::METADATA_CHUNK - start).div_ceil(8);
+            let page = pages.next()?;
+            let seen = self.page(page);
+            if let Some(last) = self.last_tail(page, seen) {
+                pages.nth((last - page - 1) as usize);
             }
-            page += 1;
-            (page <= end).then_some(page - 1)
+            Some((page, seen))
         })
+    }
+
+    /// The last page of a span at `head` that has more than one, all in place: a length never reaches beyond the tails,
+    /// and they are freed from the top.
+    fn last_tail(&self, head: u64, seen: PageWord) -> Option<u64> {
+        if seen.state() != PageState::Head {
+            return None;
+        }
+        // Acquire: pairs with a resize, which has the tails before the length, and frees them behind it.
+        let pages = self.descriptor(head).span_pages.load(Ordering::Acquire);
+        let distance = pages.checked_sub(1).filter(|&distance| distance > 0)?;
+        let last = head.checked_add(distance).filter(|&last| last < self.pool_pages())?;
+        let is_known = self.backing.has_metadata(self.geometry.offsets.page_words + last * 8);
+        let word = is_known.then(|| self.page(last))?;
+        (word.state() == PageState::Tail && word.distance() == distance).then_some(last)
+    }
+}
+
+#[cfg(all(test, not(any(weyr_face = "loom", weyr_face = "explore"))))]
+mod tests {
+    use crate::geometry::{Geometry, Shape};
+    use crate::heap::Heap;
+
+    fn firsts(heap: &Heap) -> Vec<u64> {
+        heap.known_runs().map(|(page, _)| page).collect()
+    }
+
+    #[test]
+    fn of_a_span_the_first_page_stands_for_all_unless_its_length_is_wrong() {
+        let shape = Shape {
+            page_shift: 12,
+            initial_pages: 16,
+            segment_pages: 16,
+            maximum_pages: 16,
+            process_limit: 2,
+            lane_limit: 2,
+            channel_limit: 1,
+            manifest_limit: 0,
+        };
+        let heap = Heap::in_memory(Geometry::new(shape));
+        let mut own = heap.acquire_lane(0, 1, 1).unwrap().unwrap();
+        for pages in [1, 4, 2] {
+            heap.alloc_span(&mut own, pages).unwrap().unwrap();
+        }
+        let behind = 7..16;
+        let whole = |firsts: &[u64]| firsts.iter().copied().chain(behind.clone()).collect::<Vec<_>>();
+        assert_eq!(firsts(&heap), whole(&[0, 1, 5]));
+        for wrong in [0, 3, 5, 6, 20, u64::MAX] {
+            heap.descriptor(1).span_pages.store(wrong, super::Ordering::Relaxed);
+            let seen = if wrong == 3 { vec![0, 1, 4, 5] } else { vec![0, 1, 2, 3, 4, 5] };
+            assert_eq!(firsts(&heap), whole(&seen), "{wrong}");
+        }
     }
 }

@@ -13,7 +13,7 @@ use super::class::{LARGEST_BLOCK, class_of};
 use super::lane::LaneHeap;
 use super::page::clear_hint;
 use super::recovery::Channels;
-use super::word::PageState;
+use super::word::{PageState, PageWord};
 use super::{Heap, Liveness};
 
 /// Rounds that are tried again because others were moving pages just then.
@@ -117,17 +117,30 @@ impl Heap {
                 self.rebuild_own(own);
                 self.leave(own);
             }
-            Relief::TheDead => return self.recover_dead(own, liveness, channels).any(),
-            Relief::IdleLanes => {
-                self.revoke_idle_lanes(own, liveness);
+            Relief::Truth => self.look_at_truth(own),
+            Relief::TheDead => {
+                if !self.recover_dead(own, liveness, channels).any() {
+                    return false;
+                }
+                self.look_at_truth(own);
             }
-            Relief::Truth => {
-                self.enter(own);
-                self.scan_truth(own);
-                self.leave(own);
+            Relief::IdleLanes => {
+                let others =
+                    |(_, seen): (_, PageWord)| seen.state() == PageState::Slab && seen.lane() != own.lane;
+                if !self.known_runs().any(others) {
+                    return false;
+                }
+                self.revoke_idle_lanes(own, liveness);
+                self.look_at_truth(own);
             }
         }
         true
+    }
+
+    fn look_at_truth(&self, own: &mut LaneHeap) {
+        self.enter(own);
+        self.scan_truth(own);
+        self.leave(own);
     }
 
     /// Looks at every block word of every own slab; gives back those that are all free.
@@ -145,12 +158,12 @@ impl Heap {
         }
     }
 
-    /// Looks at every page word: adopts what has no owner and gives back what is all free; unhides free pages.
+    /// Looks at every page word, but those of the tails of whole spans: adopts what has no owner and gives back what is
+    /// all free; unhides free pages.
     fn scan_truth(&self, own: &mut LaneHeap) {
         let mut orphans = 0;
         let reserved = self.reserved_against(own.lane);
-        for page in self.known_pages() {
-            let seen = self.page(page);
+        for (page, seen) in self.known_runs() {
             match seen.state() {
                 PageState::Orphan if reserved.is_some_and(|run| self.slab_touches(page, seen, run)) => {}
                 PageState::Free => clear_hint(&self.used, page),
@@ -178,14 +191,14 @@ pub(crate) enum Relief {
     OwnSlabs,
     /// Page words, from end to end.
     Truth,
-    /// What the dead held.
+    /// What the dead held, and the page words again.
     TheDead,
-    /// What idle lanes hold.
+    /// What idle lanes hold, and the page words again; nothing where no other lane has a slab.
     IdleLanes,
 }
 
 impl Relief {
-    /// In this order; the truth is looked at again behind each step that makes orphans.
-    pub(crate) const ORDER: [Relief; 5] =
-        [Relief::OwnSlabs, Relief::Truth, Relief::TheDead, Relief::IdleLanes, Relief::Truth];
+    /// In this order. What makes orphans looks at the truth again behind that.
+    pub(crate) const ORDER: [Relief; 4] =
+        [Relief::OwnSlabs, Relief::Truth, Relief::TheDead, Relief::IdleLanes];
 }

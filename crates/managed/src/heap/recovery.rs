@@ -120,7 +120,7 @@ impl Heap {
         for process in self.process_numbers() {
             total.add(self.recover_process(own, process, liveness, channels));
         }
-        total.add(self.recover_dead_threads(liveness));
+        total.add(self.recover_dead_threads(Some(own.lane), liveness));
         total
     }
 
@@ -138,7 +138,7 @@ impl Heap {
             done.needs_lane.map(|word| (process, word))
         };
         let left = self.process_numbers().filter_map(of_slot).collect();
-        self.recover_dead_threads(liveness);
+        self.recover_dead_threads(None, liveness);
         left
     }
 
@@ -249,14 +249,15 @@ impl Heap {
         dead.iter().filter(free).count() as u64
     }
 
-    /// Recovers lanes whose thread is gone while its process lives, and those that a helper of one left.
-    fn recover_dead_threads(&self, liveness: &impl Liveness) -> Recovered {
+    /// Recovers lanes whose thread is gone while its process lives, and those that a helper of one left. Of the caller's
+    /// own nobody is asked.
+    fn recover_dead_threads(&self, own: Option<u16>, liveness: &impl Liveness) -> Recovered {
         let mut dead = Vec::new();
         for lane in self.lane_numbers() {
             let seen = self.lane_word(lane);
             let is_gone = |(thread, start)| liveness.thread_is_dead(seen.process(), thread, start);
             let gone = match seen.state() {
-                SlotState::Active => self.lane_user(lane, seen).is_some_and(is_gone),
+                SlotState::Active => own != Some(lane) && self.lane_user(lane, seen).is_some_and(is_gone),
                 state => state == SlotState::Recovering,
             };
             // Marked by exact compare-exchange, so never in a later life than the one that was asked about.
@@ -276,7 +277,8 @@ impl Heap {
     /// other lanes, and what comes behind the lanes, still do, for that helper may be dead by now.
     fn recover_pages(&self, dead: &[DeadLane]) {
         let mut left = dead.to_vec();
-        for page in self.known_pages() {
+        let pages = if dead.is_empty() { None } else { Some(self.known_pages()) };
+        for page in pages.into_iter().flatten() {
             while !left.is_empty() {
                 match self.recover_page(page, &left) {
                     Ok(true) => break,

@@ -70,3 +70,49 @@ impl Queued for FifoLock {
         Queue { owner: &self.owner, next_ticket: &self.next_ticket, room: &self.room, places: &self.places }
     }
 }
+
+#[cfg(all(test, not(any(weyr_face = "loom", weyr_face = "explore"))))]
+mod tests {
+    use weyr_atomic::Ordering;
+
+    use super::*;
+    use crate::lock::word::{OwnerState, OwnerWord, PlaceWord};
+    use crate::lock::{Lock as _, Participant};
+    use crate::{Actor, KernelFutex, Zeroed as _};
+
+    const ARMED: u32 = 1;
+
+    struct Thread(u16);
+
+    impl Participant for Thread {
+        type Futex = KernelFutex;
+        fn me(&self) -> Option<Actor> {
+            Some(Actor { process: self.0, epoch: 0 })
+        }
+        fn is_dead(&self, _: Actor) -> bool {
+            false
+        }
+        fn futex(&self) -> &KernelFutex {
+            &KernelFutex
+        }
+    }
+
+    #[test]
+    fn who_is_handed_the_lock_is_woken_and_so_is_the_one_behind_it() {
+        let lock = FifoLock::zeroed();
+        let guard = lock.acquire(&Thread(9)).unwrap();
+        for (place, ticket) in [(0, 7), (1, 6), (3, 5)] {
+            let waiting = &lock.places[place];
+            waiting.word.store(PlaceWord::waiting(Thread(place as u16).me().unwrap()).0, Ordering::Relaxed);
+            waiting.ticket.store(ticket, Ordering::Relaxed);
+            waiting.call.store(ARMED, Ordering::Relaxed);
+        }
+        lock.next_ticket.store(8, Ordering::Relaxed);
+        let own = lock.owner.load(Ordering::Relaxed);
+        lock.owner.store(OwnerWord(own).with_waiters(true).0, Ordering::Relaxed);
+        guard.release().unwrap();
+        assert_eq!(OwnerWord(lock.owner.load(Ordering::Relaxed)).state(), OwnerState::Handed(3, 5));
+        let sleeps = |place: usize| lock.places[place].call.load(Ordering::Relaxed) & ARMED != 0;
+        assert_eq!([sleeps(0), sleeps(1), sleeps(3)], [true, false, false]);
+    }
+}

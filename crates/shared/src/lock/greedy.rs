@@ -1,7 +1,9 @@
 //! The lock that whoever comes first gets: the smallest and, where many want it, the fastest.
 //!
 //! One word says who has it, one is what its waiters sleep on ([`Event`]). A release makes it free and wakes one; a
-//! newcomer may be faster than that one, so a waiter can be overtaken any number of times.
+//! newcomer may be faster than that one, so a waiter can be overtaken any number of times. Until the one that was woken
+//! runs, and announces itself and the others again, releases wake nobody: who has the processor may take the lock many
+//! times for one wake.
 //!
 //! Whoever dies or stands still is in nobody's way but as the owner: a waiter has no place that anybody waits for. A
 //! wake that was spent on one that is dead or stopped is made good by the others, each of which looks at the lock once
@@ -14,6 +16,7 @@ use weyr_atomic::{AtomicU32, AtomicU64, Ordering, publish_then_look};
 use super::patience::{Slice, Until, spin_until};
 use super::word::{OwnerState, OwnerWord};
 use super::{Held, Lock, LockError, Participant, owner_corrupt};
+use crate::fault::{self, Fault};
 use crate::{Actor, Awake, Corrupt, Event};
 
 crate::layout! {
@@ -50,7 +53,7 @@ impl GreedyLock {
             };
             let own = OwnerWord::held(me).with_suspect(suspect);
             if self.change(seen, own) {
-                return Ok(Some(Held::of(me, own)));
+                return Ok(Some(Held::of(own)));
             }
         }
     }
@@ -64,13 +67,21 @@ impl GreedyLock {
         let mut ask = false;
         loop {
             by.at_step(&[1, u64::from(ask)]);
+            // Before the look, and for the others too: who woke this one has taken the bit away.
             let armed = Event::new(&self.waiters, by.futex()).arm();
             by.at_step(&[2, u64::from(ask), armed.value().into()]);
             if let Some(held) = self.take_now(by, me, ask)? {
                 return Ok(held);
             }
             let Some(Slice { time, is_last }) = until.slice(by) else { return Err(LockError::Timeout) };
-            ask = Event::new(&self.waiters, by.futex()).sleep(armed, time) == Awake::TimedOut;
+            let awake = Event::new(&self.waiters, by.futex()).sleep(armed, time);
+            ask = awake == Awake::TimedOut;
+            if awake == Awake::Woken
+                && fault::is(Fault::WokenForgetsOthers)
+                && let Some(held) = self.take_now(by, me, false)?
+            {
+                return Ok(held);
+            }
             if ask && is_last {
                 return self.take_now(by, me, true)?.ok_or(LockError::Timeout);
             }
@@ -89,7 +100,7 @@ impl Lock for GreedyLock {
         let own = OwnerWord::held(me);
         // Acquire: pairs with the release of the last owner.
         match self.owner.compare_exchange(OwnerWord::FREE.0, own.0, Ordering::Acquire, Ordering::Relaxed) {
-            Ok(_) => Ok(Held::of(me, own)),
+            Ok(_) => Ok(Held::of(own)),
             Err(_) => self.take_slowly(by, me, until),
         }
     }
@@ -98,7 +109,7 @@ impl Lock for GreedyLock {
     /// it somebody may miss a wake, and looks by itself.
     #[inline]
     fn give_back(&self, by: &impl Participant, held: Held) -> Result<(), Corrupt> {
-        let own = OwnerWord::held(held.actor);
+        let own = held.own();
         // SeqCst: the look at the event word comes behind it.
         let seen = match publish_then_look(&self.owner, own.0, OwnerWord::FREE.0) {
             Ok(_) => own,
@@ -111,7 +122,7 @@ impl Lock for GreedyLock {
                 return Err(owner_corrupt());
             }
         }
-        Event::new(&self.waiters, by.futex()).signal();
+        Event::new(&self.waiters, by.futex()).signal_next();
         Ok(())
     }
 
@@ -123,7 +134,7 @@ impl Lock for GreedyLock {
             OwnerState::Handed(..) | OwnerState::Unknown => return Err(owner_corrupt().into()),
         }
         let recovered = self.change(seen, OwnerWord::FREE.with_suspect(true));
-        Event::new(&self.waiters, by.futex()).signal();
+        Event::new(&self.waiters, by.futex()).signal_next();
         Ok(recovered.into())
     }
 

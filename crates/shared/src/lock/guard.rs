@@ -6,19 +6,35 @@ use weyr_atomic::Ordering;
 
 use super::word::OwnerWord;
 use super::{Lock, Participant};
-use crate::{Actor, Corrupt};
+use crate::Corrupt;
 
-/// What acquiring a lock gives, before it is a guard.
+/// What acquiring a lock gives, before it is a guard: one word, for two smaller ones would be stored one by one and
+/// loaded as one, which the processor waits for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Held {
-    pub(super) actor: Actor,
-    pub(super) owner_died: bool,
-}
+pub struct Held(OwnerWord);
 
 impl Held {
     /// What the word says that its owner made it.
-    pub(super) fn of(actor: Actor, word: OwnerWord) -> Self {
-        Self { actor, owner_died: word.is_suspect() }
+    #[inline]
+    pub(super) fn of(word: OwnerWord) -> Self {
+        Self(word.with_waiters(false))
+    }
+
+    /// Whether an owner died.
+    pub(super) fn owner_died(self) -> bool {
+        self.0.is_suspect()
+    }
+
+    /// The word of this owner, where nobody waits and no owner died.
+    #[inline]
+    pub(super) fn own(self) -> OwnerWord {
+        self.0.with_suspect(false)
+    }
+
+    /// Whether it is this participant's; not where it was inherited by a forked child.
+    #[inline]
+    fn is_of(self, by: &impl Participant) -> bool {
+        by.me().is_some_and(|me| self.own() == OwnerWord::held(me))
     }
 }
 
@@ -43,16 +59,16 @@ impl<'l, L: Lock, P: Participant> Guard<'l, L, P> {
     ///
     /// An owner that died right before its release took effect counts as one that died with the lock.
     pub fn owner_died(&self) -> bool {
-        self.held.owner_died
+        self.held.owner_died()
     }
 
     /// Says that what the lock protects is whole again; later owners are not told of the death any more. Does not
     /// block. One write: a death before it leaves things as they were.
     pub fn mark_consistent(&mut self) {
-        if self.by.me() == Some(self.held.actor) {
+        if self.held.is_of(self.by) {
             // Release: whoever sees the bit gone sees what was put right before.
             self.lock.owner_word().fetch_and(OwnerWord(!0).with_suspect(false).0, Ordering::Release);
-            self.held.owner_died = false;
+            self.held = Held::of(self.held.own());
         }
     }
 
@@ -68,7 +84,7 @@ impl<'l, L: Lock, P: Participant> Guard<'l, L, P> {
 
     #[inline]
     fn give_back(&self) -> Result<(), Corrupt> {
-        if self.by.me() == Some(self.held.actor) { self.lock.give_back(self.by, self.held) } else { Ok(()) }
+        if self.held.is_of(self.by) { self.lock.give_back(self.by, self.held) } else { Ok(()) }
     }
 }
 

@@ -127,7 +127,7 @@ impl<P: Place> Queue<'_, P> {
         let own = OwnerWord::held(me);
         // Acquire: pairs with the release of the last owner. Nobody waits where the word is FREE.
         match self.owner.compare_exchange(OwnerWord::FREE.0, own.0, Ordering::Acquire, Ordering::Relaxed) {
-            Ok(_) => Ok(Held::of(me, own)),
+            Ok(_) => Ok(Held::of(own)),
             Err(_) => self.take_slowly(by, me, until),
         }
     }
@@ -193,7 +193,7 @@ impl<P: Place> Queue<'_, P> {
             self.come_back(place, me);
             let attended = self.attend(by, For::Waiter(me, seat), suspicion).transpose();
             if let Some(ended) = attended {
-                by.at_step(&[9, seat.place.into(), ended.is_ok_and(|held| held.owner_died).into()]);
+                by.at_step(&[9, seat.place.into(), ended.is_ok_and(Held::owner_died).into()]);
                 self.leave(by, place);
                 return Ok(ended?);
             }
@@ -268,12 +268,7 @@ impl<P: Place> Queue<'_, P> {
         let place = &self.places[usize::from(seat.place)];
         let attended = self.attend(by, For::Waiter(me, seat), suspicion);
         let held = attended.ok().flatten();
-        by.at_step(&[
-            10,
-            seat.ticket,
-            held.is_some().into(),
-            held.is_some_and(|held| held.owner_died).into(),
-        ]);
+        by.at_step(&[10, seat.ticket, held.is_some().into(), held.is_some_and(Held::owner_died).into()]);
         self.leave(by, place);
         if let Some(held) = attended? {
             return Ok(held);
@@ -289,7 +284,7 @@ impl<P: Place> Queue<'_, P> {
     /// Commit point of acquiring what was handed over.
     fn take_up(&self, me: Actor, called: OwnerWord) -> Option<Held> {
         let own = OwnerWord::held(me).with_waiters(true).with_suspect(called.is_suspect());
-        self.change(called, own).then(|| Held::of(me, own))
+        self.change(called, own).then(|| Held::of(own))
     }
 
     /// Looks at the owner word, and gives the lock on where nobody has it. The lock, if it is the caller's now.
@@ -373,20 +368,39 @@ impl<P: Place> Queue<'_, P> {
         }
         if let (Some(seat), None) = (first, own) {
             // Behind the owner word; pairs with the arming before the waiter's looks.
-            Event::new(self.places[usize::from(seat.place)].call(), by.futex()).signal();
+            self.call(by, seat);
+            // It is on its way while that one works: where there are more who wait than processors, a turn would last
+            // as long as a wake otherwise.
+            if let Some(next) = self.behind(seat) {
+                self.call(by, next);
+            }
         }
-        own.map_or(Given::On, |me| Given::Own(Held::of(me, to)))
+        own.map_or(Given::On, |_| Given::Own(Held::of(to)))
+    }
+
+    /// Wakes one that waits. It alone sleeps on that word, and arms it anew before each look.
+    fn call(&self, by: &impl Participant, seat: Seat) {
+        Event::new(self.places[usize::from(seat.place)].call(), by.futex()).signal_next();
+    }
+
+    /// The one whose turn comes behind that of `seat`.
+    fn behind(&self, seat: Seat) -> Option<Seat> {
+        self.seats().filter(|other| other.ticket > seat.ticket).min_by_key(|seat| seat.ticket)
     }
 
     /// The lowest ticket in the queue.
     fn first(&self) -> Option<Seat> {
+        self.seats().min_by_key(|seat| seat.ticket)
+    }
+
+    fn seats(&self) -> impl Iterator<Item = Seat> {
         let queued = |(index, place): (usize, &P)| {
             // SeqCst: behind the caller's own change. Its ticket was published by it.
             let word = PlaceWord(place.word().load(Ordering::SeqCst));
             let ticket = || place.ticket().load(Ordering::Relaxed);
             (word.state() == PlaceState::Waiting).then(|| Seat { place: index as u16, ticket: ticket() })
         };
-        self.places.iter().enumerate().filter_map(queued).min_by_key(|seat| seat.ticket)
+        self.places.iter().enumerate().filter_map(queued)
     }
 
     /// Frees a place whose holder is dead.
@@ -410,20 +424,20 @@ impl<P: Place> Queue<'_, P> {
     /// Commit point: the owner word names another, or is FREE. Before it a death is that of an owner.
     #[inline]
     pub fn give_back(&self, by: &impl Participant, held: Held) -> Result<(), Corrupt> {
-        let own = OwnerWord::held(held.actor);
+        let own = held.own();
         // Release: pairs with the next owner's acquiring. Who waits changes this word, so there is nobody to look for.
         match self.owner.compare_exchange(own.0, OwnerWord::FREE.0, Ordering::Release, Ordering::Relaxed) {
             Ok(_) => Ok(()),
-            Err(_) => self.release_slowly(by, held.actor),
+            Err(_) => self.release_slowly(by, own),
         }
     }
 
     #[cold]
-    fn release_slowly(&self, by: &impl Participant, me: Actor) -> Result<(), Corrupt> {
+    fn release_slowly(&self, by: &impl Participant, own: OwnerWord) -> Result<(), Corrupt> {
         loop {
             by.at_step(&[5]);
             let seen = self.load();
-            if !seen.is_held_by(me) {
+            if !seen.is_held_as(own) {
                 return Err(owner_corrupt());
             }
             if self.first().is_some() {

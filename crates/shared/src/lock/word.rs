@@ -21,6 +21,7 @@ const EPOCH_SHIFT: u32 = 24;
 const EPOCH_BITS: u32 = 28;
 pub(crate) const NAME: u64 = (1 << (EPOCH_SHIFT + EPOCH_BITS)) - (1 << NAME_SHIFT);
 
+#[inline]
 pub(crate) fn name_of(low: u16, high: u64) -> u64 {
     u64::from(low) << NAME_SHIFT | (high & ((1 << EPOCH_BITS) - 1)) << EPOCH_SHIFT
 }
@@ -48,6 +49,7 @@ pub struct OwnerWord(pub u64);
 impl OwnerWord {
     pub const FREE: Self = Self(0);
 
+    #[inline]
     pub fn held(by: Actor) -> Self {
         Self(1 | name_of(by.process, by.epoch.into()))
     }
@@ -69,14 +71,16 @@ impl OwnerWord {
         }
     }
 
-    pub fn is_held_by(self, actor: Actor) -> bool {
-        self.state() == OwnerState::Held(actor)
+    /// Whether it names the owner that `own` does.
+    pub fn is_held_as(self, own: Self) -> bool {
+        matches!(self.state(), OwnerState::Held(_)) && self.state() == own.state()
     }
 
     pub fn has_waiters(self) -> bool {
         self.0 & WAITERS != 0
     }
 
+    #[inline]
     pub fn with_waiters(self, waiters: bool) -> Self {
         if waiters { Self(self.0 | WAITERS) } else { Self(self.0 & !WAITERS) }
     }
@@ -85,6 +89,7 @@ impl OwnerWord {
         self.0 & SUSPECT != 0
     }
 
+    #[inline]
     pub fn with_suspect(self, suspect: bool) -> Self {
         if suspect { Self(self.0 | SUSPECT) } else { Self(self.0 & !SUSPECT) }
     }
@@ -160,7 +165,7 @@ mod tests {
     fn words_say_what_they_were_made_of() {
         let held = OwnerWord::held(SOMEBODY).with_waiters(true).with_suspect(true);
         assert_eq!(held.state(), OwnerState::Held(SOMEBODY));
-        assert!(held.has_waiters() && held.is_suspect() && held.is_held_by(SOMEBODY));
+        assert!(held.has_waiters() && held.is_suspect() && held.is_held_as(OwnerWord::held(SOMEBODY)));
         let handed = OwnerWord::handed(7, (5 << EPOCH_BITS) + 9);
         assert_eq!(handed.state(), OwnerState::Handed(7, 9));
         assert_eq!(OwnerWord::FREE.with_suspect(true).state(), OwnerState::Free);
