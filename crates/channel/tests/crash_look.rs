@@ -16,7 +16,7 @@ use pools::TestPool;
 use rustix::process::{Signal, getpid, kill_process};
 use weyr_atomic::{Ordering, crash};
 use weyr_channel::{Channel, ChannelAttributes, Content, Message, PollEvents, WaitMode};
-use weyr_kill::{Child, Rendezvous, child, note};
+use weyr_kill::{Child, Rendezvous, child, is_few_writes, note};
 use weyr_managed::{AllocationDescriptor, PoolAttributes, Published};
 use weyr_shared::{Ring, SlotState};
 
@@ -84,9 +84,14 @@ fn fate_of(message: &mut Option<Message>) -> Fate {
     if again { Again } else { Fresh }
 }
 
+/// How many writes lie from one point to the next.
+fn stride() -> usize {
+    if is_few_writes() { 4 } else { 1 }
+}
+
 fn sweep(plan: &Plan) {
-    let mut fates = Vec::new();
-    for write in 1.. {
+    let (mut fates, stride) = (Vec::new(), stride());
+    for write in (1..).step_by(stride) {
         let world = World::new(plan.name, 2);
         let memory = (plan.memory)(&world);
         let descriptor = memory.as_ref().map(Published::descriptor);
@@ -123,9 +128,9 @@ fn sweep(plan: &Plan) {
         }
     }
     let points = fates.len() - 1;
-    assert!(points as u64 >= plan.floor, "{}: only {points} writes", plan.name);
+    assert!((points * stride) as u64 >= plan.floor, "{}: only {points} writes", plan.name);
     fates.dedup();
-    assert_eq!(fates, plan.story, "{}", plan.name);
+    assert!(ledger::tells(&fates, plan.story), "{}: {fates:?}", plan.name);
     note(format_args!("crash channel, {}: {points} points, killed", plan.name));
 }
 
@@ -283,8 +288,8 @@ fn pollers_that_die_cost_nothing_but_an_idle_wake() {
 
 #[test]
 fn a_poller_asleep_while_the_only_sender_dies_finds_what_was_sent() {
-    let mut sent = Vec::new();
-    for write in 1.. {
+    let (mut sent, stride) = (Vec::new(), stride());
+    for write in (1..).step_by(stride) {
         let (world, line) = (World::new("poller asleep", 2), Rendezvous::new().unwrap());
         let mut victim = child::spawn(|| {
             let channel = world.attach();
@@ -314,6 +319,6 @@ fn a_poller_asleep_while_the_only_sender_dies_finds_what_was_sent() {
             break;
         }
     }
-    assert!(sent.len() > 14 && sent.is_sorted() && sent[sent.len() - 1], "{sent:?}");
+    assert!(sent.len() * stride > 14 && sent.is_sorted() && sent[sent.len() - 1], "{sent:?}");
     note(format_args!("crash channel, send to a poller asleep: {} points, killed unnoticed", sent.len() - 1));
 }

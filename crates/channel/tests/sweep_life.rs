@@ -6,6 +6,8 @@
 #![forbid(unsafe_code)]
 
 mod ledger;
+#[path = "../../managed/tests/made_of/mod.rs"]
+mod made_of;
 mod swept;
 
 use ledger::{Fate, Ledger, assert_sound, attributes, letter, parcel};

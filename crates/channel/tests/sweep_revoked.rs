@@ -9,6 +9,8 @@
 #![forbid(unsafe_code)]
 
 mod ledger;
+#[path = "../../managed/tests/made_of/mod.rs"]
+mod made_of;
 mod swept;
 
 use std::cell::Cell;

@@ -20,17 +20,17 @@ pub enum Choice {
 
 impl Choice {
     /// All points where `WEYR_SWEEP=full` is set, else at most `points`, drawn by `WEYR_SEED` (a number; 1 if it is
-    /// not set or none).
+    /// not set or none); where `WEYR_SWEEP=few` is set, at most [`FEW`].
     #[must_use]
     pub fn from_environment(points: usize) -> Self {
-        if is_full() { Self::All } else { Self::AtMost { points, seed: seed() } }
+        if is_full() { Self::All } else { Self::AtMost { points: or_few(points), seed: seed() } }
     }
 
     /// At most `full` points where `WEYR_SWEEP=full` is set, else at most `points`: for kinds of points of which there
     /// are too many to run all, as there are of instructions.
     #[must_use]
     pub fn drawn(points: usize, full: usize) -> Self {
-        Self::AtMost { points: if is_full() { full } else { points }, seed: seed() }
+        Self::AtMost { points: if is_full() { full } else { or_few(points) }, seed: seed() }
     }
 
     /// The chosen of `count` points, ascending.
@@ -46,8 +46,34 @@ impl Choice {
     }
 }
 
+/// Points of an operation where it is run once more in other surroundings, which change what it is in, not what it does.
+pub const FEW: usize = 3;
+
+/// The writes, counted from 1, at which a crash face ends an operation of `count` writes: all of them, or [`FEW`] where
+/// `WEYR_CRASH=few` is set.
+#[must_use]
+pub fn writes_to_end_at(count: u64) -> Vec<u64> {
+    let choice = if is_few_writes() { Choice::AtMost { points: FEW, seed: seed() } } else { Choice::All };
+    let count = usize::try_from(count).unwrap_or(usize::MAX);
+    choice.of(count).into_iter().map(|index| index as u64 + 1).collect()
+}
+
+/// Whether `WEYR_CRASH=few` is set.
+#[must_use]
+pub fn is_few_writes() -> bool {
+    is("WEYR_CRASH", "few")
+}
+
+fn is(variable: &str, wanted: &str) -> bool {
+    env::var(variable).is_ok_and(|choice| choice == wanted)
+}
+
 fn is_full() -> bool {
-    env::var("WEYR_SWEEP").is_ok_and(|choice| choice == "full")
+    is("WEYR_SWEEP", "full")
+}
+
+fn or_few(points: usize) -> usize {
+    if is("WEYR_SWEEP", "few") { points.min(FEW) } else { points }
 }
 
 fn seed() -> u64 {
@@ -82,6 +108,15 @@ fn next_random(state: &mut u64) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn every_write_is_an_end_unless_few_are_wanted() {
+        if !is_few_writes() {
+            assert_eq!(writes_to_end_at(5), [1, 2, 3, 4, 5]);
+        }
+        assert_eq!(writes_to_end_at(0), []);
+        assert_eq!(writes_to_end_at(1), [1]);
+    }
 
     #[test]
     fn a_sample_has_the_first_the_last_and_no_point_twice() {

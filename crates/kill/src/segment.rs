@@ -1,6 +1,6 @@
 //! The bytes of a shared object, as the harness sees them: saved, told apart, and put back.
 //!
-//! The idea: the object is read and written as a file, never mapped. Reading a hole of a file through a mapping
+//! The idea: the object is read and written as a file, not mapped (but to write where there is no write(2)). Reading a hole of a file through a mapping
 //! would fill it, and a file that shrinks under a mapping kills the reader; `pread` does neither. Holes are skipped,
 //! so that a sparse object costs what it holds, and a page of zeros counts as a hole, because nobody can tell them
 //! apart by their bytes.
@@ -18,6 +18,7 @@ use std::{
         unix::fs::FileExt,
     },
     path::Path,
+    ptr::null_mut,
 };
 
 use rustix::{
@@ -166,9 +167,39 @@ impl FileSegment {
         let pages = extent.bytes.chunks(PAGE_BYTES).zip(now.bytes.chunks(PAGE_BYTES));
         for (index, (wanted, found)) in pages.enumerate() {
             if wanted != found {
-                self.file.write_all_at(wanted, extent.offset + (index * PAGE_BYTES) as u64)?;
+                self.write(wanted, extent.offset + (index * PAGE_BYTES) as u64)?;
             }
         }
+        Ok(())
+    }
+
+    fn write(&self, bytes: &[u8], offset: u64) -> io::Result<()> {
+        match self.file.write_all_at(bytes, offset) {
+            // A file system without write(2), as hugetlbfs is.
+            Err(error) if error.raw_os_error() == Some(libc::EINVAL) => self.store(bytes, offset),
+            done => done,
+        }
+    }
+
+    /// Stores into a mapping of the whole file, which goes at once.
+    fn store(&self, bytes: &[u8], offset: u64) -> io::Result<()> {
+        let length = usize::try_from(self.length()?).map_err(io::Error::other)?;
+        let start = usize::try_from(offset).map_err(io::Error::other)?;
+        if start.checked_add(bytes.len()).is_none_or(|end| end > length) {
+            return Err(io::ErrorKind::UnexpectedEof.into());
+        }
+        let (access, descriptor) = (libc::PROT_READ | libc::PROT_WRITE, self.file.as_raw_fd());
+        // SAFETY: a new mapping, which no other memory of this process overlaps.
+        let mapped = unsafe { libc::mmap(null_mut(), length, access, libc::MAP_SHARED, descriptor, 0) };
+        if mapped == libc::MAP_FAILED {
+            return Err(io::Error::last_os_error());
+        }
+        // SAFETY: `start` lies inside the mapping.
+        let target = unsafe { mapped.cast::<u8>().add(start) };
+        // SAFETY: so do the bytes from there on, as checked; they are of another object than `bytes`.
+        unsafe { std::ptr::copy_nonoverlapping(bytes.as_ptr(), target, bytes.len()) };
+        // SAFETY: the mapping is as long, and nobody else knows of it.
+        unsafe { libc::munmap(mapped, length) };
         Ok(())
     }
 }
@@ -258,6 +289,17 @@ mod tests {
         segment.file.write_all_at(&[1; 100_000], 0).unwrap();
         segment.restore(&image).unwrap();
         assert_eq!(bytes(&file), before);
+    }
+
+    #[test]
+    fn bytes_are_stored_where_there_is_no_write() {
+        let (file, segment) = file_with(&[(0, b"head")], 10_000);
+        segment.store(b"mapped", 9_994).unwrap();
+        segment.store(b"H", 0).unwrap();
+        let now = bytes(&file);
+        assert_eq!((&now[..4], &now[9_994..]), (&b"Head"[..], &b"mapped"[..]));
+        assert!(segment.store(b"mapped", 9_995).is_err(), "behind the end nothing is stored");
+        assert_eq!(bytes(&file), now);
     }
 
     #[test]

@@ -94,6 +94,9 @@ impl Attachment {
 
     /// The heap's invariants, the header's, and those between channels and blocks.
     pub(crate) fn verify(&self, mode: Mode) -> Verification {
+        if let Some(cut_off) = self.cut_off() {
+            return cut_off;
+        }
         let mut result = self.heap.verify(mode);
         if let Err(corrupt) = header::check_identity(self.heap.header()) {
             let finding = Finding {

@@ -25,6 +25,7 @@ use crate::heap::recovery::Channels;
 use crate::heap::word::{ProcessWord, SlotState};
 use crate::heap::{Heap, Liveness, mark};
 use crate::layout::{FLAG_MEMBARRIER, ProcessSlot};
+use crate::pool::header;
 
 /// Lock bytes lie far behind any data: byte `LOCK_BASE + slot` of the object.
 const LOCK_BASE: u64 = 1 << 62;
@@ -233,6 +234,11 @@ fn take_slot(
         Some(Ok(Some(presence))) => Some(presence),
         // Held by somebody who is just joining, or by a child that was forked in the middle of it.
         Some(Ok(None)) => return Ok(None),
+        // The object is opened anew for it, by who may not any more.
+        Some(Err(weyr_sys::Errno::ACCESS | weyr_sys::Errno::PERM)) => {
+            let name = header::read_name(heap.header()).unwrap_or_default();
+            return Err(Error::PermissionDenied { name });
+        }
         Some(Err(errno)) => return Err(Error::os("locking a process slot")(errno)),
     };
     let Some(slot) = heap.process_slot(index).filter(|_| heap.process_word(index) == seen) else {

@@ -4,6 +4,7 @@ pub(crate) mod creation;
 pub(crate) mod extent;
 pub(crate) mod header;
 pub(crate) mod huge;
+pub(crate) mod length;
 pub(crate) mod medium;
 pub(crate) mod opening;
 pub(crate) mod rebuild;
@@ -175,7 +176,7 @@ impl Pool {
     fn attach_opened(object: Object, path: &Path) -> Result<Pool, Error> {
         let identity = object.identity().map_err(Error::os("looking at the pool's object"))?;
         match Pool::registered(identity) {
-            Some(pool) => Ok(pool),
+            Some(pool) => pool.check_length().map(|()| pool),
             None => Pool::newcomer(opening::attach(object, path, Access::ReadWrite)?),
         }
     }
@@ -229,11 +230,18 @@ impl Pool {
         if descriptor.path.as_os_str().is_empty() {
             return Pool::attached(descriptor).ok_or(Error::Nameless { uuid: descriptor.uuid });
         }
-        let pool = Pool::attach_path(&descriptor.path)?;
-        if pool.uuid() != descriptor.uuid {
-            return Err(Error::WrongPool { found: descriptor.uuid, expected: pool.uuid() });
+        let pool = Pool::attach_path(&descriptor.path).and_then(|pool| match pool.uuid() {
+            uuid if uuid == descriptor.uuid => Ok(pool),
+            other => Err(Error::WrongPool { found: descriptor.uuid, expected: other }),
+        });
+        match pool {
+            // Its name is gone, or another's. Who has the pool needs none.
+            Err(gone @ (Error::NoSuchPool { .. } | Error::WrongPool { .. } | Error::NotAPool { .. })) => {
+                let lives = |pool: &Pool| !pool.is_destroyed();
+                Pool::attached(descriptor).filter(lives).ok_or(gone)
+            }
+            pool => pool,
         }
-        Ok(pool)
     }
 
     /// Opens a pool to look at it: read-only, without becoming a member, invisible to the others. Only what reads
@@ -456,6 +464,10 @@ impl Pool {
     /// Takes time with the size of the pool (some milliseconds per gibibyte), and stops nobody meanwhile.
     pub fn recover(&self) -> Recovered {
         let attachment = self.attachment();
+        if let Err(error) = attachment.check_length() {
+            tracing::error!(pool = attachment.name, %error, "nothing is recovered");
+            return Recovered::default();
+        }
         let recovered = attachment.with_lane(|own, _| {
             attachment.heap.recover_dead(own, &attachment.liveness(), &attachment.channels())
         });

@@ -6,15 +6,11 @@
 
 mod scratch;
 
-use std::fs::{File, OpenOptions};
-use std::os::unix::fs::FileExt;
-use std::path::Path;
-
 use rustix::process::{Resource, Rlimit, setrlimit};
 use scratch::Line;
-use weyr_kill::{Child, Outcome, child, note};
+use scratch::made_of::{self, Bytes, Home, Made};
+use weyr_kill::{Child, Outcome, child, is_few_writes, note};
 use weyr_managed::geometry::{Geometry, Shape};
-use weyr_managed::name::pool_path;
 use weyr_managed::{Allocation, AllocationDescriptor, Growth, Mode, Pool, PoolAttributes, Published};
 use weyr_shared::{BlockReference, Layout};
 
@@ -52,12 +48,11 @@ fn shape(growing: bool) -> Shape {
     }
 }
 
-fn attributes(directory: &Path, growing: bool) -> PoolAttributes {
+fn attributes(growing: bool) -> PoolAttributes {
     let shape = shape(growing);
     let bytes = |pages: u64| pages << shape.page_shift;
     let growth = if growing { Growth::UpTo(bytes(shape.maximum_pages)) } else { Growth::None };
     PoolAttributes::new("spoilt", bytes(shape.initial_pages))
-        .directory(directory)
         .page_size(bytes(1))
         .growth(growth)
         .segment_size(bytes(shape.segment_pages))
@@ -98,17 +93,14 @@ fn tables(geometry: &Geometry) -> Vec<(&'static str, u64, u64)> {
 }
 
 /// Overwrites some words with what might stand there, or with anything.
-fn spoil(file: &File, geometry: &Geometry, random: &mut Random) {
+fn spoil(bytes: &Bytes, geometry: &Geometry, random: &mut Random) {
     let tables = tables(geometry);
     for _ in 0..1 + random.below(40) {
         let (_, start, words) = tables[random.below(tables.len() as u64) as usize];
         // The words in front are those in use.
         let range = if random.below(2) == 0 { words } else { words.min(24) };
         let place = start + random.below(range) * 8;
-        let read = |place: u64| {
-            let mut bytes = [0; 8];
-            file.read_exact_at(&mut bytes, place).map(|()| u64::from_le_bytes(bytes)).unwrap_or(0)
-        };
+        let read = |place: u64| bytes.word_at(place);
         let now = read(place);
         let value = match random.below(7) {
             0 => random.next(),
@@ -119,7 +111,7 @@ fn spoil(file: &File, geometry: &Geometry, random: &mut Random) {
             5 => random.below(256) << 4 | random.below(7) | (now & !0xfff),
             _ => now.wrapping_add(random.below(5)).wrapping_sub(2),
         };
-        file.write_all_at(&value.to_le_bytes(), place).unwrap();
+        bytes.write_at(&value.to_le_bytes(), place);
     }
 }
 
@@ -215,45 +207,58 @@ fn limit_time() {
     setrlimit(Resource::Cpu, Rlimit { current: Some(PATIENCE), maximum: Some(PATIENCE) }).unwrap();
 }
 
-/// One who was there before the words were spoilt, one who comes behind, and one who is dead.
-fn round(seed: u64) {
-    let directory = tempfile::tempdir_in("/dev/shm").unwrap();
+/// One who was there before the words were spoilt, one who comes behind, and one who is dead: the first alone where
+/// nobody else can have the pool.
+fn round(made: Made, seed: u64) {
     let mut random = Random(seed);
-    let growing = seed.is_multiple_of(2);
+    let growing = seed.is_multiple_of(2) && made.grows();
     let geometry = Geometry::new(shape(growing));
-    let path = pool_path(directory.path(), "spoilt").unwrap();
+    let home = made.is_shared().then(|| made.create(&attributes(growing)).1);
     let line = Line::new();
     let mut first = child::spawn(|| {
         limit_time();
         let (mut random, mut held) = (Random(seed ^ 1), Vec::new());
-        let pool = Pool::create(&attributes(directory.path(), growing)).unwrap();
+        let (pool, _home) = match &home {
+            Some(home) => (home.attach().unwrap(), None),
+            None => {
+                let (pool, home) = made.create(&attributes(growing));
+                (pool, Some(home))
+            }
+        };
         everything(&pool, &mut held, &mut random);
-        line.to_parent.post().unwrap();
+        line.to_parent.send(pool.region().address() - geometry.offsets.data).unwrap();
         line.to_child.wait().unwrap();
         everything(&pool, &mut held, &mut random);
         drop((held, pool));
     })
     .unwrap();
-    line.to_parent.wait_from(&first).expect("sound words are no hindrance");
-    let mut dead = newcomer(&path, seed ^ 2, true);
-    assert_eq!(dead.wait().unwrap(), Outcome::Exited(0));
-    let file = OpenOptions::new().read(true).write(true).open(&path).unwrap();
-    spoil(&file, &geometry, &mut random);
+    let address = line.to_parent.wait_from(&first).expect("sound words are no hindrance");
+    let bytes = match &home {
+        Some(home) => Bytes::of_file(&home.bytes()),
+        None => Bytes::of_process(first.id(), address),
+    };
+    let come = |seed, leaving| home.as_ref().map(|home| newcomer(home, seed, leaving));
+    let dead = come(seed ^ 2, true);
+    dead.into_iter().for_each(|mut dead| assert_eq!(dead.wait().unwrap(), Outcome::Exited(0)));
+    spoil(&bytes, &geometry, &mut random);
     line.to_child.post().unwrap();
-    let mut second = newcomer(&path, seed ^ 3, false);
-    // And while they are at it.
-    (0..5).for_each(|_| spoil(&file, &geometry, &mut random));
-    for (name, child) in [("the first", &mut first), ("the newcomer", &mut second)] {
+    let mut second = come(seed ^ 3, false);
+    // And while they are at it, as long as they are there.
+    if second.is_some() {
+        (0..5).for_each(|_| spoil(&bytes, &geometry, &mut random));
+    }
+    for (name, child) in [("the first", Some(&mut first)), ("the newcomer", second.as_mut())] {
+        let Some(child) = child else { continue };
         assert_eq!(child.wait().unwrap(), Outcome::Exited(0), "WEYR_SEED={seed}: {name}");
     }
 }
 
 /// Attaches and does everything; `leaving` blocks behind without a word, or leaving properly.
-fn newcomer(path: &Path, seed: u64, leaving: bool) -> Child {
+fn newcomer(home: &Home, seed: u64, leaving: bool) -> Child {
     let work = move || {
         limit_time();
         let (mut random, mut held) = (Random(seed), Vec::new());
-        if let Ok(pool) = Pool::attach_path(path) {
+        if let Ok(pool) = home.attach() {
             everything(&pool, &mut held, &mut random);
             if leaving {
                 std::mem::forget((pool, held));
@@ -267,13 +272,21 @@ fn newcomer(path: &Path, seed: u64, leaving: bool) -> Child {
 fn whatever_stands_in_the_words_every_call_returns() {
     let full = std::env::var("WEYR_SWEEP").is_ok_and(|choice| choice == "full");
     let first = std::env::var("WEYR_SEED").ok().and_then(|seed| seed.parse().ok()).unwrap_or(1u64);
-    let rounds = if full { 5000 } else { 300 };
+    let rounds = if full {
+        5000
+    } else if is_few_writes() {
+        40
+    } else {
+        300
+    };
+    let made = made_of::chosen();
     let mut failed = Vec::new();
     for seed in first..first + rounds {
-        if std::panic::catch_unwind(|| round(seed)).is_err() {
+        if std::panic::catch_unwind(|| round(made, seed)).is_err() {
             failed.push(seed);
         }
     }
-    note(format_args!("corruption of a pool: {rounds} rounds from seed {first}, {} failed", failed.len()));
+    let (name, count) = (made.name(), failed.len());
+    note(format_args!("corruption of a pool of {name}: {rounds} rounds from seed {first}, {count} failed"));
     assert!(failed.is_empty(), "seeds {failed:?}");
 }

@@ -9,7 +9,7 @@ use awaited::{PAYLOAD, Pair, late, may_find_nobody, settle, use_beside};
 use rustix::process::{Signal, getpid, kill_process};
 use scratch::{Line, Scratch, assert_whole, attributes};
 use weyr_atomic::{AtomicU64, Ordering, crash};
-use weyr_kill::{Child, Outcome, child, note};
+use weyr_kill::{Child, Outcome, child, note, writes_to_end_at};
 use weyr_managed::PoolBroadcast;
 use weyr_shared::WaitMode;
 
@@ -137,11 +137,13 @@ fn finish(line: &Line, child: &mut Child) -> u64 {
 fn sweep(name: &str, act: Act, floor: u64) {
     let points = run(act, End::AfterAll);
     assert!(points >= floor, "{name}: only {points} writes");
-    for write in 1..=points {
+    let writes = writes_to_end_at(points);
+    for &write in &writes {
         for end in [End::Killed(write), End::StoppedThenContinued(write), End::StoppedThenKilled(write)] {
             run(act, end);
         }
     }
+    let points = writes.len();
     note(format_args!("crash {name}: {points} points, killed, stopped and continued, stopped and killed"));
 }
 

@@ -14,7 +14,7 @@ use locked::{BYTES, Kind, Locked, kind};
 use rustix::process::{Signal, getpid, kill_process};
 use scratch::{Line, Scratch, attributes};
 use weyr_atomic::{AtomicU64, Ordering, crash};
-use weyr_kill::{Child, Outcome, child, note};
+use weyr_kill::{Child, Outcome, child, note, writes_to_end_at};
 use weyr_managed::{Pool, Published};
 use weyr_shared::Table;
 use weyr_shared::lock::{FifoLiteLock, FifoLock, GreedyLock};
@@ -139,11 +139,13 @@ fn finish(line: &Line, child: &mut Child) -> u64 {
 fn sweep<L: Kind>(name: &str, contended: bool, floor: u64, _: PhantomData<L>) {
     let points = run::<L>(contended, End::AfterAll);
     assert!(points >= floor, "{name}: only {points} writes");
-    for write in 1..=points {
+    let writes = writes_to_end_at(points);
+    for &write in &writes {
         for end in [End::Killed(write), End::StoppedThenContinued(write), End::StoppedThenKilled(write)] {
             run::<L>(contended, end);
         }
     }
+    let points = writes.len();
     note(format_args!("crash {name}: {points} points, killed, stopped and continued, stopped and killed"));
 }
 

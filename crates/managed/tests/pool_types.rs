@@ -3,15 +3,10 @@
 
 mod scratch;
 
-use std::ffi::CString;
-use std::path::Path;
-use std::sync::Arc;
-
-use rustix::mount::{MountFlags, UnmountFlags, mount, unmount};
+use scratch::made_of::{Home, Made, Place};
 use scratch::{Line, after, assert_sound, assert_whole, attributes, kill};
 use weyr_kill::{Outcome, child, note_skipped};
-use weyr_managed::{Error, Growth, Mapping, Pool, PoolAttributes, PoolType};
-use weyr_sys::object::{Access, Object};
+use weyr_managed::{Error, Growth, Pool, PoolAttributes};
 
 /// A pool of one type, and what must outlive it.
 struct World {
@@ -19,49 +14,12 @@ struct World {
     /// Whether other processes can use it, and whether it grows.
     shared: bool,
     grows: bool,
-    _place: Option<Place>,
+    _home: Home,
 }
 
 impl Drop for World {
     fn drop(&mut self) {
         let _destroyed_by_the_test = self.pool.destroy();
-    }
-}
-
-/// A directory, with a file system of its own or not.
-struct Place {
-    directory: tempfile::TempDir,
-    mounted: bool,
-}
-
-impl Drop for Place {
-    fn drop(&mut self) {
-        if self.mounted {
-            let _busy_if_a_test_failed = unmount(self.directory.path(), UnmountFlags::DETACH);
-        }
-    }
-}
-
-impl Place {
-    fn on(directory: &Path) -> Self {
-        Self { directory: tempfile::tempdir_in(directory).unwrap(), mounted: false }
-    }
-
-    /// A new file system of some type; none, and a note, where it cannot be mounted.
-    fn mounted(test: &str, kind: &str, options: &str) -> Option<Self> {
-        let directory = tempfile::tempdir().unwrap();
-        let words = CString::new(options).unwrap();
-        match mount(kind, directory.path(), kind, MountFlags::empty(), words.as_c_str()) {
-            Ok(()) => Some(Self { directory, mounted: true }),
-            Err(errno) => {
-                note_skipped(test, format_args!("no {kind} can be mounted here ({errno})"));
-                None
-            }
-        }
-    }
-
-    fn path(&self) -> &Path {
-        self.directory.path()
     }
 }
 
@@ -71,55 +29,60 @@ fn growing(test: &str) -> PoolAttributes {
     attributes(test, BYTES).growth(Growth::UpTo(4 * BYTES)).segment_size(BYTES)
 }
 
-fn world(attributes: &PoolAttributes, place: Option<Place>) -> Option<World> {
-    let pool = Pool::create(attributes).unwrap();
-    Some(World { pool, shared: true, grows: true, _place: place })
+fn world(test: &str, made: Made) -> World {
+    try_world(test, made).unwrap()
 }
 
-fn shared_memory(test: &str) -> Option<World> {
-    world(&growing(test), None)
+fn try_world(test: &str, made: Made) -> Result<World, Error> {
+    let (pool, home) = made.try_create(&growing(test))?;
+    Ok(World { pool, shared: made.is_shared(), grows: made.grows(), _home: home })
 }
 
-fn file(test: &str) -> Option<World> {
-    let place = Place::on(&std::env::temp_dir());
-    world(&growing(test).pool_type(PoolType::File).directory(place.path()), Some(place))
-}
-
-fn private(test: &str) -> Option<World> {
-    let pool = Pool::create(&growing(test).pool_type(PoolType::Private)).unwrap();
-    Some(World { pool, shared: false, grows: true, _place: None })
-}
-
-fn sealed(test: &str) -> Option<World> {
-    world(&growing(test).pool_type(PoolType::Sealed), None)
-}
-
-fn huge_tmpfs(test: &str) -> Option<World> {
-    let place = Place::mounted(test, "tmpfs", "huge=always,size=64m")?;
-    world(&growing(test).pool_type(PoolType::HugePages).directory(place.path()), Some(place))
-}
-
-/// Pages of 2 MiB that the kernel sets aside; none, and a note, where it has none to give.
-fn hugetlbfs(test: &str) -> Option<World> {
-    let place = Place::mounted(test, "hugetlbfs", "pagesize=2M")?;
-    let attributes = growing(test).pool_type(PoolType::HugePages).directory(place.path());
-    match Pool::create(&attributes) {
-        Ok(pool) => Some(World { pool, shared: true, grows: true, _place: Some(place) }),
-        Err(Error::FilesystemFull { .. } | Error::Os { .. } | Error::TooLarge { .. }) => {
+/// None, and a note, where the file system that it needs cannot be mounted, or the kernel has no huge pages to give.
+fn mounted(test: &str, made: Made) -> Option<World> {
+    let (kind, options) = made.file_system();
+    if let Err(errno) = Place::mounted(kind, options) {
+        note_skipped(test, format_args!("no {kind} can be mounted here ({errno})"));
+        return None;
+    }
+    match try_world(test, made) {
+        Err(Error::FilesystemFull { .. } | Error::Os { .. } | Error::TooLarge { .. })
+            if made == Made::Hugetlbfs =>
+        {
             note_skipped(test, format_args!("no huge page is free here (/proc/sys/vm/nr_hugepages)"));
             None
         }
-        Err(error) => panic!("{error}"),
+        world => Some(world.unwrap()),
     }
+}
+
+fn shared_memory(test: &str) -> Option<World> {
+    Some(world(test, Made::SharedMemory))
+}
+
+fn file(test: &str) -> Option<World> {
+    Some(world(test, Made::File))
+}
+
+fn private(test: &str) -> Option<World> {
+    Some(world(test, Made::Private))
+}
+
+fn sealed(test: &str) -> Option<World> {
+    Some(world(test, Made::Sealed))
+}
+
+fn huge_tmpfs(test: &str) -> Option<World> {
+    mounted(test, Made::HugeTmpfs)
+}
+
+fn hugetlbfs(test: &str) -> Option<World> {
+    mounted(test, Made::Hugetlbfs)
 }
 
 /// In memory that the test maps by itself, shared with its children.
 fn lent(test: &str) -> Option<World> {
-    let object = Object::memory("lent").unwrap();
-    object.set_len(2 * BYTES).unwrap();
-    let memory = Mapping::shared(&object, 2 * BYTES as usize, Access::ReadWrite).unwrap();
-    let pool = Pool::create_in(Arc::new(memory), &attributes(test, BYTES)).unwrap();
-    Some(World { pool, shared: true, grows: false, _place: None })
+    Some(world(test, Made::Lent))
 }
 
 /// All that follows, for one type.

@@ -21,18 +21,21 @@ fn with(mut attributes: Attributes, (mode, growth): (Option<u32>, Growth)) -> At
 
 /// Each attribute is the old one or the new one, and then it can be set.
 fn look_at_attributes(ground: &Ground, point: &Point) -> Result<(), String> {
-    let pool = Pool::attach_path(&ground.path).map_err(|error| error.to_string())?;
+    let pool = ground.attach();
     let found = pool.attributes().map_err(|error| error.to_string())?;
     if ![OLD.0, NEW.0].contains(&found.mode) || ![OLD.1, NEW.1].contains(&found.growth) {
         return Err(format!("{found:?}"));
     }
     pool.set_attributes(&with(found, OLD)).map_err(|error| error.to_string())?;
     drop(pool);
-    look(&ground.path, &[], point.moment)
+    look(ground, point.moment)
 }
 
 #[test]
 fn setting_attributes() {
+    if !swept::allows_growth("set attributes") {
+        return;
+    }
     let ground = Ground::new("attributes", OLD.1);
     let with_wish = |ground: &Ground| {
         let pool = warm(ground);

@@ -7,8 +7,6 @@
 mod scratch;
 mod swept;
 
-use std::path::Path;
-
 use scratch::{after, assert_sound, kill};
 use swept::{Ground, look, warm};
 use weyr_kill::{Choice, Moment, Point, Points, Rendezvous, Stops};
@@ -17,8 +15,8 @@ use weyr_managed::{Error, Growth, Pool, Published};
 const TYPE: u32 = 7;
 
 /// What the others find: the manifest says what the blocks say.
-fn look_typed(path: &Path, moment: Moment) -> Result<(), String> {
-    let pool = Pool::attach_path(path).map_err(|error| error.to_string())?;
+fn look_typed(ground: &Ground, moment: Moment) -> Result<(), String> {
+    let pool = ground.attach();
     if moment != Moment::Stopped {
         pool.recover();
         let records = pool.manifest().count() as u64;
@@ -29,7 +27,7 @@ fn look_typed(path: &Path, moment: Moment) -> Result<(), String> {
         }
     }
     drop(pool);
-    look(path, &[], moment)
+    look(ground, moment)
 }
 
 fn sweep<T>(
@@ -39,7 +37,7 @@ fn sweep<T>(
     prepare: impl Fn(&Ground) -> T,
     operate: impl Fn(&mut T),
 ) {
-    let look = |point: &Point| look_typed(&ground.path, point.moment);
+    let look = |point: &Point| look_typed(ground, point.moment);
     swept::kill_and_stop(name, ground, floor, prepare, operate, look);
 }
 
@@ -112,7 +110,7 @@ fn looking_for_a_typed_block() {
             // In its place, of another key.
             hold_typed(&pool, 100, 2);
         }
-        look_typed(&ground.path, point.moment)
+        look_typed(&ground, point.moment)
     };
     let by_key = |pool: &mut Pool| match pool.find(TYPE, 1) {
         Ok(published) => assert_eq!(published.reference(), reference),

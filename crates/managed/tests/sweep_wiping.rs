@@ -8,8 +8,6 @@ mod scratch;
 mod swept;
 mod wiped;
 
-use std::path::PathBuf;
-
 use scratch::{after, assert_sound, kill, wait_for_death};
 use swept::{Ground, open, warm};
 use weyr_kill::{Choice, FileSegment, Moment, Point, Rendezvous, Sweep, child};
@@ -134,12 +132,12 @@ fn inheritance_from_the_dead() {
     let ground = Ground::of("inherited", |attributes| attributes.zero_on_free(true).processes(2));
     let full = |ground: &Ground| {
         among_the_dead(ground);
-        (ground.path.clone(), None)
+        None
     };
-    let join = |joining: &mut (PathBuf, Option<Pool>)| {
-        let pool = Pool::attach_path(&joining.0).unwrap();
+    let join = |joining: &mut Option<Pool>| {
+        let pool = ground.attach();
         drop(filled(&pool, 100));
-        joining.1 = Some(pool);
+        *joining = Some(pool);
     };
     // Attaching is long and its sweep is of its own; here is only who dies while it wipes.
     let segment = FileSegment::open(&ground.path).unwrap();

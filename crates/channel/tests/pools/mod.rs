@@ -4,6 +4,10 @@
 use std::env;
 use std::process::{Child, Command, Stdio};
 
+#[path = "../../../managed/tests/made_of/mod.rs"]
+pub(crate) mod made_of;
+
+use made_of::{Home, Made};
 use weyr_atomic::{AtomicU64, Ordering};
 use weyr_channel::{Channel, ChannelAttributes, ChannelDescriptor};
 use weyr_managed::{Mode, Pool, PoolAttributes};
@@ -12,12 +16,12 @@ const ROLE: &str = "WEYR_TEST_CHILD";
 const CHANNELS: &str = "WEYR_TEST_CHANNELS";
 
 /// A pool that is destroyed with the test.
-pub(crate) struct TestPool(pub(crate) Pool);
+pub(crate) struct TestPool(pub(crate) Pool, Option<Home>);
 
 impl TestPool {
     pub(crate) fn new(test: &str) -> Self {
         let name = format!("test-{test}-{}", std::process::id());
-        Self(Pool::create(&PoolAttributes::new(name, 4 << 20)).unwrap())
+        Self::of(&PoolAttributes::new(name, 4 << 20))
     }
 
     /// One of a name that no other test has, and shaped by `shape`.
@@ -26,7 +30,18 @@ impl TestPool {
         let number = NUMBER.fetch_add(1, Ordering::Relaxed);
         let words = test.replace(|letter: char| !letter.is_ascii_alphanumeric(), "-");
         let name = format!("test-{words}-{}-{number}", std::process::id());
-        Self(Pool::create(&shape(PoolAttributes::new(name, bytes))).unwrap())
+        Self::of(&shape(PoolAttributes::new(name, bytes)))
+    }
+
+    /// Made of what this run's pools are made of.
+    fn of(attributes: &PoolAttributes) -> Self {
+        match made_of::chosen() {
+            Made::SharedMemory => Self(Pool::create(attributes).unwrap(), None),
+            made => {
+                let (pool, home) = made.create(attributes);
+                Self(pool, Some(home))
+            }
+        }
     }
 
     pub(crate) fn channel(&self, capacity: u64) -> Channel {

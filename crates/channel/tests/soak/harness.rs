@@ -2,6 +2,8 @@
 
 use std::collections::BTreeSet;
 use std::fmt;
+use std::sync::Arc;
+use std::thread::JoinHandle;
 
 use weyr_atomic::Ordering;
 use weyr_channel::{Channel, ChannelAttributes, Error};
@@ -10,6 +12,7 @@ use weyr_managed::{AllocationDescriptor, Growth, Mode, Pool, PoolAttributes};
 use weyr_shared::{KernelFutex, Ring};
 
 use crate::board::{Board, CELLS, Count, DOINGS, END, Own, PARK, WORK, Word, packed, unpacked};
+use crate::made_of;
 use crate::random::Random;
 use crate::worker::{Ground, Meeting, Worker, number_of, read_inscription};
 
@@ -26,9 +29,43 @@ fn workers_of(process: usize) -> std::ops::Range<usize> {
 
 #[derive(Debug)]
 struct Process {
-    child: Child,
-    meetings: Vec<Meeting>,
+    life: Life,
+    meetings: Vec<Arc<Meeting>>,
     stopped: bool,
+}
+
+/// What runs the workers of a process.
+#[derive(Debug)]
+enum Life {
+    Child(Child),
+    /// Threads of this process, where nobody else can have the pool: they are neither killed nor stopped.
+    Threads(Vec<JoinHandle<()>>),
+}
+
+impl Process {
+    fn child(&mut self) -> &mut Child {
+        match &mut self.life {
+            Life::Child(child) => child,
+            Life::Threads(_) => panic!("threads are not disturbed"),
+        }
+    }
+
+    /// Waits until all its workers stand.
+    fn wait_parked(&self) {
+        for meeting in &self.meetings {
+            match &self.life {
+                Life::Child(child) => meeting.parked.wait_from(child).unwrap(),
+                Life::Threads(_) => meeting.parked.wait().unwrap(),
+            };
+        }
+    }
+
+    fn wait_ended(self) {
+        match self.life {
+            Life::Child(mut child) => assert_eq!(child.wait().unwrap(), Outcome::Exited(0)),
+            Life::Threads(threads) => threads.into_iter().for_each(|thread| thread.join().unwrap()),
+        }
+    }
 }
 
 /// What happened so far.
@@ -55,8 +92,8 @@ struct Toll {
 pub(crate) struct Soak {
     seed: u64,
     random: Random,
-    board: Board,
-    reached: Rendezvous,
+    board: Arc<Board>,
+    reached: Arc<Rendezvous>,
     /// Messages before this one are accounted for.
     accounted: u64,
     /// Published blocks that the dead were at work on.
@@ -67,11 +104,12 @@ pub(crate) struct Soak {
 
 fn ground(seed: u64, era: u64) -> Ground {
     let name = format!("test-soak-{}-{seed:x}-{era}", std::process::id());
-    let attributes = PoolAttributes::new(name, 2 << 20).page_size(4096).segment_size(1 << 20);
     // Where memory is short, the search for it takes nearly all the time.
     let maximum = if era.is_multiple_of(3) { 4 << 20 } else { 32 << 20 };
+    let initial = if made_of::chosen().grows() { 2 << 20 } else { maximum };
+    let attributes = PoolAttributes::new(name, initial).page_size(4096).segment_size(1 << 20);
     let attributes = attributes.growth(Growth::UpTo(maximum)).processes(16).lanes(40).channels(32);
-    let pool = Pool::create(&attributes).unwrap();
+    let (pool, home) = made_of::chosen().create(&attributes);
     let channel = |capacity| {
         Channel::create(&pool, &ChannelAttributes::new().block_size(64).capacity(capacity)).unwrap()
     };
@@ -79,7 +117,7 @@ fn ground(seed: u64, era: u64) -> Ground {
     let published = pool.alloc(64).unwrap().publish().unwrap();
     let sample = published.descriptor();
     published.free().unwrap();
-    Ground { pool, leased, parcels, sample }
+    Ground { pool, leased, parcels, sample, _home: home }
 }
 
 impl Soak {
@@ -87,8 +125,8 @@ impl Soak {
         Self {
             seed,
             random: Random(seed),
-            board: Board::new(messages),
-            reached: Rendezvous::new().unwrap(),
+            board: Arc::new(Board::new(messages)),
+            reached: Arc::new(Rendezvous::new().unwrap()),
             accounted: 0,
             left: BTreeSet::new(),
             lives: 0,
@@ -98,7 +136,11 @@ impl Soak {
 
     pub(crate) fn did(&self, events: u64, kills: u64, messages: u64) -> bool {
         let enough = self.toll.kills + self.toll.stops >= events && self.toll.kills >= kills;
-        enough && self.messages() >= messages
+        (enough || !made_of::chosen().is_shared()) && self.messages() >= messages
+    }
+
+    pub(crate) fn rounds(&self) -> u64 {
+        self.toll.rounds
     }
 
     fn messages(&self) -> u64 {
@@ -108,7 +150,7 @@ impl Soak {
 
     /// One pool, from its creation to its end.
     pub(crate) fn era(&mut self, rounds: u64) {
-        let ground = ground(self.seed, self.toll.eras);
+        let ground = Arc::new(ground(self.seed, self.toll.eras));
         self.toll.eras += 1;
         let mut size = ground.pool.size();
         self.order(WORK);
@@ -124,41 +166,45 @@ impl Soak {
             self.order(if round == rounds { END } else { WORK });
             self.go_on(&ground, &mut processes, &dead);
         }
-        for process in &mut processes {
-            assert_eq!(process.child.wait().unwrap(), Outcome::Exited(0));
-        }
-        self.end(ground);
+        processes.into_iter().for_each(Process::wait_ended);
+        self.end(Arc::into_inner(ground).expect("whoever had it has ended"));
     }
 
     fn order(&self, order: u64) {
         self.board.word(Word::Order).store(order, Ordering::SeqCst);
     }
 
-    fn spawn(&mut self, ground: &Ground, process: usize) -> Process {
+    fn spawn(&mut self, ground: &Arc<Ground>, process: usize) -> Process {
         self.lives += 1;
-        let meeting = |_| Meeting { parked: Rendezvous::new().unwrap(), go_on: Rendezvous::new().unwrap() };
-        let meetings: Vec<Meeting> = workers_of(process).map(meeting).collect();
+        let meeting =
+            |_| Arc::new(Meeting { parked: Rendezvous::new().unwrap(), go_on: Rendezvous::new().unwrap() });
+        let meetings: Vec<Arc<Meeting>> = workers_of(process).map(meeting).collect();
         let seed = self.random.next();
-        let run = |thread: usize, index: usize| {
+        let thread = |(thread, index): (usize, usize)| {
+            let (board, ground) = (Arc::clone(&self.board), Arc::clone(ground));
+            let (meeting, reached) = (Arc::clone(&meetings[thread]), Arc::clone(&self.reached));
             let random = Random(seed + thread as u64);
-            Worker::new(index, &self.board, ground, &meetings[thread], &self.reached, random).run();
+            let work = move || Worker::new(index, &board, &ground, &meeting, &reached, random).run();
+            std::thread::spawn(move || or_abort(work))
         };
-        let work = || {
-            std::thread::scope(|scope| {
-                let others = workers_of(process).enumerate().skip(1);
-                others.for_each(|(thread, index)| drop(scope.spawn(move || or_abort(|| run(thread, index)))));
-                or_abort(|| run(0, workers_of(process).start));
-            });
+        let threads = || workers_of(process).enumerate().map(thread).collect::<Vec<_>>();
+        let work = || threads().into_iter().for_each(|thread| thread.join().unwrap());
+        let life = if made_of::chosen().is_shared() {
+            Life::Child(child::spawn(work).unwrap())
+        } else {
+            Life::Threads(threads())
         };
-        let child = child::spawn(work).unwrap();
-        Process { child, meetings, stopped: false }
+        Process { life, meetings, stopped: false }
     }
 
     /// Kills and stops some, each when a number of operations was done since the last. Returns who is dead.
-    fn disturb(&mut self, ground: &Ground, processes: &mut [Process]) -> BTreeSet<usize> {
+    fn disturb(&mut self, ground: &Arc<Ground>, processes: &mut [Process]) -> BTreeSet<usize> {
         let mut dead = BTreeSet::new();
         for _ in 0..4 + self.random.below(5) {
             self.wait_for_progress();
+            if !made_of::chosen().is_shared() {
+                continue;
+            }
             let victim = self.random.below(PROCESSES as u64) as usize;
             if dead.contains(&victim) {
                 processes[victim] = self.spawn(ground, victim);
@@ -179,12 +225,12 @@ impl Soak {
                 }
                 _ if stopped => {
                     process.stopped = false;
-                    process.child.cont().unwrap();
+                    process.child().cont().unwrap();
                 }
                 _ if processes.iter().filter(|process| process.stopped).count() < STOPPED_AT_ONCE => {
                     let process = &mut processes[victim];
-                    process.child.stop().unwrap();
-                    process.child.wait_stopped().unwrap();
+                    process.child().stop().unwrap();
+                    process.child().wait_stopped().unwrap();
                     process.stopped = true;
                     self.toll.stops += 1;
                 }
@@ -195,15 +241,15 @@ impl Soak {
     }
 
     fn kill(&mut self, process: &mut Process, index: usize) {
-        process.child.kill().unwrap();
+        process.child().kill().unwrap();
         process.stopped = false;
         self.toll.kills += 1;
         self.toll.workers += workers_of(index).len() as u64;
         if self.random.one_in(3) {
-            process.child.wait_dead().unwrap();
+            process.child().wait_dead().unwrap();
             self.toll.zombies += 1;
         } else {
-            assert!(process.child.wait().unwrap().was_killed(), "it ended by itself");
+            assert!(process.child().wait().unwrap().was_killed(), "it ended by itself");
         }
         for worker in workers_of(index) {
             let doing = self.board.own(worker, Own::Doing).swap(0, Ordering::SeqCst);
@@ -227,21 +273,18 @@ impl Soak {
         self.order(PARK);
         for (index, process) in processes.iter_mut().enumerate() {
             if dead.contains(&index) {
-                assert!(process.child.wait().unwrap().was_killed(), "it ended by itself");
+                assert!(process.child().wait().unwrap().was_killed(), "it ended by itself");
                 continue;
             }
             if std::mem::take(&mut process.stopped) {
-                process.child.cont().unwrap();
+                process.child().cont().unwrap();
             }
         }
-        for (_, process) in processes.iter().enumerate().filter(|(index, _)| !dead.contains(index)) {
-            for meeting in &process.meetings {
-                meeting.parked.wait_from(&process.child).unwrap();
-            }
-        }
+        let standing = processes.iter().enumerate().filter(|(index, _)| !dead.contains(index));
+        standing.for_each(|(_, process)| process.wait_parked());
     }
 
-    fn go_on(&mut self, ground: &Ground, processes: &mut [Process], dead: &BTreeSet<usize>) {
+    fn go_on(&mut self, ground: &Arc<Ground>, processes: &mut [Process], dead: &BTreeSet<usize>) {
         for (index, process) in processes.iter_mut().enumerate() {
             if dead.contains(&index) {
                 *process = self.spawn(ground, index);
@@ -341,7 +384,7 @@ impl Soak {
 
     /// Nobody else is there: the pool can be had in one piece.
     fn end(&mut self, ground: Ground) {
-        let Ground { pool, leased, parcels, .. } = ground;
+        let Ground { pool, leased, parcels, _home, .. } = ground;
         leased.destroy().unwrap();
         parcels.destroy().unwrap();
         pool.recover();
@@ -357,7 +400,8 @@ impl Soak {
             assert!(self.board.counted(count) > 0, "{count:?} never happened");
         }
         let Toll { rounds, kills, zombies, stops, growths, again, .. } = self.toll;
-        assert!([rounds, kills, zombies, stops, growths, again].iter().all(|count| *count > 0), "{self}");
+        assert!([rounds, kills, zombies, stops, again].iter().all(|count| *count > 0), "{self}");
+        assert_eq!(growths > 0, made_of::chosen().grows(), "{self}");
     }
 }
 

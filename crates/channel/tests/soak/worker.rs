@@ -8,6 +8,7 @@ use weyr_kill::Rendezvous;
 use weyr_managed::{Allocation, AllocationDescriptor, Error as PoolError, Pool};
 
 use crate::board::{Board, CELLS, Count, END, Own, WORK, Word, packed, unpacked};
+use crate::made_of::Home;
 use crate::random::Random;
 
 /// Words of a message that is copied.
@@ -26,6 +27,7 @@ pub(crate) struct Ground {
     pub(crate) parcels: Channel,
     /// A descriptor of this pool, to be made one of any block.
     pub(crate) sample: AllocationDescriptor,
+    pub(crate) _home: Home,
 }
 
 /// How one worker and the harness meet.

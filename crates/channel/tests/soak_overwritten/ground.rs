@@ -1,18 +1,16 @@
 //! The pool whose metadata is overwritten, as its bytes were, and the overwrites.
 
-use std::fs::{File, OpenOptions};
 use std::ops::Range;
-use std::os::unix::fs::FileExt;
 use std::path::PathBuf;
 
 use weyr_channel::{Channel, ChannelAttributes, ChannelDescriptor};
 use weyr_kill::{Child, Rendezvous, child};
 use weyr_managed::geometry::{Geometry, Shape};
 use weyr_managed::layout::{Lane, PageDescriptor, PoolHeader, ProcessSlot};
-use weyr_managed::name::pool_path;
-use weyr_managed::{AllocationDescriptor, Growth, Pool, PoolAttributes};
+use weyr_managed::{AllocationDescriptor, Growth, PoolAttributes};
 use weyr_shared::{Geometry as RingGeometry, Layout};
 
+use crate::made_of::{self, Bytes, Home};
 use crate::random::Random;
 
 pub(crate) const SHAPE: Shape = Shape {
@@ -30,25 +28,32 @@ pub(crate) const RING: RingGeometry =
 
 /// A pool in use by one process, which stands while its bytes are overwritten.
 pub(crate) struct Ground {
-    _directory: tempfile::TempDir,
-    pub(crate) path: PathBuf,
+    directory: tempfile::TempDir,
+    pub(crate) home: Home,
     pub(crate) geometry: Geometry,
     pub(crate) channel: ChannelDescriptor,
     /// First byte of the channel in the object.
     pub(crate) ring_at: u64,
     pub(crate) published: AllocationDescriptor,
-    file: File,
+    bytes: Bytes,
     /// All bytes, as they were.
     image: Vec<u8>,
     _owner: Child,
 }
 
-fn attributes(directory: &std::path::Path) -> PoolAttributes {
+/// The bytes are put back after each round, with their number: what cannot be made shorter may not grow.
+fn shape() -> Shape {
+    let grows = made_of::chosen().can_be_shortened();
+    Shape { maximum_pages: if grows { SHAPE.maximum_pages } else { SHAPE.initial_pages }, ..SHAPE }
+}
+
+fn attributes() -> PoolAttributes {
     let bytes = |pages: u64| pages << SHAPE.page_shift;
+    let maximum = shape().maximum_pages;
+    let growth = if maximum > SHAPE.initial_pages { Growth::UpTo(bytes(maximum)) } else { Growth::None };
     PoolAttributes::new("overwritten", bytes(SHAPE.initial_pages))
-        .directory(directory)
         .page_size(bytes(1))
-        .growth(Growth::UpTo(bytes(SHAPE.maximum_pages)))
+        .growth(growth)
         .segment_size(bytes(SHAPE.segment_pages))
         .processes(SHAPE.process_limit)
         .lanes(SHAPE.lane_limit)
@@ -57,8 +62,8 @@ fn attributes(directory: &std::path::Path) -> PoolAttributes {
 }
 
 /// Blocks of all kinds, a channel with messages of all kinds, and a lease; then it stands for ever.
-fn own(directory: &std::path::Path, told: &Rendezvous) {
-    let pool = Pool::create(&attributes(directory)).unwrap();
+fn own(home: &Home, directory: &std::path::Path, told: &Rendezvous) {
+    let pool = home.attach().unwrap();
     let channel = ChannelAttributes::new().block_size(RING.block_size.into()).capacity(RING.capacity.into());
     let channel = Channel::create(&pool, &channel).unwrap();
     let held = [64, 100, 100, 700, 3000, 9000, 20_000].map(|bytes| pool.alloc(bytes).unwrap());
@@ -84,44 +89,44 @@ impl Ground {
     pub(crate) fn new() -> Self {
         let directory = tempfile::tempdir_in("/dev/shm").unwrap();
         let told = Rendezvous::new().unwrap();
-        let owner = child::spawn(|| own(directory.path(), &told)).unwrap();
+        let (_, home) = made_of::chosen().create(&attributes());
+        let owner = child::spawn(|| own(&home, directory.path(), &told)).unwrap();
         told.wait_from(&owner).unwrap();
         let said = |name: &str| std::fs::read(directory.path().join(name)).unwrap();
         let channel = ChannelDescriptor::from_bytes(&said("channel")).unwrap();
         let published = AllocationDescriptor::from_bytes(&said("published")).unwrap();
-        let path = pool_path(directory.path(), "overwritten").unwrap();
-        let geometry = Geometry::new(SHAPE);
-        let file = OpenOptions::new().read(true).write(true).open(&path).unwrap();
-        let image = std::fs::read(&path).unwrap();
+        let geometry = Geometry::new(shape());
+        let bytes = Bytes::of_file(&home.bytes());
+        let image = std::fs::read(home.bytes()).unwrap();
         let ring_at = geometry.offsets.data + channel.reference().offset;
-        Self {
-            _directory: directory,
-            path,
-            geometry,
-            channel,
-            ring_at,
-            published,
-            file,
-            image,
-            _owner: owner,
-        }
+        Self { directory, home, geometry, channel, ring_at, published, bytes, image, _owner: owner }
     }
 
     /// All bytes as they were, and as many.
     pub(crate) fn restore(&self) {
-        self.file.set_len(self.image.len() as u64).unwrap();
-        self.file.write_all_at(&self.image, 0).unwrap();
+        self.bytes.set_len(self.image.len() as u64);
+        self.bytes.write_at(&self.image, 0);
+    }
+
+    /// A path by which the pool can be inspected: where it has none, that of a copy as it is now.
+    pub(crate) fn inspected(&self) -> PathBuf {
+        if made_of::chosen().pool_type().is_named() {
+            return self.home.bytes();
+        }
+        let copy = self.directory.path().join("copy");
+        std::fs::copy(self.home.bytes(), &copy).unwrap();
+        copy
     }
 
     /// All words of the tables and of the data as they are; those of the data are the channel's.
     pub(crate) fn metadata(&self) -> Vec<u64> {
         let mut bytes = vec![0; self.image.len()];
-        self.file.read_exact_at(&mut bytes, 0).unwrap();
+        self.bytes.read_at(&mut bytes, 0).unwrap();
         bytes.chunks_exact(8).map(|word| u64::from_le_bytes(word.try_into().unwrap())).collect()
     }
 
     pub(crate) fn apply(&self, overwrite: &Overwrite) {
-        self.file.write_all_at(&overwrite.bytes, overwrite.at).unwrap();
+        self.bytes.write_at(&overwrite.bytes, overwrite.at);
     }
 
     /// Where a word of some kind lies that the pool depends on.
@@ -160,7 +165,7 @@ impl Ground {
             rows(at.processes, SHAPE.process_limit, ProcessSlot::SIZE),
             rows(at.lanes, SHAPE.lane_limit, Lane::SIZE),
             words(at.channels, SHAPE.channel_limit.into()),
-            words(at.page_words, SHAPE.maximum_pages),
+            words(at.page_words, geometry.shape.maximum_pages),
             words(at.page_words, 40),
             words(at.used, bits),
             words(at.orphan, bits),
@@ -214,10 +219,7 @@ impl Overwrite {
         } else {
             ground.truth_word(random)
         };
-        let read = |at: u64| {
-            let mut bytes = [0; 8];
-            ground.file.read_exact_at(&mut bytes, at).map(|()| u64::from_le_bytes(bytes)).unwrap_or(0)
-        };
+        let read = |at: u64| ground.bytes.word_at(at);
         let now = read(at);
         let other = table.start + random.below((table.end - table.start) / 8) * 8;
         let value = match random.below(9) {

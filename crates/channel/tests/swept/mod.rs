@@ -1,27 +1,25 @@
 //! A pool with a channel that nobody has attached while a sweep is about it, and what the others find at each point.
 #![allow(dead_code, reason = "each test file uses its part")]
 
-use std::path::PathBuf;
-
 use weyr_channel::{Channel, ChannelAttributes, ChannelDescriptor, WaitMode};
 use weyr_kill::{FileSegment, Moment, Point, Rendezvous, Report, Segments, Stops, Sweep, child};
 use weyr_managed::{AllocationDescriptor, Mode as Verified, Pool, PoolAttributes, Published};
 use weyr_shared::SlotState;
 
-use crate::ledger::{Fate, Ledger, assert_sound, attributes, letter, parcel, states, wide_attributes};
+use crate::ledger::{self, Fate, Ledger, assert_sound, attributes, letter, parcel, states, wide_attributes};
+use crate::made_of::{self, Home};
 
 /// What becomes of a message when the process dies ever later. Those below 100 are there from the start.
 pub(crate) type Story = (u64, &'static [Fate]);
 
 /// A pool with a channel, that nobody has attached while the sweep is about it.
 pub(crate) struct Ground {
-    _directory: tempfile::TempDir,
-    pub(crate) path: PathBuf,
+    home: Home,
     pub(crate) channel: ChannelDescriptor,
     /// Published or frozen memory that stays, whatever becomes of its messages.
     pub(crate) memory: Option<AllocationDescriptor>,
     /// The pool of its buffers, where that is another.
-    pub(crate) buffers: Option<PathBuf>,
+    pub(crate) buffers: Option<Home>,
 }
 
 impl Ground {
@@ -52,50 +50,38 @@ impl Ground {
         attributes: &ChannelAttributes,
         furnish: impl FnOnce(&Pool, &Channel) -> Option<Published>,
     ) -> Self {
-        let directory = tempfile::tempdir_in("/dev/shm").unwrap();
-        Self::within(directory, name, attributes, furnish)
+        let (pool, home) = Self::small_pool(name);
+        let channel = Channel::create(&pool, attributes).unwrap();
+        let memory = furnish(&pool, &channel).map(|memory| memory.descriptor());
+        Self { home, channel: channel.descriptor(), memory, buffers: None }
     }
 
     /// With books, whose buffers lie in a pool of their own.
     pub(crate) fn elsewhere(name: &str, furnish: impl FnOnce(&Pool, &Channel)) -> Self {
-        let directory = tempfile::tempdir_in("/dev/shm").unwrap();
-        let buffers = Self::small_pool(&directory, &format!("{name}-buffers"));
+        let (buffers, home) = Self::small_pool(&format!("{name}-buffers"));
         let attributes = attributes(3).buffer_pool(&buffers);
-        let ground = Self::within(directory, name, &attributes, |pool, channel| {
+        let ground = Self::of(name, &attributes, |pool, channel| {
             furnish(pool, channel);
             None
         });
-        Self { buffers: Some(buffers.path().to_owned()), ..ground }
+        Self { buffers: Some(home), ..ground }
     }
 
-    fn small_pool(directory: &tempfile::TempDir, name: &str) -> Pool {
-        let pool = PoolAttributes::new(name, 128 << 10).directory(directory.path()).page_size(4096);
-        Pool::create(&pool.processes(4).lanes(8).channels(2)).unwrap()
-    }
-
-    fn within(
-        directory: tempfile::TempDir,
-        name: &str,
-        attributes: &ChannelAttributes,
-        furnish: impl FnOnce(&Pool, &Channel) -> Option<Published>,
-    ) -> Self {
-        let pool = Self::small_pool(&directory, name);
-        let channel = Channel::create(&pool, attributes).unwrap();
-        let memory = furnish(&pool, &channel).map(|memory| memory.descriptor());
-        let (path, channel) = (pool.path().to_owned(), channel.descriptor());
-        Self { _directory: directory, path, channel, memory, buffers: None }
+    fn small_pool(name: &str) -> (Pool, Home) {
+        let pool = PoolAttributes::new(name, 128 << 10).page_size(4096);
+        made_of::chosen().create(&pool.processes(4).lanes(8).channels(2))
     }
 
     /// All files that an operation may change.
     fn segments(&self) -> Segments {
-        let paths = std::iter::once(&self.path).chain(&self.buffers);
-        Segments::new(paths.map(|path| FileSegment::open(path).unwrap()).collect())
+        let homes = std::iter::once(&self.home).chain(&self.buffers);
+        Segments::new(homes.map(|home| FileSegment::open(home.bytes()).unwrap()).collect())
     }
 
     /// Nothing is left in the pool of the buffers.
     fn assert_no_buffers(&self) {
-        let Some(path) = &self.buffers else { return };
-        let buffers = Pool::attach_path(path).unwrap();
+        let Some(home) = &self.buffers else { return };
+        let buffers = home.attach().unwrap();
         buffers.recover();
         assert_sound(&buffers, 0);
     }
@@ -109,7 +95,7 @@ impl Ground {
     }
 
     pub(crate) fn pool(&self) -> Pool {
-        Pool::attach_path(&self.path).unwrap()
+        self.home.attach().unwrap()
     }
 
     pub(crate) fn attach(&self) -> Channel {
@@ -204,7 +190,7 @@ impl<'g> Onlooker<'g> {
     pub(crate) fn assert_told(&mut self) {
         for ((number, story), told) in self.stories.iter().zip(&mut self.told) {
             told.dedup();
-            assert_eq!(told, story, "message {number}");
+            assert!(ledger::tells(told, story), "message {number}: {told:?} of {story:?}");
         }
     }
 }

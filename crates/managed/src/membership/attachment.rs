@@ -236,7 +236,10 @@ impl Attachment {
                 bytes,
                 free: weyr_sys::host::free_bytes(directory).unwrap_or(0),
             },
-            errno => Error::Os { operation: "backing the pool's memory", errno },
+            errno => {
+                let of_the_kernel = Error::Os { operation: "backing the pool's memory", errno };
+                self.check_length().err().unwrap_or(of_the_kernel)
+            }
         }
     }
 

@@ -8,8 +8,10 @@ use crate::membership::attachment::Attachment;
 use crate::{Error, Pool, PoolType};
 
 impl Attachment {
-    /// Adds a segment; false when the pool may not grow further.
+    /// Adds a segment; false when the pool may not grow further. INVAL where the object is shorter than the pool: made
+    /// longer, it would have zeros where it was cut.
     pub(crate) fn grow(&self) -> Result<bool, Errno> {
+        self.check_length().map_err(|_| Errno::INVAL)?;
         let extend = |pages| self.medium.extend(self.heap.geometry.object_bytes(pages));
         let grew = self.heap.add_segment(extend)?;
         if grew {
@@ -23,6 +25,7 @@ impl Attachment {
         if self.medium.kind == PoolType::Lent {
             return Ok(0);
         }
+        self.check_length()?;
         let (liveness, channels) = (self.liveness(), self.channels());
         let given = self.with_lane(|own, _| {
             self.heap.relieve_all(own, &liveness, &channels);
@@ -60,9 +63,11 @@ impl Pool {
     ///
     /// # Errors
     /// [`Error::TooLarge`] when it has its largest size, as it was made or set, or this process cannot map more of it;
-    /// [`Error::FilesystemFull`], [`Error::ReadOnly`], [`Error::Destroyed`]. Nothing has changed then.
+    /// [`Error::FilesystemFull`], [`Error::ReadOnly`], [`Error::Destroyed`], [`Error::Truncated`]. Nothing has changed
+    /// then.
     pub fn grow(&self) -> Result<u64, Error> {
         let attachment = self.attachment();
+        attachment.check_length()?;
         attachment.membership()?;
         let segment = attachment.heap.geometry.shape.segment_pages * attachment.heap.geometry.page_bytes();
         if self.is_destroyed() {
@@ -98,7 +103,8 @@ impl Pool {
     /// ```
     ///
     /// # Errors
-    /// [`Error::Os`] where the file system cannot give back a part of a file; [`Error::ReadOnly`], [`Error::Forked`].
+    /// [`Error::Os`] where the file system cannot give back a part of a file; [`Error::ReadOnly`], [`Error::Forked`],
+    /// [`Error::Truncated`].
     pub fn trim(&self) -> Result<u64, Error> {
         self.attachment().trim()
     }

@@ -86,8 +86,9 @@ impl Pool {
     /// in it; what others write meanwhile may be. For memory there is nothing to be done.
     ///
     /// # Errors
-    /// [`Error::Os`]: some of it may not be there.
+    /// [`Error::Os`], [`Error::Truncated`]: some of it may not be there.
     pub fn sync(&self) -> Result<(), Error> {
+        self.check_length()?;
         let synced = self.attachment().object().map_or(Ok(()), |object| object.sync());
         synced.map_err(Error::os("writing the pool to the disk"))
     }

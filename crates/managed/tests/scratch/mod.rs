@@ -1,26 +1,46 @@
 //! Pools for one test, and what must be true of a pool when all is over.
 #![allow(dead_code, reason = "each test file uses its part")]
 
+#[path = "../made_of/mod.rs"]
+pub(crate) mod made_of;
+
+use made_of::{Home, Made};
 use weyr_atomic::{AtomicU64, Ordering};
 use weyr_kill::{Child, Rendezvous, child};
 use weyr_managed::{AllocationDescriptor, Mode, Pool, PoolAttributes, Published};
 use weyr_shared::BlockReference;
 
 /// A pool that is destroyed at the end of the test, however it ends.
-pub(crate) struct Scratch(Option<Pool>);
+pub(crate) struct Scratch {
+    pool: Option<Pool>,
+    /// Where it lies, unless that is where pools lie by default.
+    home: Option<Home>,
+}
 
 impl Scratch {
     pub(crate) fn new(test: &str, bytes: u64) -> Self {
         Self::with(attributes(test, bytes))
     }
 
+    /// Made of what this run's pools are made of.
     pub(crate) fn with(attributes: PoolAttributes) -> Self {
-        Self(Some(Pool::create(&attributes).unwrap()))
+        match made_of::chosen() {
+            Made::SharedMemory => Self { pool: Some(Pool::create(&attributes).unwrap()), home: None },
+            made => {
+                let (pool, home) = made.create(&attributes);
+                Self { pool: Some(pool), home: Some(home) }
+            }
+        }
+    }
+
+    /// The file of the pool's bytes.
+    pub(crate) fn bytes(&self) -> std::path::PathBuf {
+        self.home.as_ref().map_or_else(|| self.path().to_owned(), Home::bytes)
     }
 
     /// The pool, without its destruction.
     pub(crate) fn into_pool(mut self) -> Pool {
-        self.0.take().expect("there until it is given away")
+        self.pool.take().expect("there until it is given away")
     }
 }
 
@@ -35,13 +55,13 @@ pub(crate) fn attributes(test: &str, bytes: u64) -> PoolAttributes {
 impl std::ops::Deref for Scratch {
     type Target = Pool;
     fn deref(&self) -> &Pool {
-        self.0.as_ref().expect("there until it is given away")
+        self.pool.as_ref().expect("there until it is given away")
     }
 }
 
 impl Drop for Scratch {
     fn drop(&mut self) {
-        let _destroyed_by_the_test = self.0.take().map(|pool| pool.destroy());
+        let _destroyed_by_the_test = self.pool.take().map(|pool| pool.destroy());
     }
 }
 

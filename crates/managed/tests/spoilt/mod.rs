@@ -2,8 +2,6 @@
 #![allow(dead_code, reason = "each test binary uses its part")]
 
 use std::collections::BTreeSet;
-use std::fs::{File, OpenOptions};
-use std::os::unix::fs::FileExt;
 
 use weyr_managed::geometry::{Geometry, Shape};
 use weyr_managed::heap::class::{TIER_SHIFTS, class_of};
@@ -14,6 +12,7 @@ use weyr_managed::layout::{
 use weyr_managed::{Allocation, Mode};
 use weyr_shared::{BlockReference, Layout};
 
+use crate::scratch::made_of::Bytes;
 use crate::scratch::{Scratch, assert_sound, attributes};
 
 pub(crate) const PAGE: u64 = 4096;
@@ -24,7 +23,7 @@ pub(crate) struct World {
     /// The block and the span; freed before the pool is destroyed.
     pub(crate) held: [Allocation; 2],
     pub(crate) pool: Scratch,
-    pub(crate) file: File,
+    pub(crate) bytes: Bytes,
     pub(crate) geometry: Geometry,
     /// The lane that this thread has, and one that nobody has.
     pub(crate) lane: u16,
@@ -53,12 +52,12 @@ impl World {
         let attributes = attributes(test, pages * PAGE).page_size(PAGE).segment_size(pages * PAGE);
         let pool = Scratch::with(attributes.processes(4).lanes(LANES).channels(2).manifest_entries(64));
         let held = [64, 4 * PAGE].map(|bytes| pool.alloc(bytes).unwrap());
-        let file = OpenOptions::new().read(true).write(true).open(pool.path()).unwrap();
+        let bytes = Bytes::of_file(&pool.bytes());
         let process = pool.actor().unwrap().process;
         let mut world = Self {
             held,
             pool,
-            file,
+            bytes,
             geometry: Geometry::new(shape),
             lane: 0,
             free_lane: 0,
@@ -150,12 +149,12 @@ impl World {
 
     pub(crate) fn word(&self, place: u64) -> u64 {
         let mut bytes = [0; 8];
-        self.file.read_exact_at(&mut bytes, place).unwrap();
+        self.bytes.read_at(&mut bytes, place).unwrap();
         u64::from_le_bytes(bytes)
     }
 
     pub(crate) fn write(&self, place: u64, word: u64) {
-        self.file.write_all_at(&word.to_le_bytes(), place).unwrap();
+        self.bytes.write_at(&word.to_le_bytes(), place);
     }
 
     pub(crate) fn block_as(&self, state: BlockState, actor: u16) -> (u64, u64) {

@@ -1,16 +1,18 @@
 //! A pool that nobody has attached while a sweep is about it, and what the others find at each point.
 #![allow(dead_code, reason = "each test file uses its part")]
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use weyr_kill::{FileSegment, Moment, Point, Stops, Sweep};
 use weyr_managed::{Growth, Mode as Verified, Pool, PoolAttributes, Published};
 use weyr_shared::BlockReference;
 
+use crate::scratch::made_of::{self, Home, Made};
 use crate::scratch::{self, assert_sound, assert_whole};
 
 pub(crate) struct Ground {
-    directory: tempfile::TempDir,
+    home: Home,
+    /// The file of its bytes.
     pub(crate) path: PathBuf,
     /// Published blocks that are there.
     pub(crate) published: Vec<(BlockReference, u64)>,
@@ -22,11 +24,10 @@ impl Ground {
     }
 
     pub(crate) fn of(name: &str, shape: impl FnOnce(PoolAttributes) -> PoolAttributes) -> Self {
-        let directory = tempfile::tempdir_in("/dev/shm").unwrap();
-        let attributes = PoolAttributes::new(name, 128 << 10).directory(directory.path()).page_size(4096);
-        let attributes = attributes.processes(4).lanes(8).channels(4).segment_size(64 << 10);
-        let path = Pool::create(&shape(attributes)).unwrap().path().to_owned();
-        Self { directory, path, published: Vec::new() }
+        let attributes = PoolAttributes::new(name, 128 << 10).page_size(4096).segment_size(64 << 10);
+        let attributes = attributes.processes(4).lanes(8).channels(4);
+        let (_, home) = made_of::chosen().create(&shape(attributes));
+        Self { path: home.bytes(), home, published: Vec::new() }
     }
 
     /// With published blocks of these sizes, whose owner has left.
@@ -50,8 +51,13 @@ impl Ground {
     }
 
     pub(crate) fn attach(&self) -> Pool {
-        Pool::attach_path(&self.path).unwrap()
+        self.home.attach().unwrap()
     }
+}
+
+/// Whether a sweep over pools that grow has sense: it makes them as long as they were.
+pub(crate) fn allows_growth(test: &str) -> bool {
+    made_of::allows(test, Made::can_be_shortened, "it does not grow, or cannot be made shorter again")
 }
 
 /// Opens a published block; none when it is gone.
@@ -60,13 +66,13 @@ pub(crate) fn open(pool: &Pool, (reference, bytes): (BlockReference, u64)) -> Op
 }
 
 /// What the others find: everything is there or free, and all of it can be had.
-pub(crate) fn look(path: &Path, published: &[(BlockReference, u64)], moment: Moment) -> Result<(), String> {
-    let pool = Pool::attach_path(path).map_err(|error| error.to_string())?;
+pub(crate) fn look(ground: &Ground, moment: Moment) -> Result<(), String> {
+    let pool = ground.home.attach().map_err(|error| error.to_string())?;
     if moment == Moment::Stopped {
         return go_on(&pool);
     }
     pool.recover();
-    let left: Vec<Published> = published.iter().filter_map(|block| open(&pool, *block)).collect();
+    let left: Vec<Published> = ground.published.iter().filter_map(|block| open(&pool, *block)).collect();
     assert_sound(&pool, left.len() as u64);
     left.into_iter().for_each(|block| block.free().unwrap());
     assert_eq!(pool.members().len(), 1);
