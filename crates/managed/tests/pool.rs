@@ -557,7 +557,7 @@ fn a_header_that_no_pool_can_have_is_corrupt() {
         ("channel_limit", [0, (1 << 20) + 1]),
         ("manifest_limit", [(1 << 24) + 1, u64::from(u32::MAX)]),
         ("growth", [3, u64::from(u32::MAX)]),
-        ("options", [32, u64::from(u32::MAX)]),
+        ("options", [64, u64::from(u32::MAX)]),
         ("minimum_block", [(1 << 20) + 1, u64::MAX]),
         ("data_alignment", [96, 4 << 20]),
         ("lock_kind", [3, u64::from(u32::MAX)]),

@@ -1,0 +1,54 @@
+//! The rows of `docs/interfaces/`.
+
+use std::path::Path;
+
+use anyhow::{Context, Result};
+use serde::Deserialize;
+
+#[derive(Debug, Deserialize)]
+struct Table {
+    row: Vec<Row>,
+}
+
+/// What a source describes, and what of ours does it.
+#[derive(Debug, Clone, Deserialize)]
+pub(crate) struct Row {
+    /// The source's name.
+    pub(crate) name: String,
+    /// `Type::function`, `Type::Variant`, or a type.
+    pub(crate) item: Option<String>,
+    pub(crate) file: Option<String>,
+    test: Option<String>,
+    /// How to break it, where it is no function.
+    pub(crate) mutant: Option<Replacement>,
+}
+
+/// An expression of the row's file, and what is to stand there instead.
+#[derive(Debug, Clone, Deserialize)]
+pub(crate) struct Replacement {
+    pub(crate) from: String,
+    pub(crate) to: String,
+}
+
+impl Row {
+    /// `path::function`.
+    pub(crate) fn test(&self) -> &str {
+        self.test.as_deref().unwrap_or("")
+    }
+}
+
+/// The rows that have an item, of all tables; those whose name contains `only`.
+pub(crate) fn read(root: &Path, only: Option<&str>) -> Result<Vec<Row>> {
+    let folder = root.join("docs/interfaces");
+    let mut rows = Vec::new();
+    for entry in std::fs::read_dir(&folder).with_context(|| folder.display().to_string())? {
+        let path = entry?.path();
+        if path.extension().is_some_and(|extension| extension == "toml") {
+            let text = std::fs::read_to_string(&path)?;
+            let table: Table = toml::from_str(&text).with_context(|| path.display().to_string())?;
+            rows.extend(table.row);
+        }
+    }
+    rows.retain(|row| row.item.is_some() && only.is_none_or(|part| row.name.contains(part)));
+    Ok(rows)
+}
