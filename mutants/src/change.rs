@@ -10,7 +10,7 @@ use syn::spanned::Spanned;
 use syn::visit::Visit;
 use syn::{Block, FnArg, GenericArgument, PathArguments, ReturnType, Signature, Type};
 
-use crate::table::Row;
+use crate::table::{Replacement, Row};
 
 /// One item that does something wrong when the environment says so.
 #[derive(Debug, Clone)]
@@ -32,13 +32,14 @@ pub(crate) struct Mutant {
 enum Edit {
     /// This expression is returned at once, from the place behind the opening brace.
     Return { at: LineColumn, expression: String },
-    Replace { from: String, to: String },
+    /// The expression between the first two becomes the last.
+    Replace { before: String, expression: String, to: String },
 }
 
 impl Mutant {
     pub(crate) fn is_of(&self, row: &Row) -> bool {
         match &row.mutant {
-            Some(_) => self.id == format!("{}#row", row.name),
+            Some(replacement) => self.id == id_of(replacement),
             None => row.item.as_deref() == Some(&self.item) && row.file.as_deref() == Some(&self.file),
         }
     }
@@ -53,27 +54,21 @@ pub(crate) fn of_rows(root: &Path, rows: &[Row]) -> Result<Vec<Mutant>> {
     let mut found = BTreeMap::new();
     for row in rows {
         let (Some(item), Some(file)) = (&row.item, &row.file) else { continue };
-        let text = std::fs::read_to_string(root.join(file)).with_context(|| file.clone())?;
-        for mutant in of_row(row, item, file, &text)? {
+        for mutant in of_row(root, row, item, file)? {
             found.entry(mutant.id.clone()).or_insert(mutant);
         }
     }
     Ok(found.into_values().collect())
 }
 
-fn of_row(row: &Row, item: &str, file: &str, text: &str) -> Result<Vec<Mutant>> {
+fn of_row(root: &Path, row: &Row, item: &str, file: &str) -> Result<Vec<Mutant>> {
     if let Some(replacement) = &row.mutant {
-        let (from, to) = (replacement.from.clone(), replacement.to.clone());
-        ensure!(text.matches(&from).count() == 1, "{}: {file} has not one {from:?}", row.name);
-        let line = text[..text.find(&from).unwrap_or(0)].lines().count();
-        let instead = format!("`{to}` for `{from}`");
-        let (item, file) = (item.to_owned(), file.to_owned());
-        let id = format!("{}#row", row.name);
-        return Ok(vec![Mutant { id, item, file, instead, line, edit: Edit::Replace { from, to }, is_dropped: false }]);
+        return replaced(root, row, item, replacement).map(|mutant| vec![mutant]);
     }
+    let text = std::fs::read_to_string(root.join(file)).with_context(|| file.to_owned())?;
     let Some((kind, name)) = item.split_once("::") else { return Ok(Vec::new()) };
     let mut finder = Finder { kind, name, inside: false, found: None };
-    finder.visit_file(&syn::parse_file(text).with_context(|| file.to_owned())?);
+    finder.visit_file(&syn::parse_file(&text).with_context(|| file.to_owned())?);
     let Some((at, expressions)) = finder.found else { return Ok(Vec::new()) };
     let mutant = |(number, expression): (usize, String)| Mutant {
         id: format!("{file}#{item}#{number}"),
@@ -85,6 +80,30 @@ fn of_row(row: &Row, item: &str, file: &str, text: &str) -> Result<Vec<Mutant>> 
         is_dropped: false,
     };
     Ok(expressions.into_iter().enumerate().map(mutant).collect())
+}
+
+fn id_of(replacement: &Replacement) -> String {
+    format!("{}#{}#{}", replacement.file, replacement.from, replacement.to)
+}
+
+fn replaced(root: &Path, row: &Row, item: &str, replacement: &Replacement) -> Result<Mutant> {
+    let Replacement { file, from, to } = replacement;
+    let text = std::fs::read_to_string(root.join(file)).with_context(|| file.clone())?;
+    let marks = || format!("{}: {from} has not one « and one » behind it", row.name);
+    let (before, rest) = from.split_once('«').with_context(marks)?;
+    let (expression, after) = rest.split_once('»').with_context(marks)?;
+    let place = format!("{before}{expression}{after}");
+    ensure!(text.matches(&place).count() == 1, "{}: {file} has not one {place}", row.name);
+    let line = text.split(&place).next().unwrap_or("").lines().count();
+    Ok(Mutant {
+        id: id_of(replacement),
+        item: item.to_owned(),
+        file: file.clone(),
+        instead: format!("{to} for {expression}"),
+        line,
+        edit: Edit::Replace { before: before.to_owned(), expression: expression.to_owned(), to: to.clone() },
+        is_dropped: false,
+    })
 }
 
 /// The function `name` in an `impl` of `kind`.
@@ -120,7 +139,8 @@ impl<'ast> Visit<'ast> for Finder<'_> {
 fn instead_of(signature: &Signature) -> Vec<String> {
     let strings = |words: &[&str]| words.iter().map(|word| format!("return {word}")).collect();
     let ReturnType::Type(_, returned) = &signature.output else { return vec!["return".into()] };
-    let takes_itself = matches!(signature.inputs.first(), Some(FnArg::Receiver(own)) if own.reference.is_none());
+    let takes_itself =
+        matches!(signature.inputs.first(), Some(FnArg::Receiver(own)) if own.reference.is_none());
     let text = returned.to_token_stream().to_string();
     match text.as_str() {
         "Self" if takes_itself => strings(&["self"]),
@@ -168,8 +188,9 @@ pub(crate) fn apply(text: &str, mutants: &[&Mutant]) -> String {
     }
     let mut text = lines.join("\n") + "\n";
     for mutant in mutants {
-        if let Edit::Replace { from, to } = &mutant.edit {
-            text = text.replacen(from, &format!("if {} {{ {to} }} else {{ {from} }}", condition(&mutant.id)), 1);
+        if let Edit::Replace { before, expression, to } = &mutant.edit {
+            let broken = format!("if {} {{ {to} }} else {{ {expression} }}", condition(&mutant.id));
+            text = text.replacen(&format!("{before}{expression}"), &format!("{before}{broken}"), 1);
         }
     }
     text

@@ -67,7 +67,9 @@ fn main() -> Result<ExitCode> {
 fn run_all(built: &build::Built, rows: &[table::Row]) -> Result<Vec<Case>> {
     let pairs: Vec<(&table::Row, &Mutant)> = rows
         .iter()
-        .flat_map(|row| built.mutants.iter().filter(move |mutant| mutant.is_of(row)).map(move |mutant| (row, mutant)))
+        .flat_map(|row| {
+            built.mutants.iter().filter(move |mutant| mutant.is_of(row)).map(move |mutant| (row, mutant))
+        })
         .collect();
     let progress = bar(pairs.len() as u64);
     let mut cases = Vec::new();

@@ -50,7 +50,9 @@ pub(crate) struct Report {
     caught: usize,
     survived: usize,
     does_not_build: usize,
-    /// Rows of types and values for which the table has no break.
+    /// Rows of types, whose functions and values have rows of their own.
+    types: Vec<String>,
+    /// Other rows for which there is no break.
     not_broken: Vec<String>,
     cases: Vec<Case>,
 }
@@ -58,13 +60,16 @@ pub(crate) struct Report {
 impl Report {
     pub(crate) fn new(root: &Path, rows: &[Row], cases: Vec<Case>) -> Self {
         let count = |outcome| cases.iter().filter(|case| case.outcome == outcome).count();
-        let is_broken = |row: &&Row| !cases.iter().any(|case| case.name == row.name);
+        let is_whole = |row: &Row| !cases.iter().any(|case| case.name == row.name);
+        let is_type = |row: &Row| row.item.as_ref().is_some_and(|item| !item.contains("::"));
+        let name = |row: &Row| row.name.clone();
         Self {
             commit: commit(root),
             caught: count(Outcome::Caught),
             survived: count(Outcome::Survived),
             does_not_build: count(Outcome::DoesNotBuild),
-            not_broken: rows.iter().filter(is_broken).map(|row| row.name.clone()).collect(),
+            types: rows.iter().filter(|row| is_whole(row) && is_type(row)).map(name).collect(),
+            not_broken: rows.iter().filter(|row| is_whole(row) && !is_type(row)).map(name).collect(),
             cases,
         }
     }
@@ -84,14 +89,24 @@ impl fmt::Display for Report {
         writeln!(f, "# Items that were broken, and what their tests made of it\n")?;
         let counts = format!("{} caught, {} survived", self.caught, self.survived);
         let others = format!("{} do not build, {} not broken", self.does_not_build, self.not_broken.len());
-        writeln!(f, "{} cases at {}: {counts}, {others}. By `./x mutants`.\n", self.cases.len(), self.commit)?;
+        writeln!(
+            f,
+            "{} cases at {}: {counts}, {others}. By `./x mutants`.\n",
+            self.cases.len(),
+            self.commit
+        )?;
         let words = |case: &Case| {
             let outcome = match case.outcome {
                 Outcome::Caught => "caught",
                 Outcome::Survived => "SURVIVED",
                 Outcome::DoesNotBuild => "does not build",
             };
-            [case.name.clone(), case.item.clone(), format!("`{}`", case.instead.replace('|', "\\|")), outcome.into()]
+            [
+                case.name.clone(),
+                case.item.clone(),
+                format!("`{}`", case.instead.replace('|', "\\|")),
+                outcome.into(),
+            ]
         };
         let rows: Vec<[String; 4]> = self.cases.iter().map(words).collect();
         let head = ["described", "ours", "instead", "outcome"].map(String::from);
@@ -107,8 +122,13 @@ impl fmt::Display for Report {
         line(f, &head)?;
         writeln!(f, "| {} |", widths.map(|width| "-".repeat(width)).join(" | "))?;
         rows.iter().try_for_each(|row| line(f, row))?;
-        if !self.not_broken.is_empty() {
-            writeln!(f, "\nNot broken, for they are no functions: {}.", self.not_broken.join(", "))?;
+        for (names, words) in [
+            (&self.types, "Types, whose functions and values have rows of their own"),
+            (&self.not_broken, "Not broken"),
+        ] {
+            if !names.is_empty() {
+                writeln!(f, "\n{words}: {}.", names.join(", "))?;
+            }
         }
         Ok(())
     }

@@ -23,9 +23,11 @@ pub(crate) struct Row {
     pub(crate) mutant: Option<Replacement>,
 }
 
-/// An expression of the row's file, and what is to stand there instead.
+/// An expression of a file, and what is to stand there instead.
 #[derive(Debug, Clone, Deserialize)]
 pub(crate) struct Replacement {
+    pub(crate) file: String,
+    /// Between « and », with what is around it, so that it is the only one.
     pub(crate) from: String,
     pub(crate) to: String,
 }

@@ -33,7 +33,7 @@ fn a_copy_in_another_pool_has_the_same_bytes() {
     let original = with_bytes(&from, &pattern(LONG));
     let copy = to.alloc_copy(&original).unwrap().publish().unwrap();
     assert_eq!(bytes_of(&copy), pattern(LONG));
-    assert!(copy.is_in(&to));
+    assert!(copy.is_in(&to) && !copy.is_in(&from));
     let again = from.alloc_copy_until(&copy, Instant::now() + Duration::from_secs(60)).unwrap();
     assert!(original.equals(&again).unwrap());
     copy.free().unwrap();

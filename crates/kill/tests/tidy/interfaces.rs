@@ -22,6 +22,17 @@ struct Row {
     file: Option<String>,
     test: Option<String>,
     note: Option<String>,
+    mutant: Option<Replacement>,
+}
+
+/// How `./x mutants` breaks what is no function: the expression between « and » of `from` becomes `to`.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Replacement {
+    file: String,
+    from: String,
+    #[expect(dead_code, reason = "the compiler looks at it, where it is built in")]
+    to: String,
 }
 
 pub(crate) fn lead_to_items_and_tests(tree: &Tree) -> Vec<Violation> {
@@ -49,11 +60,11 @@ fn line_of(text: &str, name: &str) -> usize {
 }
 
 fn wrong_with(tree: &Tree, row: &Row) -> Option<String> {
-    let Row { item, file, test, note, .. } = row;
+    let Row { item, file, test, note, mutant, .. } = row;
     match (item, file, test) {
-        (Some(item), Some(file), Some(test)) => {
-            missing_item(tree, item, file).or_else(|| missing_test(tree, test))
-        }
+        (Some(item), Some(file), Some(test)) => missing_item(tree, item, file)
+            .or_else(|| missing_test(tree, test))
+            .or_else(|| mutant.as_ref().and_then(|mutant| missing_place(tree, mutant))),
         (None, None, None) if note.is_some() => None,
         _ => Some("a row has item, file and test, or a note alone".into()),
     }
@@ -72,6 +83,14 @@ fn missing_item(tree: &Tree, item: &str, file: &str) -> Option<String> {
         })
     };
     (!text.contains(kind) || !is_there(name)).then(|| format!("{file} has no {item}"))
+}
+
+fn missing_place(tree: &Tree, mutant: &Replacement) -> Option<String> {
+    let Replacement { file, from, .. } = mutant;
+    let Some(text) = tree.text(file) else { return Some(format!("there is no {file}")) };
+    let marks = from.matches('«').count() == 1 && from.matches('»').count() == 1;
+    let places = text.matches(&from.replace(['«', '»'], "")).count();
+    (!marks || places != 1).then(|| format!("{file} has not one {from}"))
 }
 
 fn missing_test(tree: &Tree, test: &str) -> Option<String> {
