@@ -35,7 +35,7 @@ impl Case {
     pub(crate) fn new(row: &Row, mutant: &Mutant, outcome: Outcome) -> Self {
         Self {
             name: row.name.clone(),
-            item: mutant.item.clone(),
+            item: row.item.clone().unwrap_or_default(),
             instead: mutant.instead.trim_start_matches("return ").to_owned(),
             test: row.test().to_owned(),
             outcome,

@@ -94,7 +94,9 @@ fn missing_place(tree: &Tree, mutant: &Replacement) -> Option<String> {
 }
 
 fn missing_test(tree: &Tree, test: &str) -> Option<String> {
-    let Some((file, name)) = test.split_once("::") else { return Some(format!("{test} names no test")) };
+    let Some((file, path)) = test.split_once("::") else { return Some(format!("{test} names no test")) };
+    // Of a suite that is there several times, the module is in the path.
+    let name = path.rsplit("::").next().unwrap_or(path);
     let Some(text) = tree.text(file) else { return Some(format!("there is no {file}")) };
     (!text.contains(&format!("fn {name}("))).then(|| format!("{file} has no test {name}"))
 }
