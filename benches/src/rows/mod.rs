@@ -7,6 +7,7 @@ mod locks;
 mod media;
 mod pool;
 mod sleeping;
+mod structures;
 mod sweep;
 mod thread;
 mod typed;
@@ -36,6 +37,7 @@ pub(crate) fn all(processors: Processors) -> Vec<Row> {
         thread::rows(processors),
         channel::rows(processors),
         locks::rows(processors),
+        structures::rows(processors),
     ];
     groups.into_iter().flatten().collect()
 }
