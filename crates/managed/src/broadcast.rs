@@ -277,7 +277,7 @@ impl PoolBroadcast {
     /// # Errors
     /// [`BroadcastError::Timeout`] when somebody is still inside; then it is destroyed, and this
     /// can be called again. As [`destroy`](Self::destroy), but for one that was destroyed before;
-    /// [`Published::free`].
+    /// [`Published::free`](crate::Published::free).
     /// Source: Dragon, `dragon_bcast_destroy`.
     pub fn destroy_until(&self, deadline: Instant) -> Result<(), PoolBroadcastError> {
         match self.destroy() {

@@ -7,7 +7,7 @@
 //! - [`Payload`] is memory that one owner has: copied in and out, or borrowed where the user vouches for the others;
 //! - [`lock`] has locks that processes share, and that outlive their owners;
 //! - [`Bitset`] is for any number of users at once; [`PriorityHeap`] and [`HashTable`] for one at a time, under a lock;
-//! - [`Broadcast`](broadcast::Broadcast) is an event that any number wait for, and that releases one, some or all of them;
+//! - [`Broadcast`] is an event that any number wait for, and that releases one, some or all of them;
 //! - [`Lender`] counts who uses what they all lie in, by the thousand.
 //!
 //! What is read from shared memory is an allegation. No offset, index or length found there becomes a reference
