@@ -102,10 +102,10 @@ fn private_table() -> Operation {
 
 fn heap(region: &Region) -> Result<Operation> {
     let heap = PriorityHeap::init(region, 4, 2 * HELD, 1)?;
-    (0..HELD).try_for_each(|number| heap.push(&[number], spread(number)))?;
+    (0..HELD).try_for_each(|number| heap.push(&[number], spread(number + 1)))?;
     let mut values = [0];
     Ok(Box::new(move |number| {
-        heap.push(&[number], spread(number))?;
+        heap.push(&[number], spread(number + 1))?;
         black_box(heap.pop(&mut values)?);
         Ok(())
     }))
