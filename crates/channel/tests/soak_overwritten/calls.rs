@@ -196,7 +196,7 @@ impl<'g> Caller<'g> {
             2 => drop(self.pool.verify(Mode::Quiesced)),
             3 => drop((self.pool.members(), self.pool.channel_blocks())),
             4 => drop((self.pool.recover(), self.pool.size(), self.pool.actor())),
-            _ => drop(Pool::inspect(&self.ground.inspected()).map(|pool| pool.verify(Mode::Online))),
+            _ => drop(self.ground.inspect().map(|pool| pool.verify(Mode::Online))),
         }
     }
 

@@ -1,13 +1,12 @@
 //! The pool whose metadata is overwritten, as its bytes were, and the overwrites.
 
 use std::ops::Range;
-use std::path::PathBuf;
 
 use weyr_channel::{Channel, ChannelAttributes, ChannelDescriptor};
 use weyr_kill::{Child, Rendezvous, child};
 use weyr_managed::geometry::{Geometry, Shape};
 use weyr_managed::layout::{Lane, PageDescriptor, PoolHeader, ProcessSlot};
-use weyr_managed::{AllocationDescriptor, Growth, PoolAttributes};
+use weyr_managed::{AllocationDescriptor, Error, Growth, Inspection, Pool, PoolAttributes};
 use weyr_shared::{Geometry as RingGeometry, Layout};
 
 use crate::made_of::{self, Bytes, Home};
@@ -108,14 +107,14 @@ impl Ground {
         self.bytes.write_at(&self.image, 0);
     }
 
-    /// A path by which the pool can be inspected: where it has none, that of a copy as it is now.
-    pub(crate) fn inspected(&self) -> PathBuf {
+    /// The pool for who only looks: where it has no name, a copy as it is now, which nobody else writes to.
+    pub(crate) fn inspect(&self) -> Result<Inspection, Error> {
         if made_of::chosen().pool_type().is_named() {
-            return self.home.bytes();
+            return Pool::inspect(&self.home.bytes());
         }
-        let copy = self.directory.path().join("copy");
-        std::fs::copy(self.home.bytes(), &copy).unwrap();
-        copy
+        let copy = tempfile::NamedTempFile::new_in(self.directory.path()).unwrap();
+        std::fs::copy(self.home.bytes(), copy.path()).unwrap();
+        Pool::inspect(copy.path())
     }
 
     /// All words of the tables and of the data as they are; those of the data are the channel's.

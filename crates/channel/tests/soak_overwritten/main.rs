@@ -25,7 +25,7 @@ use ground::{Ground, Overwrite};
 use random::Random;
 use rustix::process::{Resource, Rlimit, setrlimit};
 use weyr_kill::{Child, Outcome, Rendezvous, child, is_few_writes, note};
-use weyr_managed::{Mode, Pool};
+use weyr_managed::Mode;
 
 /// Seconds of processor time, and of the clock, after which a child counts as hanging.
 const PATIENCE: u64 = 120;
@@ -59,7 +59,7 @@ fn assert_ends(child: &mut Child, who: &str) {
 fn judge(ground: &Ground) -> u64 {
     let said = Rendezvous::new().unwrap();
     let mut judging = child(|| {
-        let Ok(pool) = Pool::inspect(&ground.inspected()) else { return said.send(REFUSED).unwrap() };
+        let Ok(pool) = ground.inspect() else { return said.send(REFUSED).unwrap() };
         let _said = (pool.usage(), pool.members(), pool.verify(Mode::Online));
         let verification = pool.verify(Mode::Quiesced);
         if std::env::var_os("WEYR_SHOW").is_some() {
