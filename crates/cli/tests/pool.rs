@@ -1,29 +1,15 @@
 //! `weyr pool` over pools of this test and of processes that it kills.
 
 mod command;
-
-use std::io::{BufRead as _, BufReader, Write as _};
-use std::process::{Child, Command, Stdio};
+mod member;
 
 use command::{Pools, text};
+use member::member;
 use serde_json::Value;
 use weyr::{Channel, ChannelAttributes, Mode, Pool, PoolAttributes};
 
-const MEMBER_OF: &str = "WEYR_TEST_MEMBER_OF";
-
 fn create(pools: &Pools, name: &str) -> Pool {
     Pool::create(&PoolAttributes::new(name, 1 << 20).directory(pools.directory())).unwrap()
-}
-
-/// This test program again, as a member of a pool that has 100,000 bytes of it.
-fn member(pools: &Pools, name: &str) -> Child {
-    let mut command = Command::new(std::env::current_exe().unwrap());
-    command.args(["--exact", "another_process_is_a_member", "--nocapture"]);
-    command.env(MEMBER_OF, name).env("WEYR_DIR", pools.directory());
-    let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
-    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
-    assert!(lines.any(|line| line.unwrap().ends_with("attached")), "the member attaches");
-    child
 }
 
 /// A pool of which the only member was killed.
@@ -34,16 +20,6 @@ fn abandoned(pools: &Pools, name: &str) -> u32 {
     member.kill().unwrap();
     member.wait().unwrap();
     member.id()
-}
-
-/// The other process; in a run of its own this test does nothing.
-#[test]
-fn another_process_is_a_member() {
-    let Ok(name) = std::env::var(MEMBER_OF) else { return };
-    let pool = Pool::attach(&name).unwrap();
-    let _memory = pool.alloc(100_000).unwrap();
-    writeln!(std::io::stdout(), "attached").unwrap();
-    std::io::stdin().lines().for_each(drop);
 }
 
 fn names(pools: &Value) -> Vec<&str> {

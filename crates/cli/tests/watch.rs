@@ -1,11 +1,13 @@
 //! `weyr pool watch`: looks that are true, in text, as JSON and on a terminal, and that change nothing.
 
 mod command;
+mod member;
 
-use std::io::{BufRead as _, BufReader, Read as _, Write as _};
-use std::process::{Child, ChildStdout, Command, Stdio};
+use std::io::{BufRead as _, BufReader, Read as _};
+use std::process::{Child, ChildStdout, Stdio};
 
 use command::{Pools, text};
+use member::member;
 use rustix::fd::OwnedFd;
 use rustix::process::{Pid, Signal, kill_process};
 use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
@@ -13,31 +15,8 @@ use rustix::termios::{LocalModes, Winsize, tcgetattr, tcsetwinsize};
 use serde_json::Value;
 use weyr::{Channel, ChannelAttributes, Pool, PoolAttributes};
 
-const MEMBER_OF: &str = "WEYR_TEST_MEMBER_OF";
-
 fn create(pools: &Pools, name: &str) -> Pool {
     Pool::create(&PoolAttributes::new(name, 1 << 20).directory(pools.directory())).unwrap()
-}
-
-/// The other process; in a run of its own this test does nothing.
-#[test]
-fn another_process_is_a_member() {
-    let Ok(name) = std::env::var(MEMBER_OF) else { return };
-    let pool = Pool::attach(&name).unwrap();
-    let _memory = pool.alloc(100_000).unwrap();
-    writeln!(std::io::stdout(), "attached").unwrap();
-    std::io::stdin().lines().for_each(drop);
-}
-
-/// This test program again, as a member of a pool that has 100,000 bytes of it.
-fn member(pools: &Pools, name: &str) -> Child {
-    let mut command = Command::new(std::env::current_exe().unwrap());
-    command.args(["--exact", "another_process_is_a_member", "--nocapture"]);
-    command.env(MEMBER_OF, name).env("WEYR_DIR", pools.directory());
-    let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
-    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
-    assert!(lines.any(|line| line.unwrap().ends_with("attached")), "the member attaches");
-    child
 }
 
 /// A watcher that writes JSON until it is ended, and its looks.

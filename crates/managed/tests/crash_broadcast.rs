@@ -3,24 +3,16 @@
 #![forbid(unsafe_code)]
 
 mod awaited;
+mod ended;
 mod scratch;
 
 use awaited::{PAYLOAD, Pair, late, may_find_nobody, settle, use_beside};
-use rustix::process::{Signal, getpid, kill_process};
+use ended::End;
 use scratch::{Line, Scratch, assert_whole, attributes};
 use weyr_atomic::{AtomicU64, Ordering, crash};
 use weyr_kill::{Child, Outcome, child, note, writes_to_end_at};
 use weyr_managed::PoolBroadcast;
 use weyr_shared::WaitMode;
-
-/// How the child ends at a point.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum End {
-    AfterAll,
-    Killed(u64),
-    StoppedThenContinued(u64),
-    StoppedThenKilled(u64),
-}
 
 /// What the child is at.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -31,22 +23,6 @@ enum Act {
     WaitAsleep,
     /// It triggers all, and this process waits twice.
     TriggerAll,
-}
-
-fn signal(which: Signal) {
-    kill_process(getpid(), which).unwrap();
-}
-
-impl End {
-    fn arm(self) {
-        match self {
-            Self::AfterAll => crash::arm(0, || ()),
-            Self::Killed(write) => crash::arm(write, || signal(Signal::KILL)),
-            Self::StoppedThenContinued(write) | Self::StoppedThenKilled(write) => {
-                crash::arm(write, || signal(Signal::STOP));
-            }
-        }
-    }
 }
 
 impl Act {

@@ -5,44 +5,20 @@
 #![cfg(weyr_face = "crash")]
 #![forbid(unsafe_code)]
 
+mod ended;
 mod locked;
 mod scratch;
 
 use std::marker::PhantomData;
 
+use ended::End;
 use locked::{BYTES, Kind, Locked, kind};
-use rustix::process::{Signal, getpid, kill_process};
 use scratch::{Line, Scratch, attributes};
 use weyr_atomic::{AtomicU64, Ordering, crash};
 use weyr_kill::{Child, Outcome, child, note, writes_to_end_at};
 use weyr_managed::{Pool, Published};
 use weyr_shared::Table;
 use weyr_shared::lock::{FifoLiteLock, FifoLock, GreedyLock};
-
-/// How the child ends at a point.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum End {
-    AfterAll,
-    Killed(u64),
-    StoppedThenContinued(u64),
-    StoppedThenKilled(u64),
-}
-
-fn signal(which: Signal) {
-    kill_process(getpid(), which).unwrap();
-}
-
-impl End {
-    fn arm(self) {
-        match self {
-            Self::AfterAll => crash::arm(0, || ()),
-            Self::Killed(write) => crash::arm(write, || signal(Signal::KILL)),
-            Self::StoppedThenContinued(write) | Self::StoppedThenKilled(write) => {
-                crash::arm(write, || signal(Signal::STOP));
-            }
-        }
-    }
-}
 
 /// The word by which an owner is told to release the lock, behind the two that it protects.
 fn told(published: &Published) -> Table<AtomicU64> {

@@ -2,18 +2,18 @@
 //! release. Two threads, on the product's own code.
 #![cfg(weyr_face = "loom")]
 
-use std::sync::Mutex;
-use std::time::Duration;
+mod two_threads;
 
+use two_threads::{Thread, explore};
 use weyr_atomic::loom::sync::Arc;
-use weyr_atomic::loom::{model::Builder, thread};
-use weyr_atomic::{AtomicU32, AtomicU64, Ordering, Zeroed};
+use weyr_atomic::loom::thread;
+use weyr_atomic::{AtomicU64, Ordering, Zeroed};
 use weyr_shared::broadcast::shape::Shape;
 use weyr_shared::broadcast::trigger::Count;
 use weyr_shared::broadcast::words::Words;
 use weyr_shared::broadcast::{BroadcastHeader, BroadcastPlace, BroadcastRecord, IN_USE};
-use weyr_shared::lock::{Participant, Until};
-use weyr_shared::{Actor, Awake, BroadcastAttributes, Futex, WaitMode};
+use weyr_shared::lock::Until;
+use weyr_shared::{BroadcastAttributes, WaitMode};
 
 struct World {
     header: BroadcastHeader,
@@ -46,56 +46,6 @@ impl World {
             shape: Shape::new(&attributes).unwrap(),
         }
     }
-}
-
-/// Sleeps until the word is another: for one whose wake is lost, for ever, which loom tells of.
-struct UntilChanged;
-
-impl Futex for UntilChanged {
-    fn wait(&self, word: &AtomicU32, expected: u32, _: Duration) -> Awake {
-        while word.load(Ordering::Acquire) == expected {
-            weyr_atomic::thread::yield_now();
-        }
-        Awake::Changed
-    }
-
-    fn wake(&self, _: &AtomicU32, _: u32) -> u32 {
-        1
-    }
-}
-
-struct Thread(u16);
-
-impl Participant for Thread {
-    type Futex = UntilChanged;
-
-    fn me(&self) -> Option<Actor> {
-        Some(Actor { process: self.0, epoch: 0 })
-    }
-
-    fn is_dead(&self, _: Actor) -> bool {
-        false
-    }
-
-    fn futex(&self) -> &UntilChanged {
-        &UntilChanged
-    }
-}
-
-/// Explores `model` as far as loom can, and notes how many executions there were.
-fn explore(model: impl Fn() + Send + Sync + 'static) {
-    let executions = std::sync::Arc::new(Mutex::new(0_u64));
-    let counted = executions.clone();
-    let mut builder = Builder::new();
-    builder.preemption_bound = None;
-    builder.check(move || {
-        *counted.lock().unwrap() += 1;
-        model();
-    });
-    let executions = *executions.lock().unwrap();
-    let test = std::thread::current().name().unwrap_or("a test").to_owned();
-    weyr_kill::note(format_args!("loom {test}: {executions} executions, complete"));
-    assert!(executions > 2, "nothing was explored: {executions}");
 }
 
 /// One waits already, and is about to sleep when the other triggers.
