@@ -16,6 +16,7 @@ use std::time::Instant;
 use weyr_managed::Allocation;
 use weyr_shared::{MessageKind, MessageReference, Ring};
 
+use crate::attached::Attached;
 use crate::channel::Shared;
 use crate::defaults::Limit;
 use crate::elsewhere::Elsewhere;
@@ -82,6 +83,24 @@ impl PoolHost {
     }
 }
 
+impl Attached<PoolHost> {
+    /// The same for this channel. Where memory of another pool is missing, what the dead have lent may be all of it: only
+    /// then every slot is looked at.
+    fn buffer(&self, bytes: u64, deadline: Option<Option<Instant>>) -> Result<Allocation, Error> {
+        let is_usable = || self.check_usable();
+        if !self.ring().has_buffer_pool() {
+            return self.host().buffer(bytes, deadline, is_usable);
+        }
+        match self.host().buffer(bytes, None, is_usable) {
+            Err(Error::BufferPoolFull { .. }) => self.host().buffer(bytes, deadline, || {
+                self.free_leftovers();
+                is_usable()
+            }),
+            outcome => outcome,
+        }
+    }
+}
+
 impl Sender {
     /// Sends bytes that do not fit a block.
     #[cold]
@@ -95,12 +114,7 @@ impl Sender {
         // One deadline for memory and slot.
         let deadline = self.defaults.deadline(limit);
         let limit = deadline.map_or(Limit::Now, Limit::Until);
-        let is_usable = || {
-            // What the dead have left may be all that is missing.
-            attached.free_leftovers();
-            attached.check_usable()
-        };
-        let mut memory = attached.host().buffer(bytes.len() as u64, deadline, is_usable)?;
+        let mut memory = attached.buffer(bytes.len() as u64, deadline)?;
         memory.write(0, bytes)?;
         let (block, view_len) = (memory.reference(), bytes.len() as u64);
         let message = MessageReference { block, view_offset: 0, view_len };

@@ -8,8 +8,7 @@
 use weyr_shared::{BlockReference, Payload};
 
 use crate::allocation::explain;
-use crate::heap::ChangeError;
-use crate::heap::word::BlockState;
+use crate::heap::word::{BlockState, BlockWord};
 use crate::{Allocation, Error, Pool};
 
 impl Pool {
@@ -48,7 +47,7 @@ impl Pool {
     /// # Errors
     /// [`Error::WrongState`], [`Error::NotABlock`], [`Error::Stale`], [`Error::DoubleFree`] when it is no buffer any more.
     pub fn free_buffer(&self, reference: BlockReference) -> Result<(), Error> {
-        let is_buffer = |word: crate::heap::word::BlockWord| word.state() == BlockState::Pool;
+        let is_buffer = |word: BlockWord| word.state() == BlockState::Pool;
         self.attachment().free_shared(reference, is_buffer, "freeing a buffer")
     }
 
@@ -78,17 +77,7 @@ impl Pool {
     }
 
     fn buffer(&self, reference: BlockReference, offset: u64, bytes: u64) -> Result<Payload<'_>, Error> {
-        let attachment = self.attachment();
-        let refused = |error| explain(error, reference, "reading a buffer");
-        attachment.check_window(reference)?;
-        let located = attachment.heap.locate(reference);
-        let block = located.map_err(|missing| refused(ChangeError::Missing(missing)))?;
-        if block.seen.state() != BlockState::Pool {
-            return Err(refused(ChangeError::Refused(block.seen.state())));
-        }
-        if offset.checked_add(bytes).is_none_or(|end| end > block.bytes) {
-            return Err(Error::OutOfRange { offset, bytes, limit: block.bytes });
-        }
-        Ok(Payload::new(&attachment.data, reference.offset + offset, bytes, self.cooperation())?)
+        let is_buffer = |state| state == BlockState::Pool;
+        self.payload_of_slot(reference, offset, bytes, "reading a buffer", is_buffer)
     }
 }

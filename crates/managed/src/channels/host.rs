@@ -46,13 +46,25 @@ impl Pool {
         offset: u64,
         bytes: u64,
     ) -> Result<Payload<'_>, Error> {
+        let has_message = |state: BlockState| state.is_in_flight() || state == BlockState::Frozen;
+        self.payload_of_slot(reference, offset, bytes, "reading a message", has_message)
+    }
+
+    /// Bytes of a block that the slot of a channel names, of this pool or another, if its state is as it must be.
+    pub(crate) fn payload_of_slot(
+        &self,
+        reference: BlockReference,
+        offset: u64,
+        bytes: u64,
+        action: &'static str,
+        allowed: impl Fn(BlockState) -> bool,
+    ) -> Result<Payload<'_>, Error> {
         let attachment = self.attachment();
-        let refused = |error| explain(error, reference, "reading a message");
+        let refused = |error| explain(error, reference, action);
         attachment.check_window(reference)?;
         let located = attachment.heap.locate(reference);
         let block = located.map_err(|missing| refused(ChangeError::Missing(missing)))?;
-        let state = block.seen.state();
-        if !state.is_in_flight() && state != BlockState::Frozen {
+        if !allowed(block.seen.state()) {
             return Err(refused(ChangeError::Refused(block.seen.state())));
         }
         if offset.checked_add(bytes).is_none_or(|end| end > block.bytes) {

@@ -102,15 +102,7 @@ impl Heap {
         own: &mut LaneHeap,
         reference: BlockReference,
     ) -> Result<(), ChangeError> {
-        let is_channel = |word: BlockWord| word.state() == BlockState::Channel;
-        if self.wipes() {
-            self.take_and_wipe(own, reference, is_channel)?;
-            let process = own.process;
-            let taken = |word: BlockWord| word.state() == BlockState::Alloc && word.actor() == process;
-            self.free(own, reference, true, taken)?;
-        } else {
-            self.free(own, reference, false, is_channel)?;
-        }
+        self.free_wiped(own, reference, |word| word.state() == BlockState::Channel)?;
         self.erase_channel(reference);
         Ok(())
     }

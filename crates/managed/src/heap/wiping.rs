@@ -71,12 +71,30 @@ impl Heap {
         }
     }
 
-    /// Makes the block that `reference` means the process's of `own`, if `allowed` says so of its word, and wipes it.
-    /// Commit point: its word; from there on it is freed with the process.
+    /// Frees a block that others may free as well, if `allowed` says so of its word, wiped where the pool wants it. Commit
+    /// point: its word, which makes it this process's where it is to be wiped.
     ///
     /// # Errors
     /// The block's, when it is not there or not allowed.
-    pub(crate) fn take_and_wipe(
+    #[inline]
+    pub(crate) fn free_wiped(
+        &self,
+        own: &mut LaneHeap,
+        reference: BlockReference,
+        allowed: impl Fn(BlockWord) -> bool,
+    ) -> Result<(), ChangeError> {
+        if !self.wipes() {
+            return self.free(own, reference, false, allowed);
+        }
+        self.take(own, reference, allowed)?;
+        self.wipe_block(reference);
+        let process = own.process;
+        let owned = |word: BlockWord| word.state() == BlockState::Alloc && word.actor() == process;
+        self.free(own, reference, true, owned)
+    }
+
+    /// Makes a block this process's: from there on it is freed with the process.
+    fn take(
         &self,
         own: &LaneHeap,
         reference: BlockReference,
@@ -88,13 +106,19 @@ impl Heap {
             ChangeError::Refused(BlockState::Alloc) => ChangeError::Refused(BlockState::Free),
             error => error,
         };
-        self.change_block(reference, taken).map_err(lost)?;
-        self.wipe_block(reference);
-        Ok(())
+        self.change_block(reference, taken).map(|_| ()).map_err(lost)
     }
 
-    /// Wipes a block of this process.
+    /// Wipes a block of this process, where the pool wants it.
+    #[inline]
     pub(crate) fn wipe_block(&self, reference: BlockReference) {
+        if self.wipes() {
+            self.wipe_all_of(reference);
+        }
+    }
+
+    #[cold]
+    fn wipe_all_of(&self, reference: BlockReference) {
         let bytes = self.room_of(reference);
         if let Err(errno) = self.wipe(reference.offset, bytes) {
             tracing::error!(?reference, %errno, "memory could not be wiped before it was freed");

@@ -16,7 +16,7 @@ use crate::heap::aligned::{Alignment, Demand};
 use crate::heap::lane::LaneHeap;
 use crate::heap::wiping::Wiper;
 use crate::heap::word::{BlockState, BlockWord, SlotState};
-use crate::heap::{ChangeError, Heap, Liveness};
+use crate::heap::{Heap, Liveness};
 use crate::layout::{OPTION_HUGE_PAGES, OPTION_ZERO_ON_FREE, OPTION_ZEROING, STATE_READY};
 use crate::membership::threads::{Part, forget_in_this_thread};
 use crate::membership::{KernelLiveness, Membership, Memberships};
@@ -275,9 +275,7 @@ impl Attachment {
     fn free_here(loan: Loan<Self>, reference: BlockReference, bytes: u64, nonce: u64) -> Option<Loan<Self>> {
         let Some(mut part) = Part::of(loan.key.load(Ordering::Relaxed), nonce) else { return Some(loan) };
         let Some((lane, stock)) = part.lane_and_stock() else { return Some(loan) };
-        if loan.heap.wipes() {
-            loan.heap.wipe_block(reference);
-        }
+        loan.heap.wipe_block(reference);
         if !loan.heap.free_at_hand(lane, reference, bytes) {
             loan.free_affine(lane, reference);
         }
@@ -300,9 +298,7 @@ impl Attachment {
     /// Frees a block of this process, wiped where the pool wants it.
     #[cold]
     pub(crate) fn free_wiped(&self, lane: &mut LaneHeap, reference: BlockReference) {
-        if self.heap.wipes() {
-            self.heap.wipe_block(reference);
-        }
+        self.heap.wipe_block(reference);
         self.free_affine(lane, reference);
     }
 
@@ -339,25 +335,10 @@ impl Attachment {
         action: &'static str,
     ) -> Result<(), Error> {
         self.with_lane_unless(
-            |own| self.free_any(own, reference, &allowed),
+            |own| self.heap.free_wiped(own, reference, &allowed),
             |error| Err(explain(error, reference, action)),
         )?;
         self.heap.freed();
-        Ok(())
-    }
-
-    #[inline]
-    fn free_any(
-        &self,
-        own: &mut LaneHeap,
-        reference: BlockReference,
-        allowed: &impl Fn(BlockWord) -> bool,
-    ) -> Result<(), ChangeError> {
-        if !self.heap.wipes() {
-            return self.heap.free(own, reference, false, allowed);
-        }
-        self.heap.take_and_wipe(own, reference, allowed)?;
-        self.free_affine(own, reference);
         Ok(())
     }
 

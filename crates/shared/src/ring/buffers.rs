@@ -117,7 +117,7 @@ impl Ring {
 
     /// Whether a message, or something that is to become or was one, has a block of the buffer pool.
     pub fn has_elsewhere(&self) -> bool {
-        (0..self.slot_count).any(|index| !matches!(self.elsewhere(index), Ok(None)))
+        self.has_buffer_pool() && (0..self.slot_count).any(|index| !matches!(self.elsewhere(index), Ok(None)))
     }
 
     /// Takes the blocks of the buffer pool out of a destroyed channel, whose other messages were drained, and hands
@@ -126,11 +126,7 @@ impl Ring {
     /// # Errors
     /// [`Corrupt`]: a word that cannot be; all other slots were drained.
     pub fn drain_elsewhere(&self, me: Holder, mut free: impl FnMut(BlockReference)) -> Result<(), Corrupt> {
-        let mut outcome = Ok(());
-        for index in 0..self.slot_count {
-            outcome = outcome.and(self.drain_slot_elsewhere(index, me, &mut free));
-        }
-        outcome
+        self.for_all_slots(|index| self.drain_slot_elsewhere(index, me, &mut free))
     }
 
     fn drain_slot_elsewhere(

@@ -198,14 +198,26 @@ impl Ring {
     }
 
     /// Takes every message that waits in a destroyed channel and hands the blocks among them to `free`, but for those
-    /// whose bytes lie [elsewhere](Self::drain_elsewhere). The caller is attached, as `me`; when it dies on the way the message is returned and drained by another.
+    /// whose bytes lie [elsewhere](Self::drain_elsewhere). The caller is attached, as `me`; when it dies on the way the
+    /// message is returned and drained by another.
     ///
     /// # Errors
     /// [`Corrupt`]: a word that cannot be; all other slots were drained.
     pub fn drain(&self, me: Holder, mut free: impl FnMut(BlockReference)) -> Result<(), Corrupt> {
+        self.for_all_slots(|index| self.drain_slot(index, me, &mut free))
+    }
+
+    /// Does something to every slot, whatever comes of those before.
+    ///
+    /// # Errors
+    /// The first.
+    pub(super) fn for_all_slots(
+        &self,
+        mut act: impl FnMut(u32) -> Result<(), Corrupt>,
+    ) -> Result<(), Corrupt> {
         let mut outcome = Ok(());
         for index in 0..self.slot_count {
-            outcome = outcome.and(self.drain_slot(index, me, &mut free));
+            outcome = outcome.and(act(index));
         }
         outcome
     }
