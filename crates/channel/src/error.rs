@@ -152,6 +152,18 @@ pub enum Error {
     /// This process has 65,535 handles on the channel.
     #[error("this process has too many handles on the channel; clone one instead of attaching again")]
     TooManyHandles,
+    /// As many sets as a channel can have listen to it.
+    #[error("{limit} channel sets listen to the channel, no more can; take it out of one, or drop one")]
+    TooManyListeners {
+        /// How many can.
+        limit: usize,
+    },
+    /// The sets of this process have all registrations of the pool.
+    #[error("this process has too many channel sets in the pool; put the channels into fewer")]
+    TooManySets,
+    /// The key is of a channel that was taken out, or of another set.
+    #[error("the channel is not in the set; add it first")]
+    NotInSet,
 }
 
 impl Error {

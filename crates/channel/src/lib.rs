@@ -23,6 +23,7 @@
 //! | `side_load` | bytes larger than a block, in allocations |
 //! | `elsewhere` | these in another pool |
 //! | `peek`, `poll` | looking without taking |
+//! | `set` | waiting for many channels in one sleep |
 //! | `wait`, `defaults` | spinning, sleeping, deadlines, patience |
 //!
 //! What it does not do: it knows no network.
@@ -58,6 +59,7 @@ mod receiver;
 mod send;
 mod send_side;
 mod sender;
+mod set;
 mod share;
 mod side_load;
 mod statistics;
@@ -78,6 +80,7 @@ pub use poll::PollEvents;
 pub use poller::Poller;
 pub use receiver::Receiver;
 pub use sender::Sender;
+pub use set::{ChannelSet, Ready, SetKey, SetWaker};
 pub use statistics::Statistics;
 pub use wait::WaitMode;
 pub use weyr_shared::MessageAttributes;
@@ -94,6 +97,8 @@ pub mod protocol {
     pub use crate::pool_host::PoolHost;
     pub use crate::receive::{ReceiveSide, Taken};
     pub use crate::send::{Bytes, Claim, Outgoing, SendSide, Transfer};
+    pub use crate::set::gathering::Gathering;
+    pub use crate::set::listening::{Listened, ListeningHost, ListeningPool};
     pub use crate::share::Share;
     pub use crate::side_load::SideLoaded;
     pub use crate::wait::{Attempt, Tried};
