@@ -149,6 +149,10 @@ impl Channel {
         }
     }
 
+    pub(crate) fn shared(&self) -> Arc<Shared> {
+        Arc::clone(&self.shared)
+    }
+
     pub(crate) fn ring(&self) -> &Ring {
         self.shared.attached.ring()
     }

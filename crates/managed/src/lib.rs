@@ -27,6 +27,7 @@ mod manifest;
 mod membership;
 pub mod name;
 mod pool;
+mod ready;
 mod repair;
 mod request;
 
@@ -61,6 +62,7 @@ pub use pool::rebuild::Rebuilt;
 pub use pool::section::{Part, Section};
 pub use pool::stored::{Block, ChannelFacts};
 pub use pool::{Inspection, Member, Pool};
+pub use ready::PoolFutex;
 pub use repair::{Repair, Repaired};
 pub use request::operation::{AllocationMode, Operation, RequestKind};
 pub use request::pool_reference::PoolReference;

@@ -94,9 +94,9 @@ pub use shared::Shared;
 pub use typed::{TypedMessage, TypedPool};
 pub use weyr_channel as channel;
 pub use weyr_channel::{
-    Channel, ChannelAttributes, ChannelDescriptor, Content, Landed, LandingPad, Lease, Message,
-    MessageAttributes, OutgoingMessage, Peeked, PollEvents, Poller, Receiver, SendError, Sender, Statistics,
-    WaitMode,
+    Channel, ChannelAttributes, ChannelDescriptor, ChannelSet, Content, Landed, LandingPad, Lease, Message,
+    MessageAttributes, Notice, Notification, OutgoingMessage, Peeked, PollEvents, Poller, Receiver,
+    SendError, Sender, Statistics, Subscription, WaitMode, Watch,
 };
 pub use weyr_managed as managed;
 pub use weyr_managed::{
@@ -119,7 +119,7 @@ pub use zerocopy;
 pub mod prelude {
     pub use crate::{
         Allocation, Channel, ChannelAttributes, ChannelDescriptor, Cooperative, Frozen, IntoAllocation,
-        Lease, Message, Owned, Pool, PoolAllocator, PoolAttributes, Published, Receiver, Sender, Shared,
-        TypedMessage, TypedPool,
+        Lease, Message, Owned, PollEvents, Pool, PoolAllocator, PoolAttributes, Published, Receiver, Sender,
+        Shared, TypedMessage, TypedPool,
     };
 }
