@@ -62,6 +62,16 @@ pub enum Error {
     /// The message lies in the channel itself: there is no allocation to look at in place.
     #[error("the message has no allocation; copy its bytes")]
     NoAllocation,
+    /// The users of the channel agreed on messages of another type.
+    #[error(
+        "messages of this channel are of type {agreed:#018x}, not {asked:#018x}; use another channel, or the same type on both sides"
+    )]
+    OtherType {
+        /// Fingerprint of the type that was asked for.
+        asked: u64,
+        /// Fingerprint of the type that was agreed on before.
+        agreed: u64,
+    },
     /// What was to be attached to is no channel.
     #[error("there is no channel at this place; pass the descriptor of a channel")]
     NotAChannel,

@@ -11,6 +11,7 @@
 //! | `channel`, `sender`, `receiver`, `poller`, `lease`, `message` | what users hold |
 //! | `outgoing`, `numbering`, `share` | a message on its way out, its attributes, frozen memory in it |
 //! | `landing` | memory that is there before the message |
+//! | `message_type` | of what type messages are |
 //! | `named`, `naming` | channels found by name, and which of several has one |
 //! | `pool_host` | the managed pool as that host |
 //! | `attached` | a channel as one process has it |
@@ -46,6 +47,7 @@ mod landing;
 mod lease;
 mod levels;
 mod message;
+mod message_type;
 mod named;
 mod naming;
 mod numbering;

@@ -25,6 +25,7 @@ mod extension;
 mod geometry;
 mod level;
 mod map;
+mod message_type;
 mod name;
 mod order;
 mod repair;
@@ -88,7 +89,9 @@ crate::layout! {
         /// Event on which those sleep who poll; changed by them, and by signals of the other two that find those armed.
         196 => to_pollers: AtomicU32,
         /// Reserved, zero.
-        200 => reserved_receivers: [AtomicU32; 14],
+        200 => reserved_receivers: [AtomicU32; 12],
+        /// Fingerprint of the type of which messages are; set once, by the first handle that says one; zero: none.
+        248 => message_type: AtomicU64,
         /// Event on which senders sleep; changed by senders that arm it and receivers that signal it.
         256 => to_senders: AtomicU32,
         /// The name that the channel has, or is a candidate for, zeros behind it; written by the creator; zero: none.
@@ -280,7 +283,7 @@ impl Ring {
     /// What changes in use starts at zero; payload is not cleared.
     fn clear_changing_words(&self) {
         let header = self.header();
-        for word in [&header.lock, &header.tail, &header.head] {
+        for word in [&header.lock, &header.tail, &header.head, &header.message_type] {
             word.store(0, Ordering::Relaxed);
         }
         let small = [&header.state, &header.returned_made, &header.returned_seen];
