@@ -419,38 +419,44 @@ impl Ring {
         Ok(publish_then_look(&self.slot(index)?.word, from.bits(), to.bits()).is_ok())
     }
 
-    /// Writes the bytes of a message into slot `index`, which the caller holds in FILLING.
+    /// Writes the bytes of a message into slot `index`, which the caller, process slot `sender`, holds in FILLING.
     ///
     /// # Errors
     /// [`Corrupt`]: no such slot, or more bytes than a block has.
     #[inline]
-    pub fn write_inline(&self, index: u32, bytes: &[u8]) -> Result<(), Corrupt> {
+    pub fn write_inline(&self, index: u32, sender: u16, bytes: &[u8]) -> Result<(), Corrupt> {
         let at = self.block_at(index, bytes.len() as u64)?;
         self.payload.copy_in(at, bytes)?;
-        self.describe(index, Description { len: bytes.len() as u32, kind: MessageKind::Inline })
+        self.describe(index, sender, Description { len: bytes.len() as u32, kind: MessageKind::Inline })
     }
 
-    /// Writes a reference into slot `index`, which the caller holds in FILLING.
+    /// Writes a reference into slot `index`, which the caller, process slot `sender`, holds in FILLING.
     ///
     /// # Errors
     /// [`Corrupt`]: no such slot.
     #[inline]
-    pub fn write_reference(&self, index: u32, message: &MessageReference) -> Result<(), Corrupt> {
-        self.write_block(index, message, MessageKind::Reference)
+    pub fn write_reference(
+        &self,
+        index: u32,
+        sender: u16,
+        message: &MessageReference,
+    ) -> Result<(), Corrupt> {
+        self.write_place(index, message)?;
+        self.describe(index, sender, Description { len: 32, kind: MessageKind::Reference })
     }
 
     /// The same for bytes that were copied into a block.
     ///
     /// # Errors
     /// [`Corrupt`]: no such slot.
-    pub fn write_side_loaded(&self, index: u32, message: &MessageReference) -> Result<(), Corrupt> {
-        self.write_block(index, message, MessageKind::SideLoaded)
-    }
-
-    #[inline]
-    fn write_block(&self, index: u32, message: &MessageReference, kind: MessageKind) -> Result<(), Corrupt> {
+    pub fn write_side_loaded(
+        &self,
+        index: u32,
+        sender: u16,
+        message: &MessageReference,
+    ) -> Result<(), Corrupt> {
         self.write_place(index, message)?;
-        self.describe(index, Description { len: 32, kind })
+        self.describe(index, sender, Description { len: 32, kind: MessageKind::SideLoaded })
     }
 
     #[inline]
@@ -463,8 +469,9 @@ impl Ring {
         Ok(())
     }
 
-    fn describe(&self, index: u32, description: Description) -> Result<(), Corrupt> {
-        self.slot(index)?.description.store(description.bits(), Ordering::Relaxed);
+    #[inline]
+    fn describe(&self, index: u32, sender: u16, description: Description) -> Result<(), Corrupt> {
+        self.slot(index)?.description.store(description.bits(sender), Ordering::Relaxed);
         Ok(())
     }
 
@@ -480,6 +487,15 @@ impl Ring {
             return Err(Corrupt::new("message length", at));
         }
         Ok(description)
+    }
+
+    /// The process slot of who sent the message in slot `index`: an allegation, and perhaps its successor's by now.
+    ///
+    /// # Errors
+    /// [`Corrupt`]: no such slot.
+    #[inline]
+    pub fn sender(&self, index: u32) -> Result<u16, Corrupt> {
+        Ok(Description::sender_in(self.slot(index)?.description.load(Ordering::Relaxed)))
     }
 
     /// Copies the start of the message in slot `index`, which the caller holds, into the whole of `bytes`.
