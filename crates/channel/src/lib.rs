@@ -24,6 +24,10 @@
 //! | `side_load` | bytes larger than a block, in allocations |
 //! | `elsewhere` | these in another pool |
 //! | `peek`, `poll` | looking without taking |
+| `pop` | taking without looking |
+| `set` | waiting for many channels at once |
+| `future`, `watch`, `subscription` | without a thread of one's own that waits |
+| `reactor` | the thread that waits for these |
 //! | `set` | waiting for many channels in one sleep |
 //! | `wait`, `defaults` | spinning, sleeping, deadlines, patience |
 //!
@@ -57,6 +61,7 @@ mod peek;
 mod poll;
 mod poller;
 mod pool_host;
+mod pop;
 mod reactor;
 mod receive;
 mod receiver;
