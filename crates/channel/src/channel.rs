@@ -149,6 +149,10 @@ impl Channel {
         }
     }
 
+    pub(crate) fn attached(&self) -> &Attached<PoolHost> {
+        &self.shared.attached
+    }
+
     pub(crate) fn ring(&self) -> &Ring {
         self.shared.attached.ring()
     }

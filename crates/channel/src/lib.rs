@@ -24,6 +24,7 @@
 //! | `side_load` | bytes larger than a block, in allocations |
 //! | `elsewhere` | these in another pool |
 //! | `peek`, `poll` | looking without taking |
+//! | `barrier`, `semaphore` | channels that are these |
 //! | `wait`, `defaults` | spinning, sleeping, deadlines, patience |
 //!
 //! What it does not do: it knows no network.
@@ -31,6 +32,7 @@
 
 mod attached;
 mod attributes;
+mod barrier;
 mod channel;
 mod defaults;
 mod descriptor;
@@ -57,6 +59,7 @@ mod poller;
 mod pool_host;
 mod receive;
 mod receiver;
+mod semaphore;
 mod send;
 mod send_side;
 mod sender;
@@ -68,6 +71,7 @@ mod wait;
 mod walk;
 
 pub use attributes::ChannelAttributes;
+pub use barrier::Barrier;
 pub use channel::Channel;
 pub use descriptor::ChannelDescriptor;
 pub use error::{Error, SendError};
@@ -79,10 +83,12 @@ pub use peek::Peeked;
 pub use poll::PollEvents;
 pub use poller::Poller;
 pub use receiver::Receiver;
+pub use semaphore::{Permit, Semaphore};
 pub use sender::Sender;
 pub use statistics::Statistics;
 pub use wait::WaitMode;
 pub use weyr_shared::MessageAttributes;
+pub use weyr_shared::barrier::Broken;
 
 /// The protocol over any host, for models and tests; no part of the stable interface.
 #[doc(hidden)]

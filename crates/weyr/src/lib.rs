@@ -100,9 +100,9 @@ pub use shared::Shared;
 pub use typed::{TypedChannel, TypedMessage, TypedPool};
 pub use weyr_channel as channel;
 pub use weyr_channel::{
-    Channel, ChannelAttributes, ChannelDescriptor, Content, Landed, LandingPad, Lease, Message,
-    MessageAttributes, OutgoingMessage, Peeked, PollEvents, Poller, Receiver, SendError, Sender, Statistics,
-    WaitMode,
+    Barrier, Broken, Channel, ChannelAttributes, ChannelDescriptor, Content, Landed, LandingPad, Lease,
+    Message, MessageAttributes, OutgoingMessage, Peeked, Permit, PollEvents, Poller, Receiver, Semaphore,
+    SendError, Sender, Statistics, WaitMode,
 };
 pub use weyr_managed as managed;
 pub use weyr_managed::{
