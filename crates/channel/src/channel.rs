@@ -153,6 +153,10 @@ impl Channel {
         Arc::clone(&self.shared)
     }
 
+    pub(crate) fn attached(&self) -> &Attached<PoolHost> {
+        &self.shared.attached
+    }
+
     pub(crate) fn ring(&self) -> &Ring {
         self.shared.attached.ring()
     }

@@ -1,5 +1,6 @@
 //! Why an operation on a channel failed.
 
+use weyr_shared::barrier::Broken;
 use weyr_shared::{AttachError, Corrupt, RingOpenError};
 
 /// Why an operation on a channel failed. Unless a variant says otherwise, nothing has changed.
@@ -72,6 +73,26 @@ pub enum Error {
         /// Fingerprint of the type that was agreed on before.
         agreed: u64,
     },
+    /// The barrier is broken: nobody passes it until it is reset.
+    #[error("the barrier is broken: {}; reset it when all who use it know", crate::barrier::reason(*.why))]
+    BarrierBroken {
+        /// Why.
+        why: Broken,
+    },
+    /// So many parties are not possible.
+    #[error("a barrier of {parties} parties is not possible; choose 1 to {largest}")]
+    InvalidParties {
+        /// Asked for.
+        parties: u32,
+        /// Largest possible number.
+        largest: u32,
+    },
+    /// The channel that was to be attached to is no barrier.
+    #[error("this channel is no barrier; pass the descriptor of one that `Barrier::create` made")]
+    NotABarrier,
+    /// The channel that was to be attached to is no semaphore.
+    #[error("this channel is no semaphore; pass the descriptor of one that `Semaphore::create` made")]
+    NotASemaphore,
     /// What was to be attached to is no channel.
     #[error("there is no channel at this place; pass the descriptor of a channel")]
     NotAChannel,

@@ -24,11 +24,11 @@
 //! | `side_load` | bytes larger than a block, in allocations |
 //! | `elsewhere` | these in another pool |
 //! | `peek`, `poll` | looking without taking |
-| `pop` | taking without looking |
-| `set` | waiting for many channels at once |
-| `future`, `watch`, `subscription` | without a thread of one's own that waits |
-| `reactor` | the thread that waits for these |
+//! | `pop` | taking without looking |
 //! | `set` | waiting for many channels in one sleep |
+//! | `future`, `watch`, `subscription` | without a thread of one's own that waits |
+//! | `reactor` | the thread that waits for these |
+//! | `barrier`, `semaphore` | channels that are these |
 //! | `wait`, `defaults` | spinning, sleeping, deadlines, patience |
 //!
 //! What it does not do: it knows no network.
@@ -36,6 +36,7 @@
 
 mod attached;
 mod attributes;
+mod barrier;
 mod channel;
 mod defaults;
 mod descriptor;
@@ -65,6 +66,7 @@ mod pop;
 mod reactor;
 mod receive;
 mod receiver;
+mod semaphore;
 mod send;
 mod send_side;
 mod sender;
@@ -79,6 +81,7 @@ mod walk;
 mod watch;
 
 pub use attributes::ChannelAttributes;
+pub use barrier::Barrier;
 pub use channel::Channel;
 pub use descriptor::ChannelDescriptor;
 pub use error::{Error, SendError};
@@ -93,6 +96,7 @@ pub use peek::Peeked;
 pub use poll::PollEvents;
 pub use poller::Poller;
 pub use receiver::Receiver;
+pub use semaphore::{Permit, Semaphore};
 pub use sender::Sender;
 pub use set::{ChannelSet, Ready, SetKey, SetWaker};
 pub use statistics::Statistics;
@@ -100,6 +104,7 @@ pub use subscription::Subscription;
 pub use wait::WaitMode;
 pub use watch::{Notice, Notification, Watch};
 pub use weyr_shared::MessageAttributes;
+pub use weyr_shared::barrier::Broken;
 
 /// The protocol over any host, for models and tests; no part of the stable interface.
 #[doc(hidden)]

@@ -7,12 +7,14 @@
 //! - [`Payload`] is memory that one owner has: copied in and out, or borrowed where the user vouches for the others;
 //! - [`lock`] has locks that processes share, and that outlive their owners;
 //! - [`Bitset`] is for any number of users at once; [`PriorityHeap`] and [`HashTable`] for one at a time, under a lock;
+//! - [`Barrier`] is where so many wait for each other, and notice who dies;
 //! - [`Broadcast`] is an event that any number wait for, and that releases one, some or all of them;
 //! - [`Lender`] counts who uses what they all lie in, by the thousand.
 //!
 //! What is read from shared memory is an allegation. No offset, index or length found there becomes a reference
 //! before it was checked here. This crate knows nothing of pools and channels as objects, and starts no system call.
 
+pub mod barrier;
 mod bitset;
 pub mod broadcast;
 mod corrupt;
@@ -35,6 +37,7 @@ mod slot;
 mod table;
 mod wait_mode;
 
+pub use barrier::{Barrier, BarrierRecord};
 pub use bitset::{Bitset, BitsetError, BitsetHeader};
 pub use broadcast::{
     Broadcast, BroadcastAttributes, BroadcastError, BroadcastHeader, BroadcastPlace, BroadcastRecord,

@@ -20,6 +20,7 @@
 //! between two of them leaves a channel that the next one repairs, and no repairer excludes another.
 
 mod attachment;
+mod barrier;
 mod buffers;
 mod extension;
 mod geometry;
