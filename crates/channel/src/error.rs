@@ -23,6 +23,13 @@ pub enum Error {
     /// The deadline has passed.
     #[error("the deadline has passed")]
     Timeout,
+    /// The message **was sent**, and is the channel's: nobody has received it before the deadline. It stays.
+    #[error("the message was sent, and nobody received it before the deadline; it stays in the channel")]
+    NotReceived,
+    /// The message **was sent**, and the channel destroyed before its receipt was seen: whether it was received nobody
+    /// can say.
+    #[error("the message was sent, and the channel was destroyed before its receipt was seen")]
+    ReceiptLost,
     /// The channel was destroyed; no message moves any more.
     #[error("the channel was destroyed")]
     Destroyed,
@@ -177,15 +184,16 @@ impl From<weyr_managed::Error> for Error {
     }
 }
 
-/// A send that failed, with what was to be sent.
+/// A send that failed, with what was to be sent, if it was not.
 #[derive(Debug, thiserror::Error)]
 #[error("{error}")]
 pub struct SendError<T> {
     /// Why.
     #[source]
     pub error: Error,
-    /// What was not sent.
-    pub payload: T,
+    /// What was not sent; none where it was, and only its receipt is missing: [`Error::NotReceived`],
+    /// [`Error::ReceiptLost`].
+    pub payload: Option<T>,
 }
 
 impl<T> From<SendError<T>> for Error {

@@ -16,6 +16,8 @@
 //! | `attached` | a channel as one process has it |
 //! | `walk` | how a handle finds the tail and the head |
 //! | `send`, `receive` | the steps of a message |
+//! | `reordering` | the order of each sender, restored where its messages took several paths |
+//! | `return_mode`, `receipt` | when a send returns, and what was received |
 //! | `send_side` | what a sending handle remembers |
 //! | `payload` | what a send writes into its slot |
 //! | `inspect` | what was given back, and what the dead hold |
@@ -53,8 +55,11 @@ mod peek;
 mod poll;
 mod poller;
 mod pool_host;
+mod receipt;
 mod receive;
 mod receiver;
+mod reordering;
+mod return_mode;
 mod send;
 mod send_side;
 mod sender;
@@ -77,6 +82,8 @@ pub use peek::Peeked;
 pub use poll::PollEvents;
 pub use poller::Poller;
 pub use receiver::Receiver;
+pub use reordering::{Part, RefusedPart, Reordering};
+pub use return_mode::ReturnWhen;
 pub use sender::Sender;
 pub use statistics::Statistics;
 pub use wait::WaitMode;
@@ -92,6 +99,7 @@ pub mod protocol {
     pub use crate::naming::{Namesakes, settle};
     pub use crate::poll::PollSide;
     pub use crate::pool_host::PoolHost;
+    pub use crate::receipt::{Awaited, Sent};
     pub use crate::receive::{ReceiveSide, Taken};
     pub use crate::send::{Bytes, Claim, Outgoing, SendSide, Transfer};
     pub use crate::share::Share;

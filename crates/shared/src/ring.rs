@@ -24,6 +24,7 @@ mod buffers;
 mod extension;
 mod geometry;
 mod level;
+mod likeness;
 mod map;
 mod name;
 mod order;
@@ -42,6 +43,7 @@ pub use buffers::{BUFFER_POOL_LIMIT, BufferPoolRecord};
 pub use extension::{MessageAttributes, SlotExtension};
 pub use geometry::Geometry;
 pub use level::{Level, LevelHeader, MAX_LEVELS};
+pub use likeness::Likeness;
 pub use map::Part;
 pub use name::{RING_NAME_BYTES, RingName};
 

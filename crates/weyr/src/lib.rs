@@ -95,8 +95,8 @@ pub use typed::{TypedMessage, TypedPool};
 pub use weyr_channel as channel;
 pub use weyr_channel::{
     Channel, ChannelAttributes, ChannelDescriptor, Content, Landed, LandingPad, Lease, Message,
-    MessageAttributes, OutgoingMessage, Peeked, PollEvents, Poller, Receiver, SendError, Sender, Statistics,
-    WaitMode,
+    MessageAttributes, OutgoingMessage, Peeked, PollEvents, Poller, Receiver, ReturnWhen, SendError, Sender,
+    Statistics, WaitMode,
 };
 pub use weyr_managed as managed;
 pub use weyr_managed::{

@@ -131,7 +131,7 @@ impl<T: Fit + ?Sized> Owned<T> {
     pub fn send(self, to: &Sender) -> Result<(), SendError<Self>> {
         to.send_allocation(self.allocation).map_err(|failed| SendError {
             error: failed.error,
-            payload: Self { allocation: failed.payload, plain: PhantomData },
+            payload: failed.payload.map(|allocation| Self { allocation, plain: PhantomData }),
         })
     }
 }
