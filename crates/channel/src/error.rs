@@ -1,6 +1,6 @@
 //! Why an operation on a channel failed.
 
-use weyr_shared::{AttachError, Corrupt, RingOpenError};
+use weyr_shared::{AttachError, Corrupt, FlowControl, RingOpenError};
 
 /// Why an operation on a channel failed. Unless a variant says otherwise, nothing has changed.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -9,6 +9,14 @@ pub enum Error {
     /// No slot is free for a message just now.
     #[error("the channel is full; receive from it, or wait with `send` or `send_until`")]
     Full,
+    /// This process has its share of the channel, by the channel's flow control.
+    #[error(
+        "flow control holds this sender back ({0}); receive from the channel, or wait with `send` or `send_until`"
+    )]
+    FlowControl(FlowControl),
+    /// No channel can have that flow control.
+    #[error("flow control with a limit of 0 lets nothing through; choose a limit of at least 1")]
+    InvalidFlowControl,
     /// No memory is free just now for a message that does not fit a block.
     #[error(
         "the channel's pool has no room for a message of {bytes} bytes; receive from it, or wait with `send`"

@@ -18,6 +18,7 @@
 //! | `send`, `receive` | the steps of a message |
 //! | `reordering` | the order of each sender, restored where its messages took several paths |
 //! | `return_mode`, `receipt` | when a send returns, and what was received |
+//! | `flow_control`, `metering` | who comes first, and how much one process may send |
 //! | `send_side` | what a sending handle remembers |
 //! | `payload` | what a send writes into its slot |
 //! | `inspect` | what was given back, and what the dead hold |
@@ -39,6 +40,7 @@ mod elsewhere;
 mod error;
 #[cfg(all(test, not(any(weyr_face = "loom", weyr_face = "explore"))))]
 mod fake_pool;
+mod flow_control;
 mod hindrance;
 mod host;
 mod inspect;
@@ -46,6 +48,7 @@ mod landing;
 mod lease;
 mod levels;
 mod message;
+mod metering;
 mod named;
 mod naming;
 mod numbering;
@@ -87,7 +90,7 @@ pub use return_mode::ReturnWhen;
 pub use sender::Sender;
 pub use statistics::Statistics;
 pub use wait::WaitMode;
-pub use weyr_shared::MessageAttributes;
+pub use weyr_shared::{FlowControl, MessageAttributes};
 
 /// The protocol over any host, for models and tests; no part of the stable interface.
 #[doc(hidden)]

@@ -74,8 +74,18 @@ impl Sender {
     {
         match when {
             ReturnWhen::Received => self.post_awaited(message, limit),
-            _ => Ok(self.post(message, limit)?),
+            _ => self.post_counted(message, limit),
         }
+    }
+
+    fn post_counted<M>(&self, message: &M, limit: Limit) -> Result<(), Unfinished>
+    where
+        M: Outgoing<PoolHost>,
+    {
+        if self.meters_messages() {
+            return self.send_metered(1, limit, |limit| Ok(self.post(message, limit)?));
+        }
+        Ok(self.post(message, limit)?)
     }
 
     /// One deadline for slot and receipt.
@@ -86,7 +96,7 @@ impl Sender {
     {
         let deadline = self.defaults.deadline(limit);
         let awaited = Awaited::new(message);
-        self.post(&awaited, deadline.map_or(Limit::Now, Limit::Until))?;
+        self.post_counted(&awaited, deadline.map_or(Limit::Now, Limit::Until))?;
         let Some(sent) = awaited.sent() else { return Ok(()) };
         let attached = &self.shared().attached;
         let received = match deadline {

@@ -40,7 +40,7 @@ pub struct Sender {
     side: SendSide,
     pub(crate) defaults: Defaults,
     client_id: u64,
-    /// Whether it has more to see to than the payload: attributes, or their refusal, or a receipt.
+    /// Whether it has more to see to than the payload: attributes, or their refusal, a receipt, or what it may send.
     elaborate: bool,
     return_when: ReturnWhen,
     numbering: Numbering,
@@ -61,11 +61,12 @@ impl Sender {
         let (side, defaults, numbering) =
             (SendSide::default(), Defaults::default(), Numbering::new(elaborate));
         let return_when = ReturnWhen::default();
-        Self { shared, side, defaults, client_id: 0, elaborate, return_when, numbering }
+        Self { shared, side, defaults, client_id: 0, elaborate, return_when, numbering }.note_what_to_see_to()
     }
 
     fn note_what_to_see_to(mut self) -> Self {
         self.elaborate = self.client_id != 0
+            || self.meters_messages()
             || self.return_when == ReturnWhen::Received
             || self.shared.attached.ring().has_attributes();
         self
@@ -376,12 +377,27 @@ impl Sender {
         M: Outgoing<PoolHost>,
     {
         let attached = &self.shared.attached;
+        if self.side.courtesy.is_wary() && attached.is_held_back(&self.side)? {
+            return self.post_behind_others(message, limit);
+        }
         match attached.try_send(&self.side, message, Attempt::AT_ONCE)? {
             Tried::Done(()) => Ok(()),
             Tried::Blocked { .. } => match self.defaults.deadline(limit) {
                 None => Err(Error::Full),
                 Some(deadline) => attached.send_until(&self.side, message, self.defaults.mode, deadline),
             },
+        }
+    }
+
+    #[cold]
+    fn post_behind_others<M>(&self, message: &M, limit: Limit) -> Result<(), Error>
+    where
+        M: Outgoing<PoolHost>,
+    {
+        let attached = &self.shared.attached;
+        match self.defaults.deadline(limit) {
+            None => Err(Error::FlowControl(attached.ring().flow_control())),
+            Some(deadline) => attached.send_until(&self.side, message, self.defaults.mode, deadline),
         }
     }
 }

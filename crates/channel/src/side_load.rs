@@ -111,6 +111,15 @@ impl Sender {
             let largest = attached.ring().block_size().into();
             return Err(Error::TooLarge { needed: bytes.len() as u64, largest }.into());
         }
+        if self.meters_memory() {
+            let send = |limit| self.send_copied(bytes, limit, manner);
+            return self.send_metered(bytes.len() as u64, limit, send);
+        }
+        self.send_copied(bytes, limit, manner)
+    }
+
+    fn send_copied(&self, bytes: &[u8], limit: Limit, manner: Manner) -> Result<(), Unfinished> {
+        let attached = &self.shared().attached;
         attached.me()?;
         // One deadline for memory, slot and receipt.
         let deadline = self.defaults.deadline(limit);

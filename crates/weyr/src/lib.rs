@@ -94,7 +94,7 @@ pub use shared::Shared;
 pub use typed::{TypedMessage, TypedPool};
 pub use weyr_channel as channel;
 pub use weyr_channel::{
-    Channel, ChannelAttributes, ChannelDescriptor, Content, Landed, LandingPad, Lease, Message,
+    Channel, ChannelAttributes, ChannelDescriptor, Content, FlowControl, Landed, LandingPad, Lease, Message,
     MessageAttributes, OutgoingMessage, Peeked, PollEvents, Poller, Receiver, ReturnWhen, SendError, Sender,
     Statistics, WaitMode,
 };
