@@ -17,6 +17,9 @@
 //! | `attached` | a channel as one process has it |
 //! | `walk` | how a handle finds the tail and the head |
 //! | `send`, `receive` | the steps of a message |
+//! | `reordering` | the order of each sender, restored where its messages took several paths |
+//! | `return_mode`, `receipt` | when a send returns, and what was received |
+//! | `flow_control`, `metering` | who comes first, and how much one process may send |
 //! | `send_side` | what a sending handle remembers |
 //! | `payload` | what a send writes into its slot |
 //! | `inspect` | what was given back, and what the dead hold |
@@ -44,6 +47,7 @@ mod elsewhere;
 mod error;
 #[cfg(all(test, not(any(weyr_face = "loom", weyr_face = "explore"))))]
 mod fake_pool;
+mod flow_control;
 mod future;
 mod hindrance;
 mod host;
@@ -53,6 +57,7 @@ mod lease;
 mod levels;
 mod message;
 mod message_type;
+mod metering;
 mod named;
 mod naming;
 mod numbering;
@@ -64,8 +69,11 @@ mod poller;
 mod pool_host;
 mod pop;
 mod reactor;
+mod receipt;
 mod receive;
 mod receiver;
+mod reordering;
+mod return_mode;
 mod semaphore;
 mod send;
 mod send_side;
@@ -96,6 +104,8 @@ pub use peek::Peeked;
 pub use poll::PollEvents;
 pub use poller::Poller;
 pub use receiver::Receiver;
+pub use reordering::{Part, RefusedPart, Reordering};
+pub use return_mode::ReturnWhen;
 pub use semaphore::{Permit, Semaphore};
 pub use sender::Sender;
 pub use set::{ChannelSet, Ready, SetKey, SetWaker};
@@ -103,8 +113,8 @@ pub use statistics::Statistics;
 pub use subscription::Subscription;
 pub use wait::WaitMode;
 pub use watch::{Notice, Notification, Watch};
-pub use weyr_shared::MessageAttributes;
 pub use weyr_shared::barrier::Broken;
+pub use weyr_shared::{FlowControl, MessageAttributes};
 
 /// The protocol over any host, for models and tests; no part of the stable interface.
 #[doc(hidden)]
@@ -116,6 +126,7 @@ pub mod protocol {
     pub use crate::naming::{Namesakes, settle};
     pub use crate::poll::PollSide;
     pub use crate::pool_host::PoolHost;
+    pub use crate::receipt::{Awaited, Sent};
     pub use crate::receive::{ReceiveSide, Taken};
     pub use crate::send::{Bytes, Claim, Outgoing, SendSide, Transfer};
     pub use crate::set::gathering::Gathering;

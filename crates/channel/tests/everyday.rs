@@ -388,7 +388,7 @@ fn a_sender_puts_the_payload_where_it_says() {
     let small = pool.0.alloc(5).unwrap();
     let refused = sender.message().send_into(small, &b"six by"[..]).unwrap_err();
     assert_eq!(refused.error, Error::TooLarge { needed: 6, largest: 5 });
-    assert_eq!(refused.payload.len(), 5);
+    assert_eq!(refused.payload.unwrap().len(), 5);
     pad.free().unwrap();
     drop((source, refused));
     assert_eq!((channel.len(), pool.blocks()), (Ok(0), 1));
@@ -463,15 +463,17 @@ fn published_memory_is_the_channels_on_the_way_and_the_pools_again() {
         panic!("not published");
     };
     assert_eq!((view, published.is_original(), bytes_of(&published)), (0..9, true, b"published".to_vec()));
-    assert!(failed.payload.exists());
-    sender.send_published(failed.payload).unwrap();
+    let failed = failed.payload.unwrap();
+    assert!(failed.exists());
+    sender.send_published(failed).unwrap();
     let again = sender.message().at_once().send_published(published).unwrap_err();
     channel.lease().unwrap().done().unwrap();
-    assert!(again.payload.exists(), "a lease that is done gives it back to the pool");
-    let frozen = again.payload.freeze().unwrap();
+    let again = again.payload.unwrap();
+    assert!(again.exists(), "a lease that is done gives it back to the pool");
+    let frozen = again.freeze().unwrap();
     let refused = sender.send_published(frozen).unwrap_err();
     assert!(matches!(refused.error, Error::Pool(_)), "frozen memory is shared, not given");
-    refused.payload.free().unwrap();
+    refused.payload.unwrap().free().unwrap();
     pool.assert_verified();
 }
 

@@ -100,9 +100,10 @@ pub use shared::Shared;
 pub use typed::{TypedChannel, TypedMessage, TypedPool};
 pub use weyr_channel as channel;
 pub use weyr_channel::{
-    Barrier, Broken, Channel, ChannelAttributes, ChannelDescriptor, ChannelSet, Content, Landed, LandingPad,
-    Lease, Message, MessageAttributes, Notice, Notification, OutgoingMessage, Peeked, Permit, PollEvents,
-    Poller, Receiver, Semaphore, SendError, Sender, Statistics, Subscription, WaitMode, Watch,
+    Barrier, Broken, Channel, ChannelAttributes, ChannelDescriptor, ChannelSet, Content, FlowControl, Landed,
+    LandingPad, Lease, Message, MessageAttributes, Notice, Notification, OutgoingMessage, Peeked, Permit,
+    PollEvents, Poller, Receiver, ReturnWhen, Semaphore, SendError, Sender, Statistics, Subscription,
+    WaitMode, Watch,
 };
 pub use weyr_managed as managed;
 pub use weyr_managed::{
