@@ -1,7 +1,9 @@
 //! What a channel can be asked to be.
 
-use weyr_managed::{BufferPool, Pool, PoolDescriptor};
-use weyr_shared::{BUFFER_POOL_LIMIT, Geometry, MAX_BLOCK_SIZE, MAX_CAPACITY, MAX_LEVELS, MIN_BLOCK_SIZE};
+use weyr_managed::{BufferPool, LockKind, Pool, PoolDescriptor};
+use weyr_shared::{
+    BUFFER_POOL_LIMIT, Geometry, MAX_BLOCK_SIZE, MAX_CAPACITY, MAX_LEVELS, MIN_BLOCK_SIZE, RingRecord,
+};
 
 use crate::Error;
 
@@ -13,7 +15,7 @@ const URGENT_CAPACITY: u64 = 16;
 /// ```
 /// use weyr_channel::ChannelAttributes;
 /// let attributes = ChannelAttributes::new().block_size(256).capacity(16);
-/// assert_eq!(attributes.bytes(64).unwrap(), 960 + 16 * 320);
+/// assert_eq!(attributes.bytes(64).unwrap(), 1216 + 16 * 320);
 /// assert!(ChannelAttributes::new().capacity(0).bytes(64).is_err());
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -25,6 +27,9 @@ pub struct ChannelAttributes {
     message_attributes: bool,
     side_loading: bool,
     buffers: Option<PoolDescriptor>,
+    exclusive: bool,
+    lock_kind: LockKind,
+    max_spinners: u32,
 }
 
 impl Default for ChannelAttributes {
@@ -37,6 +42,9 @@ impl Default for ChannelAttributes {
             message_attributes: false,
             side_loading: false,
             buffers: None,
+            exclusive: true,
+            lock_kind: LockKind::default(),
+            max_spinners: 0,
         }
     }
 }
@@ -126,6 +134,46 @@ impl ChannelAttributes {
     pub fn message_attributes(mut self, carried: bool) -> Self {
         self.message_attributes = carried;
         self
+    }
+
+    /// Whether [`Channel::create_named`](crate::Channel::create_named) fails where a channel of that name exists, as it does
+    /// by default; else it attaches to that one, whatever its attributes.
+    /// Source: *Dragon channels*, `DRAGON_CHANNEL_EXCLUSIVE`, `DRAGON_CHANNEL_NONEXCLUSIVE`.
+    #[must_use]
+    pub fn exclusive(mut self, exclusive: bool) -> Self {
+        self.exclusive = exclusive;
+        self
+    }
+
+    pub(crate) fn is_exclusive(&self) -> bool {
+        self.exclusive
+    }
+
+    /// The kind of lock by which the channel is to be managed. It has none, so this is written down, given back, and
+    /// nothing depends on it.
+    /// Source: *Dragon channels*, attribute `lock_type`.
+    #[must_use]
+    pub fn lock_kind(mut self, kind: LockKind) -> Self {
+        self.lock_kind = kind;
+        self
+    }
+
+    /// How many waiters may spin. It is written down, given back, and nothing depends on it: who spins gives its processor
+    /// up to others every 50 looks.
+    /// Source: Dragon, attribute `max_spinners`.
+    #[must_use]
+    pub fn max_spinners(mut self, waiters: u32) -> Self {
+        self.max_spinners = waiters;
+        self
+    }
+
+    pub(crate) fn record(&self) -> RingRecord {
+        RingRecord {
+            creator_pid: std::process::id(),
+            lock_kind: self.lock_kind as u8,
+            exclusive: self.exclusive,
+            spinners: self.max_spinners,
+        }
     }
 
     /// Bytes of the allocation that such a channel needs in a pool for `processes` processes.

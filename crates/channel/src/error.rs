@@ -23,6 +23,42 @@ pub enum Error {
     /// The deadline has passed.
     #[error("the deadline has passed")]
     Timeout,
+    /// A living process keeps everybody from sending.
+    #[error(
+        "the channel is locked for senders by the user of process slot {process}; wait with `send` or `send_until`"
+    )]
+    WriteLocked {
+        /// Its process slot in the pool.
+        process: u16,
+    },
+    /// A living process keeps everybody from receiving.
+    #[error(
+        "the channel is locked for receivers by the user of process slot {process}; wait with `receive` or `receive_until`"
+    )]
+    ReadLocked {
+        /// Its process slot in the pool.
+        process: u16,
+    },
+    /// The channel is quiesced: nothing moves or changes until it is resumed.
+    #[error("the channel is quiesced; resume it with `unquiesce`, or wait")]
+    Quiesced,
+    /// The channel is not quiesced.
+    #[error("the channel is not quiesced")]
+    NotQuiesced,
+    /// A living process has a message of the channel in hands, or had begun to send one.
+    #[error(
+        "the user of process slot {process} has a message of the channel in hands; end its leases, or wait longer"
+    )]
+    InHands {
+        /// Its process slot in the pool.
+        process: u16,
+    },
+    /// An attribute that is settled when a channel is made was to be changed.
+    #[error("the {attribute} of a channel cannot be changed once it is made; create another channel")]
+    FixedAttribute {
+        /// Which one.
+        attribute: &'static str,
+    },
     /// The channel was destroyed; no message moves any more.
     #[error("the channel was destroyed")]
     Destroyed,

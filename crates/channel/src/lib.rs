@@ -23,14 +23,18 @@
 //! | `side_load` | bytes larger than a block, in allocations |
 //! | `elsewhere` | these in another pool |
 //! | `peek`, `poll` | looking without taking |
+//! | `locks`, `lock_guard`, `quiesce` | keeping senders and receivers away |
+//! | `state`, `current`, `asleep` | what a channel holds, what it is, who sleeps in it |
 //! | `wait`, `defaults` | spinning, sleeping, deadlines, patience |
 //!
 //! What it does not do: it knows no network.
 #![forbid(unsafe_code)]
 
+mod asleep;
 mod attached;
 mod attributes;
 mod channel;
+mod current;
 mod defaults;
 mod descriptor;
 mod elsewhere;
@@ -43,6 +47,8 @@ mod inspect;
 mod landing;
 mod lease;
 mod levels;
+mod lock_guard;
+mod locks;
 mod message;
 mod named;
 mod naming;
@@ -53,6 +59,7 @@ mod peek;
 mod poll;
 mod poller;
 mod pool_host;
+mod quiesce;
 mod receive;
 mod receiver;
 mod send;
@@ -60,6 +67,7 @@ mod send_side;
 mod sender;
 mod share;
 mod side_load;
+mod state;
 mod statistics;
 mod tally;
 mod wait;
@@ -67,10 +75,12 @@ mod walk;
 
 pub use attributes::ChannelAttributes;
 pub use channel::Channel;
+pub use current::CurrentAttributes;
 pub use descriptor::ChannelDescriptor;
 pub use error::{Error, SendError};
 pub use landing::{Landed, LandingPad, Source};
 pub use lease::Lease;
+pub use lock_guard::{ReadLock, UnlockError, WriteLock};
 pub use message::{Content, Message};
 pub use outgoing::{Destination, OutgoingMessage};
 pub use peek::Peeked;
@@ -78,6 +88,7 @@ pub use poll::PollEvents;
 pub use poller::Poller;
 pub use receiver::Receiver;
 pub use sender::Sender;
+pub use state::{ChannelMemory, ChannelState};
 pub use statistics::Statistics;
 pub use wait::WaitMode;
 pub use weyr_shared::MessageAttributes;
@@ -89,6 +100,7 @@ pub mod protocol {
     pub use crate::elsewhere::Elsewhere;
     pub use crate::hindrance::Hindrance;
     pub use crate::host::Host;
+    pub use crate::locks::Patience;
     pub use crate::naming::{Namesakes, settle};
     pub use crate::poll::PollSide;
     pub use crate::pool_host::PoolHost;

@@ -51,9 +51,10 @@ pub use payload::{Cooperative, Payload, PayloadError};
 pub use priority_heap::{PriorityHeap, PriorityHeapCell, PriorityHeapError, PriorityHeapHeader};
 pub use region::Region;
 pub use ring::{
-    AttachError, BUFFER_POOL_LIMIT, BufferPoolRecord, Geometry, Level, LevelHeader, MAX_BLOCK_SIZE,
-    MAX_CAPACITY, MAX_LEVELS, MIN_BLOCK_SIZE, MessageAttributes, MessageReference, Part, RING_MAGIC,
-    RING_NAME_BYTES, RING_VERSION, Ring, RingHeader, RingName, RingOpenError, SlotExtension,
+    AttachError, BUFFER_POOL_LIMIT, Bar, BufferPoolRecord, Geometry, Level, LevelHeader, LockWord,
+    MAX_BLOCK_SIZE, MAX_CAPACITY, MAX_LEVELS, MIN_BLOCK_SIZE, MessageAttributes, MessageReference, Part,
+    Quiesce, RING_MAGIC, RING_NAME_BYTES, RING_VERSION, Ring, RingHeader, RingLock, RingName, RingOpenError,
+    RingRecord, Sleeper, Sleepers, SlotExtension, Waiting,
 };
 pub use slot::{Description, Holder, Lap, MessageKind, Position, SLOT_HEAD_BYTES, Slot, SlotState, SlotWord};
 pub use table::{Element, Strided, Table};
