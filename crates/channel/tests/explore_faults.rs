@@ -127,6 +127,7 @@ fn a_lock_that_is_not_announced_or_not_looked_for_is_found() {
 
 #[test]
 fn a_dead_holders_lock_that_nobody_breaks_is_found() {
-    let case = Case { lockers: &[Locker::Write], lockers_fall: true, deaths: 1, recoverers: 1, ..Case::PLAIN };
+    let case =
+        Case { lockers: &[Locker::Write], lockers_fall: true, deaths: 1, recoverers: 1, ..Case::PLAIN };
     with(&[Fault::RepairLeavesLocks], case, "waits for ever");
 }

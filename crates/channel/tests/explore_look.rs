@@ -118,7 +118,9 @@ fn no_message_enters_or_leaves_a_locked_channel() {
 #[test]
 fn locks_exclude_each_other_and_go_with_a_quiesce() {
     use Locker::{Quiesce, Read, Write};
-    for lockers in [&[Write, Write][..], &[Write, Read], &[Read, Read], &[Quiesce, Quiesce], &[Quiesce, Write]] {
+    for lockers in
+        [&[Write, Write][..], &[Write, Read], &[Read, Read], &[Quiesce, Quiesce], &[Quiesce, Write]]
+    {
         explore_so_far(Case { name: "two lock", lockers, ..LOCKED });
     }
 }

@@ -55,7 +55,11 @@ impl World {
     pub(super) fn rests_for_ever(&self) -> bool {
         let at_rest = self.ring.is_at_rest();
         let held = |word: &weyr_shared::SlotWord| word.state.names_holder() && !holder_is_dead(*word);
-        assert!(!at_rest || !self.words().iter().any(held), "a channel at rest with claims: {:?}", self.words());
+        assert!(
+            !at_rest || !self.words().iter().any(held),
+            "a channel at rest with claims: {:?}",
+            self.words()
+        );
         self.ring.is_quiesced()
     }
 
@@ -69,8 +73,12 @@ pub(super) fn lock_once(world: &World, context: &Context) {
     let process = context.process();
     let channel = ModelHost::new(world, process).attached();
     match world.case.lockers[process - world.case.locker_numbers().start] {
-        Locker::Write => lock(world, &channel, RingLock::Write, |barred, held| barred.write = held.then_some(process)),
-        Locker::Read => lock(world, &channel, RingLock::Read, |barred, held| barred.read = held.then_some(process)),
+        Locker::Write => {
+            lock(world, &channel, RingLock::Write, |barred, held| barred.write = held.then_some(process))
+        }
+        Locker::Read => {
+            lock(world, &channel, RingLock::Read, |barred, held| barred.read = held.then_some(process))
+        }
         Locker::Quiesce => {
             channel.quiesce(Patience::Until(None)).unwrap();
             world.note(|barred| barred.quiesced = true);
@@ -82,12 +90,7 @@ pub(super) fn lock_once(world: &World, context: &Context) {
     }
 }
 
-fn lock(
-    world: &World,
-    channel: &Attached<ModelHost<'_>>,
-    lock: RingLock,
-    set: impl Fn(&mut Barred, bool),
-) {
+fn lock(world: &World, channel: &Attached<ModelHost<'_>>, lock: RingLock, set: impl Fn(&mut Barred, bool)) {
     // Of a quiesce that another has made this is told, and comes back when that is over.
     let word = match channel.lock(lock, Patience::Until(None)) {
         Ok(word) => word,
