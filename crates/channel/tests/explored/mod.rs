@@ -5,9 +5,11 @@
 #![allow(dead_code, reason = "each test binary uses its part")]
 
 mod look;
+mod sets;
 
 use std::cell::Cell;
 use std::hash::{DefaultHasher, Hash, Hasher};
+use std::rc::Rc;
 use std::time::Duration;
 
 use weyr_atomic::explore::{
@@ -18,12 +20,13 @@ use weyr_channel::protocol::{Attached, Hindrance, Host, Outgoing, ReceiveSide, S
 use weyr_channel::{Error, PollEvents, WaitMode};
 use weyr_shared::fault::{self, Fault};
 use weyr_shared::{
-    Actor, Awake, BlockReference, Futex, Geometry, Holder, MessageReference, Position, Ring, SlotState,
-    SlotWord,
+    Actor, Awake, BlockReference, Futex, Geometry, Holder, Listener, MessageReference, Position, ReadyRow,
+    Ring, SlotState, SlotWord, Table, Zeroed,
 };
 
 /// Messages that one sender can send at most.
 const PER_SENDER: usize = 4;
+const PROCESSES: u32 = 8;
 
 /// One small channel and what may happen to its users.
 #[derive(Debug, Clone, Copy)]
@@ -42,6 +45,10 @@ pub(crate) struct Case {
     pub(crate) pollers: &'static [PollEvents],
     /// Those who look at the message at the head, once.
     pub(crate) peekers: usize,
+    /// What each of those waits for who wait in a set, once, and then leave.
+    pub(crate) sets: &'static [PollEvents],
+    /// Receivers wait in sets, each in its own.
+    pub(crate) by_set: bool,
     /// How often in all the patience with somebody alive may run out.
     pub(crate) patience: u8,
     pub(crate) deaths: usize,
@@ -84,6 +91,8 @@ impl Case {
         messages: 2,
         pollers: &[],
         peekers: 0,
+        sets: &[],
+        by_set: false,
         patience: 0,
         deaths: 0,
         stops: 0,
@@ -142,6 +151,16 @@ impl Case {
         first..first + self.pollers.len()
     }
 
+    fn set_numbers(&self) -> std::ops::Range<usize> {
+        let first = self.poller_numbers().end + self.peekers;
+        first..first + self.sets.len()
+    }
+
+    /// Whether a process waits in a set.
+    fn has_set(&self, process: usize) -> bool {
+        self.set_numbers().contains(&process) || self.by_set && self.receiver_numbers().contains(&process)
+    }
+
     fn falling(&self) -> Vec<usize> {
         let of = |falls: bool, numbers: std::ops::Range<usize>| numbers.filter(move |_| falls);
         of(self.senders_fall, self.sender_numbers())
@@ -179,6 +198,8 @@ pub(crate) struct Oracle {
 /// The world of a case.
 pub(crate) struct World {
     ring: Ring,
+    /// Where each process is told what it listens to.
+    rows: Table<ReadyRow>,
     oracle: Ghost<Oracle>,
     case: Case,
 }
@@ -206,6 +227,7 @@ struct ModelHost<'w> {
     world: &'w World,
     process: usize,
     futex: ModelFutex<'w>,
+    pool: sets::ModelPool<'w>,
     phase: Cell<Phase>,
     /// How far the program is: what the process remembers besides what the waiter does.
     progress: Cell<u64>,
@@ -213,6 +235,7 @@ struct ModelHost<'w> {
 }
 
 /// Sleeps by the explorer; its wakes are the explorer's choice.
+#[derive(Clone)]
 struct ModelFutex<'w> {
     world: &'w World,
     process: usize,
@@ -240,19 +263,28 @@ impl Futex for ModelFutex<'_> {
     fn wake(&self, word: &AtomicU32, count: u32) -> u32 {
         futex_wake(word, count)
     }
+
+    fn tell(&self, listener: Listener) {
+        self.world.rows[usize::from(listener.process())].tell(listener.registration(), self);
+    }
+
+    fn tell_after_death(&self, listener: Listener) {
+        self.world.rows[usize::from(listener.process())].tell_after_death(listener.registration(), self);
+    }
 }
 
 impl World {
     fn new(case: Case) -> Self {
         let geometry = Geometry {
             capacity: case.capacity,
-            processes: 8,
+            processes: PROCESSES,
             levels: case.levels,
             urgent: u32::from(case.levels > 1),
             ..Geometry::PLAIN
         };
         let oracle = Oracle { sent: 0, read: 0, done: 0, places: [u64::MAX; 16], patience: case.patience };
-        Self { ring: Ring::private(&geometry).unwrap(), oracle: Ghost::new(oracle), case }
+        let rows = Table::from_vec((0..PROCESSES).map(|_| ReadyRow::zeroed()).collect());
+        Self { ring: Ring::private(&geometry).unwrap(), rows, oracle: Ghost::new(oracle), case }
     }
 
     fn words(&self) -> Vec<SlotWord> {
@@ -272,6 +304,9 @@ impl World {
 
     /// The end of a slice matters only where a try could do something; elsewhere it is a turn on the spot.
     fn wait_for_something_to_do(&self, process: usize, place: Position) {
+        if self.case.has_set(process) {
+            return sets::wait_for_something_to_find(self, process);
+        }
         let sends = self.case.sender_numbers().contains(&process);
         wait_until("the end of a slice", || {
             if self.case.levels > 1 {
@@ -330,6 +365,7 @@ impl<'w> ModelHost<'w> {
         Self {
             world,
             process,
+            pool: sets::ModelPool::new(futex.clone()),
             futex,
             phase: Cell::new(Phase::Other),
             progress: Cell::new(0),
@@ -494,16 +530,22 @@ fn send_all(world: &World, context: &Context) {
 }
 
 fn receive_all(world: &World, context: &Context) {
-    let (channel, side) = (ModelHost::new(world, context.process()).attached(), ReceiveSide::default());
+    let channel = sets::Member(Rc::new(ModelHost::new(world, context.process()).attached()));
+    let side = ReceiveSide::default();
+    let mut set = world.case.by_set.then(|| sets::set_of(&channel, PollEvents::IN));
     let state = if world.case.lease { SlotState::Leased } else { SlotState::Taking };
     let mut received = 0;
     while world.case.each_receives == 0 || received < world.case.each_receives {
         if world.case.each_receives > 0 {
-            channel.host().progress.set(received as u64);
+            channel.0.host().progress.set(received as u64);
         }
-        let taken = channel.take_until(&side, state, WaitMode::Idle, None).unwrap();
+        let taken = match &mut set {
+            Some(set) => sets::take_in_set(&channel, set, &side, state),
+            None => channel.0.take_until(&side, state, WaitMode::Idle, None).unwrap(),
+        };
+        let channel = &channel.0;
         channel.host().merge_states_behind_take(&side, &taken);
-        let number = read(world, &channel, &taken);
+        let number = read(world, channel, &taken);
         channel.host().remembered.set(u128::from(side.position()));
         channel.host().phase.set(Phase::Released(number));
         channel.release(taken).unwrap();
@@ -579,6 +621,12 @@ fn name_words(world: &World, regions: &mut explore::Regions) {
     if !world.case.pollers.is_empty() {
         regions.add(&header.to_pollers, "to_pollers");
     }
+    let listening = (0..PROCESSES as usize).filter(|process| world.case.has_set(*process));
+    for (entry, process) in listening.enumerate() {
+        regions.add(world.ring.listener_word(entry).unwrap(), format!("listener{entry}"));
+        let row = &world.rows[process];
+        regions.add(&row.event, format!("row{process}")).add(&row.ready[0], format!("ready{process}"));
+    }
     for index in 0..world.ring.slot_count() {
         let slot = world.ring.slot(index).unwrap();
         regions.add(&slot.word, format!("slot{index}")).add(&slot.offset, format!("payload{index}"));
@@ -602,6 +650,7 @@ fn overtaken(world: &World, oracle: &Oracle, words: &[SlotWord]) -> Option<u64> 
 fn judge(world: &World, outcome: &Outcome) -> Result<(), String> {
     let (case, oracle, words) = (&world.case, world.oracle.get(), world.words());
     look::judge_pollers(world, outcome, &words)?;
+    sets::judge(world, outcome, &words)?;
     let is = |process: usize, fate: &Fate| outcome.fates[process] == *fate;
     let alive = |process: usize| !is(process, &Fate::Dead) && !is(process, &Fate::Stopped);
     if let Some(number) = overtaken(world, &oracle, &words) {
@@ -683,6 +732,9 @@ pub(crate) fn explore(case: Case) -> Report {
     }
     for _ in 0..case.peekers {
         model = model.process(look::peek_once);
+    }
+    for _ in case.set_numbers() {
+        model = model.process(sets::wait_once);
     }
     let (one_dies, one_stops) = case.these_fall.unzip();
     let fall = |count: usize, one: Option<usize>| match (count, one) {
