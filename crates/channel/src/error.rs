@@ -20,6 +20,15 @@ pub enum Error {
     /// No message waits just now.
     #[error("the channel is empty; wait with `receive` or `receive_until`")]
     Empty,
+    /// Nobody can wait for channels in this process: no thread could be started for it, or fork(2) came in between.
+    #[error("no thread could be started that waits for channels; end some threads, or raise the limit")]
+    Reactor,
+    /// There is no such signal.
+    #[error("there is no signal number {number}; choose one of signal(7)")]
+    InvalidSignal {
+        /// Asked for.
+        number: i32,
+    },
     /// The deadline has passed.
     #[error("the deadline has passed")]
     Timeout,
@@ -53,6 +62,16 @@ pub enum Error {
     /// The message lies in the channel itself: there is no allocation to look at in place.
     #[error("the message has no allocation; copy its bytes")]
     NoAllocation,
+    /// The users of the channel agreed on messages of another type.
+    #[error(
+        "messages of this channel are of type {agreed:#018x}, not {asked:#018x}; use another channel, or the same type on both sides"
+    )]
+    OtherType {
+        /// Fingerprint of the type that was asked for.
+        asked: u64,
+        /// Fingerprint of the type that was agreed on before.
+        agreed: u64,
+    },
     /// What was to be attached to is no channel.
     #[error("there is no channel at this place; pass the descriptor of a channel")]
     NotAChannel,
@@ -167,6 +186,11 @@ pub enum Error {
 }
 
 impl Error {
+    /// Whether waiting may help: the channel is full or empty, or its pool has no room, just now.
+    pub(crate) fn is_blocked(&self) -> bool {
+        matches!(self, Self::Full | Self::Empty | Self::BufferPoolFull { .. })
+    }
+
     /// Whether it is about memory that this process could not map, though others may have.
     pub(crate) fn is_outside_window(&self) -> bool {
         matches!(self, Self::Pool(error) if matches!(**error, weyr_managed::Error::OutsideWindow { .. }))

@@ -11,6 +11,7 @@
 //! | `channel`, `sender`, `receiver`, `poller`, `lease`, `message` | what users hold |
 //! | `outgoing`, `numbering`, `share` | a message on its way out, its attributes, frozen memory in it |
 //! | `landing` | memory that is there before the message |
+//! | `message_type` | of what type messages are |
 //! | `named`, `naming` | channels found by name, and which of several has one |
 //! | `pool_host` | the managed pool as that host |
 //! | `attached` | a channel as one process has it |
@@ -38,6 +39,7 @@ mod elsewhere;
 mod error;
 #[cfg(all(test, not(any(weyr_face = "loom", weyr_face = "explore"))))]
 mod fake_pool;
+mod future;
 mod hindrance;
 mod host;
 mod inspect;
@@ -45,6 +47,7 @@ mod landing;
 mod lease;
 mod levels;
 mod message;
+mod message_type;
 mod named;
 mod naming;
 mod numbering;
@@ -54,6 +57,7 @@ mod peek;
 mod poll;
 mod poller;
 mod pool_host;
+mod reactor;
 mod receive;
 mod receiver;
 mod send;
@@ -63,14 +67,19 @@ mod set;
 mod share;
 mod side_load;
 mod statistics;
+mod subscription;
 mod tally;
 mod wait;
 mod walk;
+mod watch;
 
 pub use attributes::ChannelAttributes;
 pub use channel::Channel;
 pub use descriptor::ChannelDescriptor;
 pub use error::{Error, SendError};
+pub use future::{
+    LeaseFuture, MessageSink, MessageStream, PollFuture, ReceiveFuture, SendAllocationFuture, SendFuture,
+};
 pub use landing::{Landed, LandingPad, Source};
 pub use lease::Lease;
 pub use message::{Content, Message};
@@ -82,7 +91,9 @@ pub use receiver::Receiver;
 pub use sender::Sender;
 pub use set::{ChannelSet, Ready, SetKey, SetWaker};
 pub use statistics::Statistics;
+pub use subscription::Subscription;
 pub use wait::WaitMode;
+pub use watch::{Notice, Notification, Watch};
 pub use weyr_shared::MessageAttributes;
 
 /// The protocol over any host, for models and tests; no part of the stable interface.

@@ -52,6 +52,11 @@ impl PollEvents {
         self.0 & events.0 == events.0
     }
 
+    /// The set as a number: 1 IN, 2 OUT, 4 EMPTY, 8 FULL.
+    pub const fn bits(self) -> u8 {
+        self.0
+    }
+
     /// Whether nothing is in it.
     pub const fn is_empty(self) -> bool {
         self.0 == 0

@@ -145,8 +145,43 @@ impl ChannelSet {
     /// # Errors
     /// [`Error::TooManyListeners`], [`Error::TooManySets`], [`Error::Forked`], [`Error::Destroyed`], [`Error::Pool`].
     pub fn add(&mut self, channel: &Channel, events: PollEvents, token: u64) -> Result<SetKey, Error> {
+        self.add_shared(channel.shared(), events, token)
+    }
+
+    /// Adds a channel, to be reported as `token` when something has happened behind which it is one of `events`, and not
+    /// each time that it is (edge-triggered): the first time if it is already. Several things that happen may be one
+    /// report. Who is told of a message receives until the channel is empty. Else as [`add`](Self::add).
+    ///
+    /// # Errors
+    /// As there.
+    pub fn add_changes(
+        &mut self,
+        channel: &Channel,
+        events: PollEvents,
+        token: u64,
+    ) -> Result<SetKey, Error> {
+        self.add_shared_changes(channel.shared(), events, token)
+    }
+
+    pub(crate) fn add_shared_changes(
+        &mut self,
+        channel: Arc<Shared>,
+        events: PollEvents,
+        token: u64,
+    ) -> Result<SetKey, Error> {
+        let key = self.add_shared(channel, events, token)?;
+        self.members.report_changes(key)?;
+        Ok(key)
+    }
+
+    pub(crate) fn add_shared(
+        &mut self,
+        channel: Arc<Shared>,
+        events: PollEvents,
+        token: u64,
+    ) -> Result<SetKey, Error> {
         self.check_own()?;
-        self.members.add(channel.shared(), events, token)
+        self.members.add(channel, events, token)
     }
 
     /// Waits for other events of a channel from now on.

@@ -23,7 +23,7 @@ use crate::elsewhere::Elsewhere;
 use crate::host::Host;
 use crate::pool_host::PoolHost;
 use crate::receive::{ReceiveSide, Taken};
-use crate::send::Outgoing;
+use crate::send::{Claim, Outgoing};
 use crate::sender::{Label, Sender};
 use crate::wait::LONGEST_SLICE;
 use crate::{Content, Error, Message};
@@ -33,8 +33,8 @@ use crate::{Content, Error, Message};
 pub struct SideLoaded(pub MessageReference);
 
 impl<H: Host> Outgoing<H> for SideLoaded {
-    fn fill(&self, host: &H, ring: &Ring, index: u32) -> Result<(), Error> {
-        ring.write_side_loaded(index, &self.0)?;
+    fn fill(&self, host: &H, ring: &Ring, claim: Claim) -> Result<(), Error> {
+        ring.write_side_loaded(claim.index(), claim.sender(), &self.0)?;
         host.begin_transfer(self.0.block)
     }
 
@@ -48,16 +48,26 @@ impl<H: Host> Outgoing<H> for SideLoaded {
 }
 
 impl PoolHost {
-    /// Memory of this process for `bytes` bytes; no deadline at all: it does not wait. The pool wakes who waits for
-    /// memory; each slice ends all the same, for the channel may be destroyed meanwhile.
+    /// Memory of this process for `bytes` bytes that are to be side-loaded; else as [`memory`](Self::memory).
     fn buffer(
         &self,
         bytes: u64,
         deadline: Option<Option<Instant>>,
         is_usable: impl Fn() -> Result<(), Error>,
     ) -> Result<Allocation, Error> {
+        self.memory(self.buffer_pool()?, bytes, deadline, is_usable)
+    }
+
+    /// Memory of this process in `pool` for `bytes` bytes; no deadline at all: it does not wait. The pool wakes who
+    /// waits for memory; each slice ends all the same, for the channel may be destroyed meanwhile.
+    pub(crate) fn memory(
+        &self,
+        pool: &weyr_managed::Pool,
+        bytes: u64,
+        deadline: Option<Option<Instant>>,
+        is_usable: impl Fn() -> Result<(), Error>,
+    ) -> Result<Allocation, Error> {
         use weyr_managed::Error as Pool;
-        let pool = self.buffer_pool()?;
         loop {
             is_usable()?;
             let outcome = deadline.map_or_else(

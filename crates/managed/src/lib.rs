@@ -56,6 +56,7 @@ pub use heap::word::BlockState;
 pub use manifest::{ManifestEntry, PoolAllocation};
 pub use membership::participant::PoolParticipant;
 pub use name::DIRECTORY_VARIABLE;
+pub use pool::channel_details::{ChannelDetails, ChannelUser, LevelFacts};
 pub use pool::huge::HugePages;
 pub use pool::medium::PoolType;
 pub use pool::rebuild::Rebuilt;

@@ -1,5 +1,6 @@
 //! Pools: created, attached, looked at and destroyed.
 
+pub(crate) mod channel_details;
 pub(crate) mod creation;
 pub(crate) mod extent;
 pub(crate) mod header;

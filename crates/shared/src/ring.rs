@@ -25,6 +25,7 @@ mod extension;
 mod geometry;
 mod level;
 mod map;
+mod message_type;
 mod name;
 mod order;
 mod repair;
@@ -88,7 +89,9 @@ crate::layout! {
         /// Event on which those sleep who poll; changed by them, and by signals of the other two that find those armed.
         196 => to_pollers: AtomicU32,
         /// Reserved, zero.
-        200 => reserved_receivers: [AtomicU32; 14],
+        200 => reserved_receivers: [AtomicU32; 12],
+        /// Fingerprint of the type of which messages are; set once, by the first handle that says one; zero: none.
+        248 => message_type: AtomicU64,
         /// Event on which senders sleep; changed by senders that arm it and receivers that signal it.
         256 => to_senders: AtomicU32,
         /// The name that the channel has, or is a candidate for, zeros behind it; written by the creator; zero: none.
@@ -280,7 +283,7 @@ impl Ring {
     /// What changes in use starts at zero; payload is not cleared.
     fn clear_changing_words(&self) {
         let header = self.header();
-        for word in [&header.lock, &header.tail, &header.head] {
+        for word in [&header.lock, &header.tail, &header.head, &header.message_type] {
             word.store(0, Ordering::Relaxed);
         }
         let small = [&header.state, &header.returned_made, &header.returned_seen];
@@ -421,38 +424,44 @@ impl Ring {
         Ok(publish_then_look(&self.slot(index)?.word, from.bits(), to.bits()).is_ok())
     }
 
-    /// Writes the bytes of a message into slot `index`, which the caller holds in FILLING.
+    /// Writes the bytes of a message into slot `index`, which the caller, process slot `sender`, holds in FILLING.
     ///
     /// # Errors
     /// [`Corrupt`]: no such slot, or more bytes than a block has.
     #[inline]
-    pub fn write_inline(&self, index: u32, bytes: &[u8]) -> Result<(), Corrupt> {
+    pub fn write_inline(&self, index: u32, sender: u16, bytes: &[u8]) -> Result<(), Corrupt> {
         let at = self.block_at(index, bytes.len() as u64)?;
         self.payload.copy_in(at, bytes)?;
-        self.describe(index, Description { len: bytes.len() as u32, kind: MessageKind::Inline })
+        self.describe(index, sender, Description { len: bytes.len() as u32, kind: MessageKind::Inline })
     }
 
-    /// Writes a reference into slot `index`, which the caller holds in FILLING.
+    /// Writes a reference into slot `index`, which the caller, process slot `sender`, holds in FILLING.
     ///
     /// # Errors
     /// [`Corrupt`]: no such slot.
     #[inline]
-    pub fn write_reference(&self, index: u32, message: &MessageReference) -> Result<(), Corrupt> {
-        self.write_block(index, message, MessageKind::Reference)
+    pub fn write_reference(
+        &self,
+        index: u32,
+        sender: u16,
+        message: &MessageReference,
+    ) -> Result<(), Corrupt> {
+        self.write_place(index, message)?;
+        self.describe(index, sender, Description { len: 32, kind: MessageKind::Reference })
     }
 
     /// The same for bytes that were copied into a block.
     ///
     /// # Errors
     /// [`Corrupt`]: no such slot.
-    pub fn write_side_loaded(&self, index: u32, message: &MessageReference) -> Result<(), Corrupt> {
-        self.write_block(index, message, MessageKind::SideLoaded)
-    }
-
-    #[inline]
-    fn write_block(&self, index: u32, message: &MessageReference, kind: MessageKind) -> Result<(), Corrupt> {
+    pub fn write_side_loaded(
+        &self,
+        index: u32,
+        sender: u16,
+        message: &MessageReference,
+    ) -> Result<(), Corrupt> {
         self.write_place(index, message)?;
-        self.describe(index, Description { len: 32, kind })
+        self.describe(index, sender, Description { len: 32, kind: MessageKind::SideLoaded })
     }
 
     #[inline]
@@ -465,8 +474,9 @@ impl Ring {
         Ok(())
     }
 
-    fn describe(&self, index: u32, description: Description) -> Result<(), Corrupt> {
-        self.slot(index)?.description.store(description.bits(), Ordering::Relaxed);
+    #[inline]
+    fn describe(&self, index: u32, sender: u16, description: Description) -> Result<(), Corrupt> {
+        self.slot(index)?.description.store(description.bits(sender), Ordering::Relaxed);
         Ok(())
     }
 
@@ -482,6 +492,15 @@ impl Ring {
             return Err(Corrupt::new("message length", at));
         }
         Ok(description)
+    }
+
+    /// The process slot of who sent the message in slot `index`: an allegation, and perhaps its successor's by now.
+    ///
+    /// # Errors
+    /// [`Corrupt`]: no such slot.
+    #[inline]
+    pub fn sender(&self, index: u32) -> Result<u16, Corrupt> {
+        Ok(Description::sender_in(self.slot(index)?.description.load(Ordering::Relaxed)))
     }
 
     /// Copies the start of the message in slot `index`, which the caller holds, into the whole of `bytes`.

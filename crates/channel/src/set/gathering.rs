@@ -13,7 +13,7 @@ use std::time::Duration;
 use weyr_shared::Listener;
 
 use super::listening::{Listened, ListeningHost as _, ListeningPool as _, PoolOf, interest_of};
-use super::member::{Look, Member, Rest};
+use super::member::{Look, Member, Rest, Trigger};
 use super::place::Place;
 use super::waker::Alarm;
 use super::{Ready, SetKey};
@@ -85,6 +85,15 @@ impl<C: Listened> Gathering<C> {
         }
         self.enqueue(key.index);
         Ok(key)
+    }
+
+    /// Has the member reported when something has happened behind which it is ready, and not each time that it is.
+    ///
+    /// # Errors
+    /// [`Error::NotInSet`].
+    pub fn report_changes(&mut self, key: SetKey) -> Result<(), Error> {
+        self.found(key)?.trigger = Trigger::CHANGE;
+        Ok(())
     }
 
     /// Has the member waited for by other events.
@@ -224,6 +233,11 @@ impl<C: Listened> Gathering<C> {
                     member.queued = false;
                     continue;
                 }
+                Look::Changed(found) => {
+                    member.queued = false;
+                    ready.push(found);
+                    continue;
+                }
                 Look::Again(kept) => rest = rest.max(kept),
                 Look::Ready(found) => ready.push(found),
             }
@@ -235,7 +249,10 @@ impl<C: Listened> Gathering<C> {
     fn take_told(&mut self) {
         let Self { entries, queue, places, .. } = self;
         for place in places.iter().flatten() {
-            place.take_told(|member| enqueue_in(entries, queue, member));
+            place.take_told(|index| {
+                entry_of(entries, index).into_iter().for_each(|member| member.tell());
+                enqueue_in(entries, queue, index);
+            });
         }
     }
 
@@ -291,10 +308,12 @@ impl<C: Listened> Gathering<C> {
     }
 }
 
+fn entry_of<C: Listened>(entries: &mut [Entry<C>], index: u32) -> Option<&mut Member<C>> {
+    entries.get_mut(index as usize)?.member.as_deref_mut()
+}
+
 fn enqueue_in<C: Listened>(entries: &mut [Entry<C>], queue: &mut VecDeque<u32>, index: u32) {
-    let Some(member) = entries.get_mut(index as usize).and_then(|entry| entry.member.as_mut()) else {
-        return;
-    };
+    let Some(member) = entry_of(entries, index) else { return };
     if !member.queued {
         member.queued = true;
         queue.push_back(index);

@@ -32,7 +32,24 @@ pub(super) struct Member<C> {
     fruitless: u16,
     /// Whether the next look is to be at every slot.
     pub(super) inspect: bool,
+    pub(super) trigger: Trigger,
 }
+
+/// When a member is reported that is ready.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Trigger {
+    /// In each wait.
+    Level,
+    /// When it was told of; when nobody told, but for the channel as it was when it was reported last.
+    Change { told: bool, reported: Option<Seen> },
+}
+
+impl Trigger {
+    pub(super) const CHANGE: Self = Self::Change { told: true, reported: None };
+}
+
+/// A channel at one moment: positions left behind, and messages waiting.
+type Seen = (u64, u32);
 
 /// What came of a look.
 #[derive(Debug)]
@@ -40,6 +57,8 @@ pub(super) enum Look {
     Ready(Ready),
     /// Nothing, and it stays in the queue.
     Again(Rest),
+    /// To be reported, and then quiet.
+    Changed(Ready),
     Quiet,
 }
 
@@ -57,13 +76,17 @@ pub(crate) enum Rest {
 impl<C: Listened> Member<C> {
     pub(super) fn new(channel: C, events: PollEvents, token: u64, listener: Listener, place: usize) -> Self {
         let (side, queued, fruitless, inspect) = (PollSide::default(), false, 0, false);
-        Self { channel, side, events, token, listener, place, queued, fruitless, inspect }
+        let trigger = Trigger::Level;
+        Self { channel, side, events, token, listener, place, queued, fruitless, inspect, trigger }
     }
 
     /// Looks whether the channel is what it is waited for. Where it is not, the channel is made to tell and looked at
     /// again, unless the caller will `watch` it.
     pub(super) fn look(&mut self, watch: bool, attempt: Attempt) -> Look {
         let inspect = std::mem::take(&mut self.inspect);
+        if let Trigger::Change { told, reported } = self.trigger {
+            return self.look_for_change(told, reported, Attempt { inspect, ..attempt });
+        }
         match self.poll(Attempt { inspect, ..attempt }) {
             Err(ready) => return Look::Ready(ready),
             Ok(false) if watch && self.fruitless < WATCHED_LOOKS => {
@@ -80,6 +103,33 @@ impl<C: Listened> Member<C> {
             Err(ready) => Look::Ready(ready),
             Ok(true) => Look::Again(Rest::Hindered),
             Ok(false) => Look::Quiet,
+        }
+    }
+
+    /// The look of one that is reported by changes: the channel is made to tell in any case, and looked at behind that.
+    fn look_for_change(&mut self, told: bool, reported: Option<Seen>, attempt: Attempt) -> Look {
+        self.channel.attached().listen(self.events);
+        let seen = self.seen();
+        let ready = match self.poll(attempt) {
+            Err(ready) => ready,
+            Ok(hindered) => {
+                self.trigger = Trigger::Change { told: false, reported: None };
+                return if hindered { Look::Again(Rest::Hindered) } else { Look::Quiet };
+            }
+        };
+        self.trigger = Trigger::Change { told: false, reported: seen };
+        if told || reported.is_none() || reported != seen { Look::Changed(ready) } else { Look::Quiet }
+    }
+
+    fn seen(&self) -> Option<Seen> {
+        let ring = self.channel.attached().ring();
+        Some((ring.passed().ok()?, ring.waiting().ok()?))
+    }
+
+    /// It was told of.
+    pub(super) fn tell(&mut self) {
+        if let Trigger::Change { told, .. } = &mut self.trigger {
+            *told = true;
         }
     }
 
@@ -105,6 +155,7 @@ impl<C: Listened> Member<C> {
             attached.add_listener(to)?;
         }
         (self.listener, self.events) = (to, events);
+        self.tell();
         Ok(())
     }
 

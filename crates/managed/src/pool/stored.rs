@@ -10,6 +10,7 @@ use crate::Error;
 use crate::channels::table::ChannelBlock;
 use crate::heap::word::BlockState;
 use crate::pool::Inspection;
+use crate::pool::channel_details::ChannelDetails;
 use crate::pool::section::Section;
 
 /// A block of a pool, as one look found it.
@@ -120,6 +121,13 @@ impl Inspection {
     pub fn channels(&self) -> Vec<ChannelFacts> {
         let facts = |block: ChannelBlock| facts_of(&self.attachment.ring(block).ok()?, block);
         self.attachment.channel_blocks().filter_map(facts).collect()
+    }
+
+    /// More of the channel that lies there; none when it is gone, destroyed or damaged.
+    pub fn channel_details(&self, reference: BlockReference) -> Option<ChannelDetails> {
+        let block = self.attachment.channel_blocks().find(|block| block.reference == reference)?;
+        let ring = self.attachment.ring(block).ok()?;
+        ChannelDetails::of(&ring, facts_of(&ring, block)?)
     }
 
     fn sections_of(&self, reference: BlockReference, bytes: u64, state: BlockState) -> Vec<Section> {
