@@ -22,28 +22,26 @@ pub(super) struct Barred {
     quiesced: bool,
 }
 
-impl Barred {
-    /// No message is sent behind this.
-    fn assert_may_send(self) {
-        assert!(!is_alive(self.write) && !self.quiesced, "a message entered a locked channel: {self:?}");
-    }
-
-    fn assert_may_receive(self) {
-        assert!(!is_alive(self.read) && !self.quiesced, "a message left a locked channel: {self:?}");
-    }
-}
-
 fn is_alive(holder: Option<usize>) -> bool {
     holder.is_some_and(|process| explore::ghost(|| !explore::is_dead(process)))
 }
 
 impl World {
+    /// No message is sent behind a lock.
     pub(super) fn assert_may_send(&self) {
-        self.oracle.read(|oracle| oracle.barred).assert_may_send();
+        let (holder, quiesced) = self.barred(|barred| barred.write);
+        assert!(!is_alive(holder) && !quiesced, "a message entered a locked channel: {holder:?}, {quiesced}");
     }
 
+    /// No message is received behind a lock.
     pub(super) fn assert_may_receive(&self) {
-        self.oracle.read(|oracle| oracle.barred).assert_may_receive();
+        let (holder, quiesced) = self.barred(|barred| barred.read);
+        assert!(!is_alive(holder) && !quiesced, "a message left a locked channel: {holder:?}, {quiesced}");
+    }
+
+    fn barred(&self, of: impl Fn(Barred) -> Option<usize>) -> (Option<usize>, bool) {
+        let holder = self.oracle.read(|oracle| of(oracle.barred).map_or(0, |process| process + 1));
+        (holder.checked_sub(1), self.oracle.read(|oracle| oracle.barred.quiesced))
     }
 
     pub(super) fn is_lock_of_the_dead(&self) -> bool {
