@@ -10,10 +10,10 @@
 use std::num::NonZeroU64;
 use std::time::{Duration, Instant};
 
-use weyr_managed::Pool;
+use weyr_managed::{Pool, PoolFutex};
 use weyr_shared::barrier::{Arrival, Broken, Outcome};
 use weyr_shared::lock::Participant as _;
-use weyr_shared::{Actor, Event, KernelFutex, barrier};
+use weyr_shared::{Actor, Event, barrier};
 
 use crate::defaults::{Defaults, Limit};
 use crate::host::Host as _;
@@ -247,7 +247,7 @@ impl Barrier {
         self.ended(arrival).unwrap_or(Err(Error::Timeout))
     }
 
-    fn event(&self) -> Event<'_, KernelFutex> {
+    fn event(&self) -> Event<'_, PoolFutex> {
         let attached = self.channel.attached();
         attached.ring().to_receivers(attached.host().futex())
     }

@@ -153,6 +153,10 @@ impl Channel {
         &self.shared.attached
     }
 
+    pub(crate) fn shared(&self) -> Arc<Shared> {
+        Arc::clone(&self.shared)
+    }
+
     pub(crate) fn ring(&self) -> &Ring {
         self.shared.attached.ring()
     }

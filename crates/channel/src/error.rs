@@ -21,6 +21,15 @@ pub enum Error {
     /// No message waits just now.
     #[error("the channel is empty; wait with `receive` or `receive_until`")]
     Empty,
+    /// Nobody can wait for channels in this process: no thread could be started for it, or fork(2) came in between.
+    #[error("no thread could be started that waits for channels; end some threads, or raise the limit")]
+    Reactor,
+    /// There is no such signal.
+    #[error("there is no signal number {number}; choose one of signal(7)")]
+    InvalidSignal {
+        /// Asked for.
+        number: i32,
+    },
     /// The deadline has passed.
     #[error("the deadline has passed")]
     Timeout,
@@ -183,9 +192,26 @@ pub enum Error {
     /// This process has 65,535 handles on the channel.
     #[error("this process has too many handles on the channel; clone one instead of attaching again")]
     TooManyHandles,
+    /// As many sets as a channel can have listen to it.
+    #[error("{limit} channel sets listen to the channel, no more can; take it out of one, or drop one")]
+    TooManyListeners {
+        /// How many can.
+        limit: usize,
+    },
+    /// The sets of this process have all registrations of the pool.
+    #[error("this process has too many channel sets in the pool; put the channels into fewer")]
+    TooManySets,
+    /// The key is of a channel that was taken out, or of another set.
+    #[error("the channel is not in the set; add it first")]
+    NotInSet,
 }
 
 impl Error {
+    /// Whether waiting may help: the channel is full or empty, or its pool has no room, just now.
+    pub(crate) fn is_blocked(&self) -> bool {
+        matches!(self, Self::Full | Self::Empty | Self::BufferPoolFull { .. })
+    }
+
     /// Whether it is about memory that this process could not map, though others may have.
     pub(crate) fn is_outside_window(&self) -> bool {
         matches!(self, Self::Pool(error) if matches!(**error, weyr_managed::Error::OutsideWindow { .. }))

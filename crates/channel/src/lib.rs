@@ -24,7 +24,9 @@
 //! | `side_load` | bytes larger than a block, in allocations |
 //! | `elsewhere` | these in another pool |
 //! | `peek`, `poll` | looking without taking |
+//! | `request` | operations on channels elsewhere |
 //! | `barrier`, `semaphore` | channels that are these |
+//! | `set` | waiting for many channels in one sleep |
 //! | `wait`, `defaults` | spinning, sleeping, deadlines, patience |
 //!
 //! What it does not do: it knows no network.
@@ -40,6 +42,7 @@ mod elsewhere;
 mod error;
 #[cfg(all(test, not(any(weyr_face = "loom", weyr_face = "explore"))))]
 mod fake_pool;
+mod future;
 mod hindrance;
 mod host;
 mod inspect;
@@ -57,24 +60,32 @@ mod peek;
 mod poll;
 mod poller;
 mod pool_host;
+mod reactor;
 mod receive;
 mod receiver;
+mod request;
 mod semaphore;
 mod send;
 mod send_side;
 mod sender;
+mod set;
 mod share;
 mod side_load;
 mod statistics;
+mod subscription;
 mod tally;
 mod wait;
 mod walk;
+mod watch;
 
 pub use attributes::ChannelAttributes;
 pub use barrier::Barrier;
 pub use channel::Channel;
 pub use descriptor::ChannelDescriptor;
 pub use error::{Error, SendError};
+pub use future::{
+    LeaseFuture, MessageSink, MessageStream, PollFuture, ReceiveFuture, SendAllocationFuture, SendFuture,
+};
 pub use landing::{Landed, LandingPad, Source};
 pub use lease::Lease;
 pub use message::{Content, Message};
@@ -83,10 +94,14 @@ pub use peek::Peeked;
 pub use poll::PollEvents;
 pub use poller::Poller;
 pub use receiver::Receiver;
+pub use request::{ChannelCompletion, ChannelOperation, ChannelRequest, ChannelRequestKind, ChannelResponse};
 pub use semaphore::{Permit, Semaphore};
 pub use sender::Sender;
+pub use set::{ChannelSet, Ready, SetKey, SetWaker};
 pub use statistics::Statistics;
+pub use subscription::Subscription;
 pub use wait::WaitMode;
+pub use watch::{Notice, Notification, Watch};
 pub use weyr_shared::MessageAttributes;
 pub use weyr_shared::barrier::Broken;
 
@@ -102,6 +117,8 @@ pub mod protocol {
     pub use crate::pool_host::PoolHost;
     pub use crate::receive::{ReceiveSide, Taken};
     pub use crate::send::{Bytes, Claim, Outgoing, SendSide, Transfer};
+    pub use crate::set::gathering::Gathering;
+    pub use crate::set::listening::{Listened, ListeningHost, ListeningPool};
     pub use crate::share::Share;
     pub use crate::side_load::SideLoaded;
     pub use crate::wait::{Attempt, Tried};

@@ -41,6 +41,18 @@ impl Claim {
     pub(crate) fn word(&self) -> SlotWord {
         SlotWord::from_own_bits(self.bits)
     }
+
+    /// The slot.
+    #[inline]
+    pub fn index(&self) -> u32 {
+        self.index
+    }
+
+    /// Process slot of this process.
+    #[inline]
+    pub fn sender(&self) -> u16 {
+        self.word().holder.process
+    }
 }
 
 /// What a sender sees in the slot at its place.
@@ -218,7 +230,7 @@ impl<H: Host> Attached<H> {
         if self.ring.has_buffer_pool() {
             self.end_leftover(claim.index)?;
         }
-        let filled = message.fill(&self.host, &self.ring, claim.index);
+        let filled = message.fill(&self.host, &self.ring, claim);
         if filled.is_err() {
             // Nothing was lent, so the slot has nothing.
             self.ring.spend(claim.index)?;

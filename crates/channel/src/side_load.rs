@@ -23,7 +23,7 @@ use crate::elsewhere::Elsewhere;
 use crate::host::Host;
 use crate::pool_host::PoolHost;
 use crate::receive::{ReceiveSide, Taken};
-use crate::send::Outgoing;
+use crate::send::{Claim, Outgoing};
 use crate::sender::{Label, Sender};
 use crate::wait::LONGEST_SLICE;
 use crate::{Content, Error, Message};
@@ -33,8 +33,8 @@ use crate::{Content, Error, Message};
 pub struct SideLoaded(pub MessageReference);
 
 impl<H: Host> Outgoing<H> for SideLoaded {
-    fn fill(&self, host: &H, ring: &Ring, index: u32) -> Result<(), Error> {
-        ring.write_side_loaded(index, &self.0)?;
+    fn fill(&self, host: &H, ring: &Ring, claim: Claim) -> Result<(), Error> {
+        ring.write_side_loaded(claim.index(), claim.sender(), &self.0)?;
         host.begin_transfer(self.0.block)
     }
 

@@ -15,7 +15,7 @@ use weyr_shared::{
     BarrierRecord, BitsetHeader, HashTableEntry, HashTableHeader, PriorityHeapCell, PriorityHeapHeader,
 };
 use weyr_shared::{
-    BufferPoolRecord, Layout, LevelHeader, Part, RING_VERSION, RingHeader, Slot, SlotExtension,
+    BufferPoolRecord, Layout, LevelHeader, Part, RING_VERSION, ReadyRow, RingHeader, Slot, SlotExtension,
 };
 
 const HEAD: &str = "\
@@ -98,6 +98,7 @@ fn the_layout_document_is_what_the_source_says() {
     describe::<PageDescriptor>(&mut document, "managed/src/layout.rs");
     describe::<ManifestBucket>(&mut document, "managed/src/layout.rs");
     describe::<ManifestRecord>(&mut document, "managed/src/layout.rs");
+    describe::<ReadyRow>(&mut document, "shared/src/ready.rs");
     channel(&mut document);
     describe::<RingHeader>(&mut document, "shared/src/ring.rs");
     describe::<LevelHeader>(&mut document, "shared/src/ring/level.rs");

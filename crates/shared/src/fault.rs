@@ -61,6 +61,12 @@ pub enum Fault {
     DeadTriggerLeft,
     /// The dead count as waiters of an event that is synchronised.
     CountsTheDead,
+    /// A signal takes the bit of who listens away and tells nobody.
+    ListenersUntold,
+    /// A raise tells nobody who listens.
+    RaiseTellsNobody,
+    /// A set looks at a channel before it says that it listens, and not behind it.
+    LookBeforeListening,
     /// No mistake, but fewer states: hints are neither written nor looked at.
     WithoutHints,
 }

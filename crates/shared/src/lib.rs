@@ -25,10 +25,12 @@ pub mod hash_table;
 mod hex_dump;
 mod identity;
 mod layout;
+mod listener;
 mod loan;
 pub mod lock;
 mod payload;
 pub mod priority_heap;
+mod ready;
 mod region;
 mod ring;
 mod slot;
@@ -49,9 +51,11 @@ pub use hash_table::{
 pub use hex_dump::{HEX_LINE_BYTES, HexDump, HexItem, HexLine, hex_dump};
 pub use identity::{Actor, BlockReference};
 pub use layout::{Field, Layout, Shareable};
+pub use listener::{Interest, Listener, Listeners, MAX_LISTENERS};
 pub use loan::{Forgotten, Lender, Loan, Stock};
 pub use payload::{Cooperative, Payload, PayloadError};
 pub use priority_heap::{PriorityHeap, PriorityHeapCell, PriorityHeapError, PriorityHeapHeader};
+pub use ready::{REGISTRATIONS, ReadyRow, RegistrationMask};
 pub use region::Region;
 pub use ring::{
     AttachError, BUFFER_POOL_LIMIT, BufferPoolRecord, Geometry, Level, LevelHeader, MAX_BLOCK_SIZE,

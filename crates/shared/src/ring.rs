@@ -3,7 +3,7 @@
 //! | from byte | what | bytes |
 //! | --- | --- | --- |
 //! | 0 | header, five lines of 64 | 320 |
-//! | 320 | listeners, reserved for channel sets, zero in this version | 8 x 16 |
+//! | 320 | listeners, one word each; zero is free | 16 x 8 |
 //! | 448 | attachments, one word a process slot of the pool | processes x 8 |
 //! | the next multiple of 64 | headers of the priority levels above the lowest | (levels - 1) x 128 |
 //! | behind them | the buffer pool, in channels whose flag says so | 512 |
@@ -35,8 +35,8 @@ use weyr_atomic::{AtomicU8, AtomicU32, AtomicU64, Ordering, Zeroed, publish_then
 use weyr_sys::mapping::Mapping;
 
 use crate::{
-    BlockReference, Corrupt, Description, Event, Futex, MessageKind, Position, Region, SLOT_HEAD_BYTES, Slot,
-    SlotWord, Strided, Table,
+    BlockReference, Corrupt, Description, Event, Futex, Interest, Listeners, MAX_LISTENERS, MessageKind,
+    Position, Region, SLOT_HEAD_BYTES, Slot, SlotWord, Strided, Table,
 };
 pub use attachment::AttachError;
 use attachment::Attachment;
@@ -103,7 +103,7 @@ crate::layout! {
 /// "weyrchan" in the order of the bytes.
 pub const RING_MAGIC: u64 = u64::from_le_bytes(*b"weyrchan");
 /// The layout that this version writes and reads.
-pub const RING_VERSION: u32 = 1;
+pub const RING_VERSION: u32 = 2;
 /// Largest number of slots.
 pub const MAX_CAPACITY: u32 = 1 << 24;
 /// Smallest payload block: with the slot's head it fills one cache line.
@@ -112,7 +112,7 @@ pub const MIN_BLOCK_SIZE: u32 = 48;
 pub const MAX_BLOCK_SIZE: u32 = 1 << 30;
 
 const HEADER_BYTES: u64 = 320;
-const LISTENER_BYTES: u64 = 8 * 16;
+const LISTENER_BYTES: u64 = 8 * MAX_LISTENERS as u64;
 const ATTACHMENTS_AT: u64 = HEADER_BYTES + LISTENER_BYTES;
 const ATTRIBUTE_BYTES: u64 = 48;
 const STATE_DESTROYED: u32 = 8;
@@ -155,6 +155,7 @@ pub struct MessageReference {
 #[derive(Debug, Clone)]
 pub struct Ring {
     header: Table<RingHeader>,
+    listeners: Table<AtomicU64>,
     attachments: Table<AtomicU64>,
     /// Headers of the levels above the lowest; none in a channel of one level.
     upper: Option<Table<LevelHeader>>,
@@ -220,6 +221,7 @@ impl Ring {
         let slots_at = geometry.slots_at();
         Ok(Self {
             header: region.table(0, 1, "channel header")?,
+            listeners: region.table(HEADER_BYTES, MAX_LISTENERS as u64, "channel listeners")?,
             attachments: region.table(ATTACHMENTS_AT, geometry.processes.into(), "channel attachments")?,
             upper: match u64::from(geometry.levels - 1) {
                 0 => None,
@@ -251,6 +253,7 @@ impl Ring {
             Mapping::anonymous(bytes as usize).map_err(|_| Corrupt::new("private channel", bytes))?;
         Ok(Self {
             header: Table::from_vec(vec![RingHeader::zeroed()]),
+            listeners: Table::from_vec((0..MAX_LISTENERS).map(|_| AtomicU64::zeroed()).collect()),
             attachments: Table::from_vec((0..geometry.processes).map(|_| AtomicU64::zeroed()).collect()),
             upper: (geometry.levels > 1)
                 .then(|| Table::from_vec((1..geometry.levels).map(|_| LevelHeader::zeroed()).collect())),
@@ -292,6 +295,7 @@ impl Ring {
         self.clear_levels();
         self.set_buffer_pool(&[]);
         header.name.iter().for_each(|byte| byte.store(0, Ordering::Relaxed));
+        self.listeners.iter().for_each(|entry| entry.store(0, Ordering::Relaxed));
         for attachment in self.attachments.iter() {
             attachment.store(Attachment::new(self.tag, 0, 0).0, Ordering::Relaxed);
         }
@@ -357,7 +361,8 @@ impl Ring {
     /// The event on which receivers sleep.
     #[inline]
     pub fn to_receivers<'a, F: Futex>(&'a self, futex: &'a F) -> Event<'a, F> {
-        Event::new(&self.header().to_receivers, futex).watched(&self.header().to_pollers)
+        let event = Event::new(&self.header().to_receivers, futex).watched(&self.header().to_pollers);
+        event.heard(self.listeners(), Interest::ARRIVALS)
     }
 
     /// The event on which senders sleep.
@@ -366,13 +371,19 @@ impl Ring {
         // Senders of different levels wait for different slots: one that is woken in vain must not use up the wake.
         let sleepers = if self.geometry.levels == 1 { 1 } else { u32::MAX };
         let event = Event::new(&self.header().to_senders, futex).waking(sleepers);
-        event.watched(&self.header().to_pollers)
+        event.watched(&self.header().to_pollers).heard(self.listeners(), Interest::DEPARTURES)
     }
 
     /// The event on which those sleep who poll. Whoever arms it then arms one of the other two, or both: see
     /// [`Event::watched`].
     pub fn to_pollers<'a, F: Futex>(&'a self, futex: &'a F) -> Event<'a, F> {
         Event::new(&self.header().to_pollers, futex)
+    }
+
+    /// Those who listen to the two events above.
+    #[inline]
+    pub fn listeners(&self) -> Listeners<'_> {
+        Listeners::new(&self.listeners)
     }
 
     fn wake_everybody<F: Futex>(&self, futex: &F) {
@@ -409,38 +420,44 @@ impl Ring {
         Ok(publish_then_look(&self.slot(index)?.word, from.bits(), to.bits()).is_ok())
     }
 
-    /// Writes the bytes of a message into slot `index`, which the caller holds in FILLING.
+    /// Writes the bytes of a message into slot `index`, which the caller, process slot `sender`, holds in FILLING.
     ///
     /// # Errors
     /// [`Corrupt`]: no such slot, or more bytes than a block has.
     #[inline]
-    pub fn write_inline(&self, index: u32, bytes: &[u8]) -> Result<(), Corrupt> {
+    pub fn write_inline(&self, index: u32, sender: u16, bytes: &[u8]) -> Result<(), Corrupt> {
         let at = self.block_at(index, bytes.len() as u64)?;
         self.payload.copy_in(at, bytes)?;
-        self.describe(index, Description { len: bytes.len() as u32, kind: MessageKind::Inline })
+        self.describe(index, sender, Description { len: bytes.len() as u32, kind: MessageKind::Inline })
     }
 
-    /// Writes a reference into slot `index`, which the caller holds in FILLING.
+    /// Writes a reference into slot `index`, which the caller, process slot `sender`, holds in FILLING.
     ///
     /// # Errors
     /// [`Corrupt`]: no such slot.
     #[inline]
-    pub fn write_reference(&self, index: u32, message: &MessageReference) -> Result<(), Corrupt> {
-        self.write_block(index, message, MessageKind::Reference)
+    pub fn write_reference(
+        &self,
+        index: u32,
+        sender: u16,
+        message: &MessageReference,
+    ) -> Result<(), Corrupt> {
+        self.write_place(index, message)?;
+        self.describe(index, sender, Description { len: 32, kind: MessageKind::Reference })
     }
 
     /// The same for bytes that were copied into a block.
     ///
     /// # Errors
     /// [`Corrupt`]: no such slot.
-    pub fn write_side_loaded(&self, index: u32, message: &MessageReference) -> Result<(), Corrupt> {
-        self.write_block(index, message, MessageKind::SideLoaded)
-    }
-
-    #[inline]
-    fn write_block(&self, index: u32, message: &MessageReference, kind: MessageKind) -> Result<(), Corrupt> {
+    pub fn write_side_loaded(
+        &self,
+        index: u32,
+        sender: u16,
+        message: &MessageReference,
+    ) -> Result<(), Corrupt> {
         self.write_place(index, message)?;
-        self.describe(index, Description { len: 32, kind })
+        self.describe(index, sender, Description { len: 32, kind: MessageKind::SideLoaded })
     }
 
     #[inline]
@@ -453,8 +470,9 @@ impl Ring {
         Ok(())
     }
 
-    fn describe(&self, index: u32, description: Description) -> Result<(), Corrupt> {
-        self.slot(index)?.description.store(description.bits(), Ordering::Relaxed);
+    #[inline]
+    fn describe(&self, index: u32, sender: u16, description: Description) -> Result<(), Corrupt> {
+        self.slot(index)?.description.store(description.bits(sender), Ordering::Relaxed);
         Ok(())
     }
 
@@ -470,6 +488,15 @@ impl Ring {
             return Err(Corrupt::new("message length", at));
         }
         Ok(description)
+    }
+
+    /// The process slot of who sent the message in slot `index`: an allegation, and perhaps its successor's by now.
+    ///
+    /// # Errors
+    /// [`Corrupt`]: no such slot.
+    #[inline]
+    pub fn sender(&self, index: u32) -> Result<u16, Corrupt> {
+        Ok(Description::sender_in(self.slot(index)?.description.load(Ordering::Relaxed)))
     }
 
     /// Copies the start of the message in slot `index`, which the caller holds, into the whole of `bytes`.

@@ -68,7 +68,8 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
-//! A pool that this process cannot reach is asked for by [requests](Request), which another process executes.
+//! A pool that this process cannot reach is asked for by [requests](Request), and a channel by
+//! [others](ChannelRequest), which another process executes.
 //!
 //! This crate adds the typed states; the rest is `weyr-managed` (pools) and `weyr-channel` (channels).
 //!
@@ -100,9 +101,10 @@ pub use shared::Shared;
 pub use typed::{TypedChannel, TypedMessage, TypedPool};
 pub use weyr_channel as channel;
 pub use weyr_channel::{
-    Barrier, Broken, Channel, ChannelAttributes, ChannelDescriptor, Content, Landed, LandingPad, Lease,
-    Message, MessageAttributes, OutgoingMessage, Peeked, Permit, PollEvents, Poller, Receiver, Semaphore,
-    SendError, Sender, Statistics, WaitMode,
+    Barrier, Broken, Channel, ChannelAttributes, ChannelCompletion, ChannelDescriptor, ChannelOperation,
+    ChannelRequest, ChannelRequestKind, ChannelResponse, ChannelSet, Content, Landed, LandingPad, Lease,
+    Message, MessageAttributes, Notice, Notification, OutgoingMessage, Peeked, Permit, PollEvents, Poller,
+    Receiver, Semaphore, SendError, Sender, Statistics, Subscription, WaitMode, Watch,
 };
 pub use weyr_managed as managed;
 pub use weyr_managed::{
@@ -127,7 +129,7 @@ pub mod prelude {
     pub use crate::EncodedChannel;
     pub use crate::{
         Allocation, Channel, ChannelAttributes, ChannelDescriptor, Cooperative, Frozen, IntoAllocation,
-        Lease, Message, Owned, Pool, PoolAllocator, PoolAttributes, Published, Receiver, Sender, Shared,
-        TypedChannel, TypedMessage, TypedPool,
+        Lease, Message, Owned, PollEvents, Pool, PoolAllocator, PoolAttributes, Published, Receiver, Sender,
+        Shared, TypedChannel, TypedMessage, TypedPool,
     };
 }

@@ -14,7 +14,7 @@ use weyr_atomic::explore::{
     self, Context, Fate, Ghost, Model, Outcome, Report, Woken, checkpoint, futex_wait, futex_wake, wait_until,
 };
 use weyr_atomic::{AtomicU32, Ordering};
-use weyr_channel::protocol::{Attached, Hindrance, Host, Outgoing, ReceiveSide, SendSide, Taken};
+use weyr_channel::protocol::{Attached, Claim, Hindrance, Host, Outgoing, ReceiveSide, SendSide, Taken};
 use weyr_channel::{Error, PollEvents, WaitMode};
 use weyr_shared::fault::{self, Fault};
 use weyr_shared::{
@@ -464,10 +464,14 @@ impl<'w> Host for ModelHost<'w> {
 struct Numbered(u64);
 
 impl Outgoing<ModelHost<'_>> for Numbered {
-    fn fill(&self, host: &ModelHost<'_>, ring: &Ring, index: u32) -> Result<(), Error> {
-        host.merge_states_behind_claim(ring, index);
+    fn fill(&self, host: &ModelHost<'_>, ring: &Ring, claim: Claim) -> Result<(), Error> {
+        host.merge_states_behind_claim(ring, claim.index());
         let block = BlockReference { offset: self.0, generation: self.0 };
-        ring.write_reference(index, &MessageReference { block, view_offset: 0, view_len: 0 })?;
+        ring.write_reference(
+            claim.index(),
+            claim.sender(),
+            &MessageReference { block, view_offset: 0, view_len: 0 },
+        )?;
         host.phase.set(Phase::Published(self.0));
         Ok(())
     }

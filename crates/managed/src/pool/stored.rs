@@ -166,7 +166,7 @@ fn of_channel(ring: &Ring, start: u64) -> Vec<Section> {
     });
     let all = [
         Section::of::<RingHeader>("channel header", start, listeners, 1),
-        word("channel listeners", "reserved, zero", start + listeners, (attachments - listeners) / 8),
+        word("channel listeners", "one word each", start + listeners, (attachments - listeners) / 8),
         word("channel attachments", "one word a process slot", start + attachments, count),
         Section::of::<Slot>("channel slots", start + slots, stride, ring.slot_count().into()),
     ];

@@ -1,5 +1,6 @@
 //! How the values of pools cross the wire.
 
+use weyr_shared::barrier::Broken;
 use weyr_shared::{BlockReference, Corrupt, PayloadError};
 use weyr_sys::Errno;
 
@@ -224,6 +225,15 @@ choice! {
     PayloadError as u8 "payload error" {
         0 OutOfRange { offset, len, size },
         1 NotCooperative,
+    }
+}
+
+choice! {
+    Broken as u8 "why a barrier is broken" {
+        0 Aborted,
+        1 TimedOut,
+        2 Died,
+        3 Reset,
     }
 }
 
