@@ -1,7 +1,7 @@
 //! Why an operation on a channel failed.
 
 use weyr_shared::barrier::Broken;
-use weyr_shared::{AttachError, Corrupt, RingOpenError};
+use weyr_shared::{AttachError, Corrupt, FlowControl, RingOpenError};
 
 /// Why an operation on a channel failed. Unless a variant says otherwise, nothing has changed.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -10,6 +10,14 @@ pub enum Error {
     /// No slot is free for a message just now.
     #[error("the channel is full; receive from it, or wait with `send` or `send_until`")]
     Full,
+    /// This process has its share of the channel, by the channel's flow control.
+    #[error(
+        "flow control holds this sender back ({0}); receive from the channel, or wait with `send` or `send_until`"
+    )]
+    FlowControl(FlowControl),
+    /// No channel can have that flow control.
+    #[error("flow control with a limit of 0 lets nothing through; choose a limit of at least 1")]
+    InvalidFlowControl,
     /// No memory is free just now for a message that does not fit a block.
     #[error(
         "the channel's pool has no room for a message of {bytes} bytes; receive from it, or wait with `send`"
@@ -33,6 +41,13 @@ pub enum Error {
     /// The deadline has passed.
     #[error("the deadline has passed")]
     Timeout,
+    /// The message **was sent**, and is the channel's: nobody has received it before the deadline. It stays.
+    #[error("the message was sent, and nobody received it before the deadline; it stays in the channel")]
+    NotReceived,
+    /// The message **was sent**, and the channel destroyed before its receipt was seen: whether it was received nobody
+    /// can say.
+    #[error("the message was sent, and the channel was destroyed before its receipt was seen")]
+    ReceiptLost,
     /// The channel was destroyed; no message moves any more.
     #[error("the channel was destroyed")]
     Destroyed,
@@ -234,15 +249,16 @@ impl From<weyr_managed::Error> for Error {
     }
 }
 
-/// A send that failed, with what was to be sent.
+/// A send that failed, with what was to be sent, if it was not.
 #[derive(Debug, thiserror::Error)]
 #[error("{error}")]
 pub struct SendError<T> {
     /// Why.
     #[source]
     pub error: Error,
-    /// What was not sent.
-    pub payload: T,
+    /// What was not sent; none where it was, and only its receipt is missing: [`Error::NotReceived`],
+    /// [`Error::ReceiptLost`].
+    pub payload: Option<T>,
 }
 
 impl<T> From<SendError<T>> for Error {

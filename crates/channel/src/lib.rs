@@ -17,6 +17,9 @@
 //! | `attached` | a channel as one process has it |
 //! | `walk` | how a handle finds the tail and the head |
 //! | `send`, `receive` | the steps of a message |
+//! | `reordering` | the order of each sender, restored where its messages took several paths |
+//! | `return_mode`, `receipt` | when a send returns, and what was received |
+//! | `flow_control`, `metering` | who comes first, and how much one process may send |
 //! | `send_side` | what a sending handle remembers |
 //! | `payload` | what a send writes into its slot |
 //! | `inspect` | what was given back, and what the dead hold |
@@ -25,8 +28,11 @@
 //! | `elsewhere` | these in another pool |
 //! | `peek`, `poll` | looking without taking |
 //! | `request` | operations on channels elsewhere |
-//! | `barrier`, `semaphore` | channels that are these |
+//! | `pop` | taking without looking |
 //! | `set` | waiting for many channels in one sleep |
+//! | `future`, `watch`, `subscription` | without a thread of one's own that waits |
+//! | `reactor` | the thread that waits for these |
+//! | `barrier`, `semaphore` | channels that are these |
 //! | `wait`, `defaults` | spinning, sleeping, deadlines, patience |
 //!
 //! What it does not do: it knows no network.
@@ -42,6 +48,7 @@ mod elsewhere;
 mod error;
 #[cfg(all(test, not(any(weyr_face = "loom", weyr_face = "explore"))))]
 mod fake_pool;
+mod flow_control;
 mod future;
 mod hindrance;
 mod host;
@@ -51,6 +58,7 @@ mod lease;
 mod levels;
 mod message;
 mod message_type;
+mod metering;
 mod named;
 mod naming;
 mod numbering;
@@ -60,10 +68,14 @@ mod peek;
 mod poll;
 mod poller;
 mod pool_host;
+mod pop;
 mod reactor;
+mod receipt;
 mod receive;
 mod receiver;
+mod reordering;
 mod request;
+mod return_mode;
 mod semaphore;
 mod send;
 mod send_side;
@@ -94,7 +106,9 @@ pub use peek::Peeked;
 pub use poll::PollEvents;
 pub use poller::Poller;
 pub use receiver::Receiver;
+pub use reordering::{Part, RefusedPart, Reordering};
 pub use request::{ChannelCompletion, ChannelOperation, ChannelRequest, ChannelRequestKind, ChannelResponse};
+pub use return_mode::ReturnWhen;
 pub use semaphore::{Permit, Semaphore};
 pub use sender::Sender;
 pub use set::{ChannelSet, Ready, SetKey, SetWaker};
@@ -102,8 +116,8 @@ pub use statistics::Statistics;
 pub use subscription::Subscription;
 pub use wait::WaitMode;
 pub use watch::{Notice, Notification, Watch};
-pub use weyr_shared::MessageAttributes;
 pub use weyr_shared::barrier::Broken;
+pub use weyr_shared::{FlowControl, MessageAttributes};
 
 /// The protocol over any host, for models and tests; no part of the stable interface.
 #[doc(hidden)]
@@ -115,6 +129,7 @@ pub mod protocol {
     pub use crate::naming::{Namesakes, settle};
     pub use crate::poll::PollSide;
     pub use crate::pool_host::PoolHost;
+    pub use crate::receipt::{Awaited, Sent};
     pub use crate::receive::{ReceiveSide, Taken};
     pub use crate::send::{Bytes, Claim, Outgoing, SendSide, Transfer};
     pub use crate::set::gathering::Gathering;

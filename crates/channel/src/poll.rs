@@ -96,13 +96,13 @@ impl PollSide {
 }
 
 /// The sleep of those who poll: armed at their own event, then at those that announce what they wait for.
-struct Onlooker<'a, F> {
+pub(crate) struct Onlooker<'a, F> {
     own: Event<'a, F>,
     announced_by: [Option<Event<'a, F>>; 2],
 }
 
 impl<'a, F: Futex> Onlooker<'a, F> {
-    fn new(ring: &'a Ring, futex: &'a F, events: PollEvents) -> Self {
+    pub(crate) fn new(ring: &'a Ring, futex: &'a F, events: PollEvents) -> Self {
         // A message arrives and makes the channel full; one goes and makes it empty.
         let arrivals = events.meets(PollEvents::IN | PollEvents::FULL).then(|| ring.to_receivers(futex));
         let departures = events.meets(PollEvents::OUT | PollEvents::EMPTY).then(|| ring.to_senders(futex));

@@ -23,8 +23,9 @@ use crate::elsewhere::Elsewhere;
 use crate::host::Host;
 use crate::pool_host::PoolHost;
 use crate::receive::{ReceiveSide, Taken};
+use crate::return_mode::Unfinished;
 use crate::send::{Claim, Outgoing};
-use crate::sender::{Label, Sender};
+use crate::sender::{Manner, Sender};
 use crate::wait::LONGEST_SLICE;
 use crate::{Content, Error, Message};
 
@@ -114,29 +115,40 @@ impl Attached<PoolHost> {
 impl Sender {
     /// Sends bytes that do not fit a block.
     #[cold]
-    pub(crate) fn send_large(&self, bytes: &[u8], limit: Limit, label: Label) -> Result<(), Error> {
+    pub(crate) fn send_large(&self, bytes: &[u8], limit: Limit, manner: Manner) -> Result<(), Unfinished> {
         let attached = &self.shared().attached;
         if !attached.ring().side_loads() {
             let largest = attached.ring().block_size().into();
-            return Err(Error::TooLarge { needed: bytes.len() as u64, largest });
+            return Err(Error::TooLarge { needed: bytes.len() as u64, largest }.into());
         }
+        if self.meters_memory() {
+            let send = |limit| self.send_copied(bytes, limit, manner);
+            return self.send_metered(bytes.len() as u64, limit, send);
+        }
+        self.send_copied(bytes, limit, manner)
+    }
+
+    fn send_copied(&self, bytes: &[u8], limit: Limit, manner: Manner) -> Result<(), Unfinished> {
+        let attached = &self.shared().attached;
         attached.me()?;
-        // One deadline for memory and slot.
+        // One deadline for memory, slot and receipt.
         let deadline = self.defaults.deadline(limit);
         let limit = deadline.map_or(Limit::Now, Limit::Until);
         let mut memory = attached.buffer(bytes.len() as u64, deadline)?;
-        memory.write(0, bytes)?;
+        memory.write(0, bytes).map_err(Error::from)?;
         let (block, view_len) = (memory.reference(), bytes.len() as u64);
         let message = MessageReference { block, view_offset: 0, view_len };
-        // A send that fails drops the memory, which frees it.
-        if attached.ring().has_buffer_pool() {
-            self.dispatch(&Elsewhere(message), limit, label)?;
+        let outcome = if attached.ring().has_buffer_pool() {
+            self.dispatch(&Elsewhere(message), limit, manner)
         } else {
-            self.dispatch(&SideLoaded(message), limit, label)?;
+            self.dispatch(&SideLoaded(message), limit, manner)
+        };
+        // A message that was not sent drops the memory, which frees it.
+        if outcome.as_ref().map_or_else(|unfinished| unfinished.sent, |()| true) {
+            // Refused only in a forked child, where it is the parent's to forget.
+            let _ = attached.host().buffer_pool()?.end_transfer(memory);
         }
-        // Refused only in a forked child, where it is the parent's to forget.
-        let _ = attached.host().buffer_pool()?.end_transfer(memory);
-        Ok(())
+        outcome
     }
 }
 

@@ -97,3 +97,41 @@ fn a_poll_that_sleeps_without_a_second_look_is_found() {
 fn a_look_that_is_not_confirmed_is_found() {
     found(LOOKED_AT, &[Fault::PeekWithoutSecondLook], "never sent");
 }
+
+/// A sender that waits until each of its messages was received.
+const AWAITED: Case = Case { receipts: true, messages: 2, ..Case::PLAIN };
+
+/// One lease lasts while the others go on. Too large to be seen whole.
+const ROUND: Case =
+    Case { senders: 2, receivers: 2, capacity: 2, messages: 3, lease: true, walks: 4000, ..AWAITED };
+
+#[test]
+fn a_receipt_is_seen_and_none_is_told_of_that_was_none() {
+    for capacity in [1, 2] {
+        explore(Case { name: "receipts", capacity, ..AWAITED }).assert_holds();
+    }
+    let one = Case { messages: 1, ..AWAITED };
+    explore(Case { name: "receipts of two senders", senders: 2, ..one }).assert_holds();
+    explore(Case { name: "receipts from two receivers", receivers: 2, ..one }).assert_holds();
+    explore(Case { name: "receipts, leased", lease: true, ..AWAITED }).assert_holds();
+    explore(Case { name: "receipts, buffered", tso: true, ..one }).assert_holds();
+    explore(Case { name: "a receipt beside a revocation", patience: 1, ..one }).assert_holds();
+}
+
+#[test]
+fn receipts_outlive_the_deaths_of_receivers_and_of_other_senders() {
+    let dying = Case { messages: 1, deaths: 1, recoverers: 1, ..AWAITED };
+    explore_so_far(Case { name: "receipts, receiver killed", receivers: 2, receivers_fall: true, ..dying });
+    explore_so_far(Case { name: "receipts, sender killed", senders: 2, senders_fall: true, ..dying });
+}
+
+#[test]
+fn receipts_hold_beside_leases_that_the_ring_goes_round() {
+    let report = explore(Case { name: "receipts round leases", ..ROUND });
+    assert!(report.violation.is_none() && report.error.is_none(), "{report}");
+}
+
+#[test]
+fn a_message_that_was_gone_round_and_is_taken_for_a_later_one_is_found() {
+    found(ROUND, &[Fault::LaterLapIsReceipt], "and was not");
+}

@@ -41,6 +41,8 @@ pub enum Fault {
     ReservedStaysInLap,
     /// Whether a message's block is lost is asked before the look at its slot.
     LostBeforeSlot,
+    /// Who waits for a receipt takes any message of a later lap for another than its own.
+    LaterLapIsReceipt,
     /// A waiter for a lock does not say in the owner word that it waits.
     WaitsUnannounced,
     /// Who was woken by a lock's owner does not arm again, on behalf of those who still sleep, before it looks.

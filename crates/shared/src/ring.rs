@@ -23,8 +23,10 @@ mod attachment;
 mod barrier;
 mod buffers;
 mod extension;
+mod flow;
 mod geometry;
 mod level;
+mod likeness;
 mod map;
 mod message_type;
 mod name;
@@ -42,8 +44,10 @@ pub use attachment::AttachError;
 use attachment::Attachment;
 pub use buffers::{BUFFER_POOL_LIMIT, BufferPoolRecord};
 pub use extension::{MessageAttributes, SlotExtension};
+pub use flow::{FlowControl, Wish};
 pub use geometry::Geometry;
 pub use level::{Level, LevelHeader, MAX_LEVELS};
+pub use likeness::Likeness;
 pub use map::Part;
 pub use name::{RING_NAME_BYTES, RingName};
 
@@ -55,7 +59,8 @@ crate::layout! {
         /// Version of this layout; written by the creator.
         8 => version: AtomicU32,
         /// Bit 0: slots have 48 bytes of message attributes behind the block; bit 1: senders copy what is larger than a
-        /// block into allocations; bit 2: these lie in another pool; written by the creator.
+        /// block into allocations; bit 2: these lie in another pool; bits 8 and 9: flow control, none 0, resources 1,
+        /// memory 2, messages 3; written by the creator.
         12 => flags: AtomicU32,
         /// Payload bytes of a slot, at least 48; written by the creator.
         16 => block_size: AtomicU32,
@@ -79,12 +84,17 @@ crate::layout! {
         56 => generation: AtomicU64,
         /// Hint: a position that is not after the tail; stored by senders; zero is the first position.
         64 => tail: AtomicU64,
+        /// Hint: a sender that waits, `place | process slot + 1 : 17`; set by it where zero, cleared by it, or by who has let it
+        /// go first for long enough; zero: none.
+        72 => wish: AtomicU64,
         /// Reserved, zero.
-        72 => reserved_tail: [AtomicU64; 7],
+        80 => reserved_tail: [AtomicU64; 6],
         /// Hint: a position that is not after the head; stored by receivers; zero is the first position.
         128 => head: AtomicU64,
         /// Reserved, zero.
-        136 => reserved_head: [AtomicU64; 7],
+        136 => reserved_head: [AtomicU64; 6],
+        /// Limit of flow control, in messages or bytes; written by the creator; zero where there is none.
+        184 => flow_limit: AtomicU64,
         /// Event on which receivers sleep; changed by receivers that arm it and senders that signal it.
         192 => to_receivers: AtomicU32,
         /// Event on which those sleep who poll; changed by them, and by signals of the other two that find those armed.
@@ -276,6 +286,7 @@ impl Ring {
         header.capacity.store(geometry.capacity, Ordering::Relaxed);
         header.slot_stride.store(geometry.stride() as u32, Ordering::Relaxed);
         header.levels.store(geometry.levels, Ordering::Relaxed);
+        header.flow_limit.store(geometry.flow_control.limit(), Ordering::Relaxed);
         header.processes.store(geometry.processes, Ordering::Relaxed);
         header.generation.store(generation, Ordering::Relaxed);
         self.clear_changing_words();
@@ -284,7 +295,7 @@ impl Ring {
     /// What changes in use starts at zero; payload is not cleared.
     fn clear_changing_words(&self) {
         let header = self.header();
-        for word in [&header.lock, &header.tail, &header.head, &header.message_type] {
+        for word in [&header.lock, &header.tail, &header.head, &header.message_type, &header.wish] {
             word.store(0, Ordering::Relaxed);
         }
         let small = [&header.state, &header.returned_made, &header.returned_seen];

@@ -102,9 +102,10 @@ pub use typed::{TypedChannel, TypedMessage, TypedPool};
 pub use weyr_channel as channel;
 pub use weyr_channel::{
     Barrier, Broken, Channel, ChannelAttributes, ChannelCompletion, ChannelDescriptor, ChannelOperation,
-    ChannelRequest, ChannelRequestKind, ChannelResponse, ChannelSet, Content, Landed, LandingPad, Lease,
-    Message, MessageAttributes, Notice, Notification, OutgoingMessage, Peeked, Permit, PollEvents, Poller,
-    Receiver, Semaphore, SendError, Sender, Statistics, Subscription, WaitMode, Watch,
+    ChannelRequest, ChannelRequestKind, ChannelResponse, ChannelSet, Content, FlowControl, Landed,
+    LandingPad, Lease, Message, MessageAttributes, Notice, Notification, OutgoingMessage, Peeked, Permit,
+    PollEvents, Poller, Receiver, ReturnWhen, Semaphore, SendError, Sender, Statistics, Subscription,
+    WaitMode, Watch,
 };
 pub use weyr_managed as managed;
 pub use weyr_managed::{

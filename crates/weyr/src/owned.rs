@@ -135,7 +135,7 @@ impl<T: Fit + ?Sized> Owned<T> {
     pub(crate) fn send_as(self, message: OutgoingMessage<'_>) -> Result<(), SendError<Self>> {
         message.send_allocation(self.allocation).map_err(|failed| SendError {
             error: failed.error,
-            payload: Self { allocation: failed.payload, plain: PhantomData },
+            payload: failed.payload.map(|allocation| Self { allocation, plain: PhantomData }),
         })
     }
 }

@@ -49,7 +49,7 @@ impl SendAllocationFuture<'_> {
         let outcome = match sender.try_send_allocation(held.take()?) {
             Ok(()) => Ok(()),
             Err(SendError { error, payload }) => {
-                *held = Some(payload);
+                *held = payload;
                 Err(error)
             }
         };
@@ -68,10 +68,7 @@ impl Future for SendAllocationFuture<'_> {
         let attempt = || Self::attempt(sender, allocation);
         flat(waiting.poll(sender.shared(), PollEvents::OUT, context, attempt)).map(|outcome| match outcome {
             Ok(()) => Ok(()),
-            Err(error) => match allocation.take() {
-                Some(payload) => Err(SendError { error, payload }),
-                None => Ok(()),
-            },
+            Err(error) => Err(SendError { error, payload: allocation.take() }),
         })
     }
 }

@@ -2,7 +2,7 @@
 
 use proptest::prelude::*;
 use weyr_managed::{Mode, Pool, PoolAttributes};
-use weyr_shared::BlockReference;
+use weyr_shared::{BlockReference, FlowControl};
 
 use super::{ChannelCompletion, ChannelRequest, ChannelResponse};
 use crate::{Channel, ChannelAttributes, ChannelDescriptor, Error};
@@ -62,6 +62,7 @@ impl Pair {
             .capacity(CAPACITIES[usize::from(how[1]) % CAPACITIES.len()])
             .priority_levels(u32::from(how[2] % 10))
             .side_loading(how[2] & 32 > 0)
+            .flow_control(FlowControl::Messages { messages: u64::from(how[1] >> 5) })
             .message_attributes(how[2] & 64 > 0);
         let direct = match name {
             Some(name) => Channel::create_named(&self.direct, name, &attributes),

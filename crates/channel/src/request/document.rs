@@ -10,7 +10,7 @@ use weyr_managed::Error as PoolError;
 use weyr_managed::wire::{Wire, close, damaged};
 use weyr_managed::{PoolDescriptor, wire};
 use weyr_shared::barrier::Broken;
-use weyr_shared::{BlockReference, Corrupt};
+use weyr_shared::{BlockReference, Corrupt, FlowControl};
 
 use super::operation::Answer;
 use super::values::{Fielded, Variant, Varied};
@@ -56,6 +56,7 @@ look ([wire.md](wire.md)). Every value has exactly one form; numbers are never u
 | channel | 4: bytes of it; then a descriptor of a channel |
 | i32 | 4, in two's complement |
 | why a barrier is broken | 1: 0 aborted, 1 a party ran out of time, 2 a party died, 3 reset |
+| flow control | 1: 0 none, 1 resources; 2 memory, then 8: bytes; 3 messages, then 8: how many |
 "#;
 
 fn listed(fields: &[[&str; 2]]) -> String {
@@ -149,6 +150,10 @@ fn errors() -> Vec<Error> {
         Error::TooManyListeners { limit: 8 },
         Error::TooManySets,
         Error::NotInSet,
+        Error::FlowControl(FlowControl::Memory { bytes: 9 }),
+        Error::InvalidFlowControl,
+        Error::NotReceived,
+        Error::ReceiptLost,
     ]
 }
 

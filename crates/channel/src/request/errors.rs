@@ -43,5 +43,9 @@ choice! {
         35 TooManyListeners { limit "u64" },
         36 TooManySets,
         37 NotInSet,
+        38 FlowControl(flow_control "flow control"),
+        39 InvalidFlowControl,
+        40 NotReceived,
+        41 ReceiptLost,
     }
 }

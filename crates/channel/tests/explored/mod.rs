@@ -14,7 +14,9 @@ use weyr_atomic::explore::{
     self, Context, Fate, Ghost, Model, Outcome, Report, Woken, checkpoint, futex_wait, futex_wake, wait_until,
 };
 use weyr_atomic::{AtomicU32, Ordering};
-use weyr_channel::protocol::{Attached, Claim, Hindrance, Host, Outgoing, ReceiveSide, SendSide, Taken};
+use weyr_channel::protocol::{
+    Attached, Awaited, Claim, Hindrance, Host, Outgoing, ReceiveSide, SendSide, Taken,
+};
 use weyr_channel::{Error, PollEvents, WaitMode};
 use weyr_shared::fault::{self, Fault};
 use weyr_shared::{
@@ -40,6 +42,8 @@ pub(crate) struct Case {
     pub(crate) messages: usize,
     /// What each of those waits for who poll, once, and then leave.
     pub(crate) pollers: &'static [PollEvents],
+    /// Senders wait until each message was received.
+    pub(crate) receipts: bool,
     /// Those who look at the message at the head, once.
     pub(crate) peekers: usize,
     /// How often in all the patience with somebody alive may run out.
@@ -83,6 +87,7 @@ impl Case {
         recoverers: 0,
         messages: 2,
         pollers: &[],
+        receipts: false,
         peekers: 0,
         patience: 0,
         deaths: 0,
@@ -493,8 +498,23 @@ fn send_all(world: &World, context: &Context) {
         let side = &sides[world.case.level_of(context.process(), index) as usize];
         channel.host().progress.set(index as u64);
         let message = Numbered(message_number(context.process(), index));
-        channel.send_until(side, &message, WaitMode::Idle, None).unwrap();
+        if world.case.receipts {
+            send_and_wait(world, &channel, side, &message);
+        } else {
+            channel.send_until(side, &message, WaitMode::Idle, None).unwrap();
+        }
     }
+}
+
+fn send_and_wait(world: &World, channel: &Attached<ModelHost<'_>>, side: &SendSide, message: &Numbered) {
+    let awaited = Awaited::new(message);
+    channel.send_until(side, &awaited, WaitMode::Idle, None).unwrap();
+    let sent = awaited.sent().unwrap();
+    // What is still to be waited for is another state than what is still to be sent.
+    channel.host().progress.set(channel.host().progress.get() | 1 << 32);
+    channel.await_receipt(&sent, WaitMode::Idle, None).unwrap();
+    let done = world.oracle.read(|oracle| oracle.done);
+    assert_ne!(done & bit(message.0), 0, "message {} was said to be received, and was not", message.0);
 }
 
 fn receive_all(world: &World, context: &Context) {
@@ -580,14 +600,22 @@ fn name_words(world: &World, regions: &mut explore::Regions) {
         }
     }
     regions.add(&header.to_receivers, "to_receivers").add(&header.to_senders, "to_senders");
-    if !world.case.pollers.is_empty() {
+    if !world.case.pollers.is_empty() || world.case.receipts {
         regions.add(&header.to_pollers, "to_pollers");
     }
     for index in 0..world.ring.slot_count() {
         let slot = world.ring.slot(index).unwrap();
         regions.add(&slot.word, format!("slot{index}")).add(&slot.offset, format!("payload{index}"));
-        if world.case.torn {
+        let told_apart = world.case.receipts && world.case.walks > 0;
+        if world.case.torn || told_apart {
             regions.add(&slot.generation, format!("payload{index}'"));
+        }
+        if told_apart {
+            // Elsewhere no case takes long enough to need it.
+            regions.add(&slot.description, format!("description{index}"));
+            regions
+                .add(&slot.view_offset, format!("view{index}"))
+                .add(&slot.view_len, format!("view{index}'"));
         }
     }
 }
