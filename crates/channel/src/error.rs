@@ -48,6 +48,42 @@ pub enum Error {
     /// can say.
     #[error("the message was sent, and the channel was destroyed before its receipt was seen")]
     ReceiptLost,
+    /// A living process keeps everybody from sending.
+    #[error(
+        "the channel is locked for senders by the user of process slot {process}; wait with `send` or `send_until`"
+    )]
+    WriteLocked {
+        /// Its process slot in the pool.
+        process: u16,
+    },
+    /// A living process keeps everybody from receiving.
+    #[error(
+        "the channel is locked for receivers by the user of process slot {process}; wait with `receive` or `receive_until`"
+    )]
+    ReadLocked {
+        /// Its process slot in the pool.
+        process: u16,
+    },
+    /// The channel is quiesced: nothing moves or changes until it is resumed.
+    #[error("the channel is quiesced; resume it with `unquiesce`, or wait")]
+    Quiesced,
+    /// The channel is not quiesced.
+    #[error("the channel is not quiesced")]
+    NotQuiesced,
+    /// A living process has a message of the channel in hands, or had begun to send one.
+    #[error(
+        "the user of process slot {process} has a message of the channel in hands; end its leases, or wait longer"
+    )]
+    InHands {
+        /// Its process slot in the pool.
+        process: u16,
+    },
+    /// An attribute that is settled when a channel is made was to be changed.
+    #[error("the {attribute} of a channel cannot be changed once it is made; create another channel")]
+    FixedAttribute {
+        /// Which one.
+        attribute: &'static str,
+    },
     /// The channel was destroyed; no message moves any more.
     #[error("the channel was destroyed")]
     Destroyed,
@@ -221,10 +257,24 @@ pub enum Error {
     NotInSet,
 }
 
+/// Why a call that does not wait could not be done.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Blocked {
+    /// By what the channel is, which a poller can wait for.
+    ByState,
+    /// By what of it is this process's: only that something changes can be waited for.
+    ByShare,
+}
+
 impl Error {
-    /// Whether waiting may help: the channel is full or empty, or its pool has no room, just now.
-    pub(crate) fn is_blocked(&self) -> bool {
-        matches!(self, Self::Full | Self::Empty | Self::BufferPoolFull { .. })
+    /// What has to change before it is worth another try; none where nothing will help.
+    pub(crate) fn blocked(&self) -> Option<Blocked> {
+        match self {
+            Self::Full | Self::Empty | Self::BufferPoolFull { .. } => Some(Blocked::ByState),
+            Self::WriteLocked { .. } | Self::ReadLocked { .. } | Self::Quiesced => Some(Blocked::ByState),
+            Self::FlowControl(_) => Some(Blocked::ByShare),
+            _ => None,
+        }
     }
 
     /// Whether it is about memory that this process could not map, though others may have.

@@ -20,6 +20,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 
 use crate::channel::Shared;
+use crate::error::Blocked;
 use crate::reactor::Awaited;
 use crate::{Error, PollEvents};
 
@@ -42,14 +43,19 @@ impl Waiting {
         channel: &Arc<Shared>,
         events: PollEvents,
         context: &Context<'_>,
-        attempt: impl FnOnce() -> Option<T>,
+        mut attempt: impl FnMut() -> Result<T, Blocked>,
     ) -> Poll<Result<T, Error>> {
-        if let Some(done) = attempt() {
-            return self.end(Ok(done));
+        let blocked = match attempt() {
+            Ok(done) => return self.end(Ok(done)),
+            Err(blocked) => blocked,
+        };
+        if let Err(error) = self.leave(channel, events, blocked, context.waker()) {
+            return self.end(Err(error));
         }
-        match self.leave(channel, events, context.waker()) {
-            Ok(()) => Poll::Pending,
-            Err(error) => self.end(Err(error)),
+        // Of changes one is told that come behind the waker.
+        match blocked {
+            Blocked::ByState => Poll::Pending,
+            Blocked::ByShare => attempt().map_or(Poll::Pending, |done| self.end(Ok(done))),
         }
     }
 
@@ -58,22 +64,28 @@ impl Waiting {
         Poll::Ready(outcome)
     }
 
-    fn leave(&mut self, channel: &Arc<Shared>, events: PollEvents, waker: &Waker) -> Result<(), Error> {
+    fn leave(
+        &mut self,
+        channel: &Arc<Shared>,
+        events: PollEvents,
+        blocked: Blocked,
+        waker: &Waker,
+    ) -> Result<(), Error> {
         if let Some(awaited) = &self.awaited
-            && awaited.again(waker)?
+            && awaited.again(blocked, waker)?
         {
             return Ok(());
         }
-        self.awaited = Some(Awaited::new(channel, events, waker)?);
+        self.awaited = Some(Awaited::new(channel, events, blocked, waker)?);
         Ok(())
     }
 }
 
-/// What came of a call that does not wait; none where waiting may help.
-fn unless_blocked<T>(outcome: Result<T, Error>) -> Option<Result<T, Error>> {
-    match outcome {
-        Err(error) if error.is_blocked() => None,
-        outcome => Some(outcome),
+/// What came of a call that does not wait, unless waiting may help.
+fn unless_blocked<T>(outcome: Result<T, Error>) -> Result<Result<T, Error>, Blocked> {
+    match outcome.as_ref().err().and_then(Error::blocked) {
+        Some(blocked) => Err(blocked),
+        None => Ok(outcome),
     }
 }
 

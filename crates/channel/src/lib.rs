@@ -33,15 +33,19 @@
 //! | `future`, `watch`, `subscription` | without a thread of one's own that waits |
 //! | `reactor` | the thread that waits for these |
 //! | `barrier`, `semaphore` | channels that are these |
+//! | `locks`, `lock_guard`, `quiesce` | keeping senders and receivers away |
+//! | `state`, `current`, `asleep` | what a channel holds, what it is, who sleeps in it |
 //! | `wait`, `defaults` | spinning, sleeping, deadlines, patience |
 //!
 //! What it does not do: it knows no network.
 #![forbid(unsafe_code)]
 
+mod asleep;
 mod attached;
 mod attributes;
 mod barrier;
 mod channel;
+mod current;
 mod defaults;
 mod descriptor;
 mod elsewhere;
@@ -56,6 +60,8 @@ mod inspect;
 mod landing;
 mod lease;
 mod levels;
+mod lock_guard;
+mod locks;
 mod message;
 mod message_type;
 mod metering;
@@ -69,6 +75,7 @@ mod poll;
 mod poller;
 mod pool_host;
 mod pop;
+mod quiesce;
 mod reactor;
 mod receipt;
 mod receive;
@@ -83,6 +90,7 @@ mod sender;
 mod set;
 mod share;
 mod side_load;
+mod state;
 mod statistics;
 mod subscription;
 mod tally;
@@ -93,6 +101,7 @@ mod watch;
 pub use attributes::ChannelAttributes;
 pub use barrier::Barrier;
 pub use channel::Channel;
+pub use current::CurrentAttributes;
 pub use descriptor::ChannelDescriptor;
 pub use error::{Error, SendError};
 pub use future::{
@@ -100,6 +109,7 @@ pub use future::{
 };
 pub use landing::{Landed, LandingPad, Source};
 pub use lease::Lease;
+pub use lock_guard::{ReadLock, UnlockError, WriteLock};
 pub use message::{Content, Message};
 pub use outgoing::{Destination, OutgoingMessage};
 pub use peek::Peeked;
@@ -112,6 +122,7 @@ pub use return_mode::ReturnWhen;
 pub use semaphore::{Permit, Semaphore};
 pub use sender::Sender;
 pub use set::{ChannelSet, Ready, SetKey, SetWaker};
+pub use state::{ChannelMemory, ChannelState};
 pub use statistics::Statistics;
 pub use subscription::Subscription;
 pub use wait::WaitMode;
@@ -126,6 +137,7 @@ pub mod protocol {
     pub use crate::elsewhere::Elsewhere;
     pub use crate::hindrance::Hindrance;
     pub use crate::host::Host;
+    pub use crate::locks::Patience;
     pub use crate::naming::{Namesakes, settle};
     pub use crate::poll::PollSide;
     pub use crate::pool_host::PoolHost;

@@ -56,7 +56,8 @@ impl OfPool<'_> {
 /// Channels with names.
 impl Channel {
     /// Creates a channel called `name`, and attaches this process. Others of this pool find it with
-    /// [`attach_named`](Self::attach_named); the name is free again when it is destroyed. Of several that create the
+    /// [`attach_named`](Self::attach_named); the name is free again when it is destroyed. Where attributes say
+    /// [not exclusive](ChannelAttributes::exclusive) it is [`attach_or_create`](Self::attach_or_create). Of several that create the
     /// same name at once exactly one succeeds.
     ///
     /// Takes time with the number of channels in the pool; waits for nobody.
@@ -80,6 +81,14 @@ impl Channel {
     /// [`Error::NameTaken`]; [`Error::InvalidName`] for other names than 1 to 60 of letters, digits, `.`, `-` and `_`
     /// that do not start with `.`; as [`create`](Self::create).
     pub fn create_named(pool: &Pool, name: &str, attributes: &ChannelAttributes) -> Result<Self, Error> {
+        if attributes.is_exclusive() {
+            Self::create_new(pool, name, attributes)
+        } else {
+            Self::attach_or_create(pool, name, attributes)
+        }
+    }
+
+    fn create_new(pool: &Pool, name: &str, attributes: &ChannelAttributes) -> Result<Self, Error> {
         let namesakes = OfPool { pool, name: checked(name)? };
         let taken = || Error::NameTaken { name: name.to_owned() };
         if settle(&namesakes, pool.futex())?.is_some() {
@@ -120,7 +129,7 @@ impl Channel {
                 Err(Error::NoSuchChannel { .. }) => {}
                 settled => return settled,
             }
-            match Self::create_named(pool, name, attributes) {
+            match Self::create_new(pool, name, attributes) {
                 // Another was first, and perhaps is gone already.
                 Err(Error::NameTaken { .. }) => {}
                 settled => return settled,

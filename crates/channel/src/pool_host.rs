@@ -55,6 +55,18 @@ impl PoolHost {
         }
     }
 
+    /// Waits until what the channel and its buffers have in files is on the disk.
+    ///
+    /// # Errors
+    /// [`Error::Pool`], [`Error::BufferPool`].
+    pub(crate) fn sync(&self) -> Result<(), Error> {
+        self.pool.sync()?;
+        match &self.buffers {
+            BufferPool::Reached(pool) => pool.sync().map_err(Error::buffer_pool),
+            BufferPool::Own | BufferPool::Gone | BufferPool::Unknown => Ok(()),
+        }
+    }
+
     pub(crate) fn pool(&self) -> &Pool {
         &self.pool
     }

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use weyr_managed::{Allocation, Published};
+use weyr_shared::RingLock;
 
 use crate::channel::Shared;
 use crate::defaults::{Defaults, Limit};
@@ -382,10 +383,22 @@ impl Sender {
         }
         match attached.try_send(&self.side, message, Attempt::AT_ONCE)? {
             Tried::Done(()) => Ok(()),
-            Tried::Blocked { .. } => match self.defaults.deadline(limit) {
-                None => Err(Error::Full),
-                Some(deadline) => attached.send_until(&self.side, message, self.defaults.mode, deadline),
-            },
+            Tried::Blocked { .. } => self.post_later(message, limit),
+        }
+    }
+
+    /// After a try that was blocked.
+    #[cold]
+    fn post_later<M>(&self, message: &M, limit: Limit) -> Result<(), Error>
+    where
+        M: Outgoing<PoolHost>,
+    {
+        let attached = &self.shared.attached;
+        match self.defaults.deadline(limit) {
+            None => attached.say_why(RingLock::Write, Error::Full, || {
+                attached.try_send(&self.side, message, Attempt::AT_ONCE)
+            }),
+            Some(deadline) => attached.send_until(&self.side, message, self.defaults.mode, deadline),
         }
     }
 

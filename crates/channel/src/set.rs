@@ -145,7 +145,7 @@ impl ChannelSet {
     /// # Errors
     /// [`Error::TooManyListeners`], [`Error::TooManySets`], [`Error::Forked`], [`Error::Destroyed`], [`Error::Pool`].
     pub fn add(&mut self, channel: &Channel, events: PollEvents, token: u64) -> Result<SetKey, Error> {
-        self.add_shared(channel.shared(), events, token)
+        self.add_shared(Arc::clone(channel.shared()), events, token)
     }
 
     /// Adds a channel, to be reported as `token` when something has happened behind which it is one of `events`, and not
@@ -160,7 +160,7 @@ impl ChannelSet {
         events: PollEvents,
         token: u64,
     ) -> Result<SetKey, Error> {
-        self.add_shared_changes(channel.shared(), events, token)
+        self.add_shared_changes(Arc::clone(channel.shared()), events, token)
     }
 
     pub(crate) fn add_shared_changes(

@@ -150,6 +150,6 @@ impl Channel {
     /// says so by [`Watch::ended`].
     /// Source: *Dragon channels*, `dragon_channel_add_event_bcast`.
     pub fn watch(&self, events: PollEvents, notification: Notification) -> Result<Watch, Error> {
-        Watch::new(self.shared(), events, notification)
+        Watch::new(Arc::clone(self.shared()), events, notification)
     }
 }

@@ -16,7 +16,9 @@ use futures_core::Stream;
 use futures_sink::Sink;
 use pools::{TestPool, as_child, child};
 use weyr_atomic::{AtomicU64, Ordering};
-use weyr_channel::{Channel, Error, Notice, Notification, PollEvents, Sender};
+use weyr_channel::{
+    Channel, ChannelAttributes, Error, FlowControl, Notice, Notification, PollEvents, Sender,
+};
 use weyr_kill::{Outcome, child as forked};
 
 const IN: PollEvents = PollEvents::IN;
@@ -195,17 +197,10 @@ fn futures_of_many_channels_are_woken_by_their_own() {
 
 #[test]
 fn the_waker_of_the_last_poll_is_the_one_that_counts() {
-    struct Counter(AtomicU64, Thread);
-    impl Wake for Counter {
-        fn wake(self: Arc<Self>) {
-            self.0.fetch_add(1, Ordering::SeqCst);
-            self.1.unpark();
-        }
-    }
     let pool = TestPool::new("async-waker");
     let channel = pool.channel(1);
     let receiver = channel.receiver();
-    let counters = [0, 1].map(|_| Arc::new(Counter(AtomicU64::new(0), thread::current())));
+    let counters = [0, 1].map(|_| Arc::new(Counted(AtomicU64::new(0), thread::current())));
     let mut receiving = pin!(receiver.receive_async());
     for counter in &counters {
         let waker = Arc::clone(counter).into();
@@ -296,6 +291,59 @@ fn a_stream_hands_out_what_a_sink_was_fed_and_ends_with_the_channel() {
     feeding.join().unwrap();
     channel.destroy().unwrap();
     assert!(next().is_none() && next().is_none());
+}
+
+/// Counts how often it is woken.
+struct Counted(AtomicU64, Thread);
+
+impl Wake for Counted {
+    fn wake(self: Arc<Self>) {
+        self.0.fetch_add(1, Ordering::SeqCst);
+        self.1.unpark();
+    }
+}
+
+#[test]
+fn a_sender_at_its_limit_is_woken_by_what_goes_and_not_all_the_time() {
+    let pool = TestPool::new("async-limited");
+    let attributes = ChannelAttributes::new().capacity(8).flow_control(FlowControl::Messages { messages: 1 });
+    let channel = Channel::create(&pool.0, &attributes).unwrap();
+    let (sender, receiver) = (channel.sender(), channel.receiver());
+    for _ in 0..50 {
+        sender.send(b"first").unwrap();
+        let counted = Arc::new(Counted(AtomicU64::new(0), thread::current()));
+        let waker = Arc::clone(&counted).into();
+        let mut sending = pin!(sender.send_async(b"second"));
+        assert!(sending.as_mut().poll(&mut Context::from_waker(&waker)).is_pending());
+        receiver.receive().unwrap();
+        let mut polls = 1;
+        until(|| counted.0.load(Ordering::SeqCst) > 0);
+        while sending.as_mut().poll(&mut Context::from_waker(&waker)).is_pending() {
+            polls += 1;
+            thread::park_timeout(PATIENCE);
+        }
+        assert!(polls < 10 && counted.0.load(Ordering::SeqCst) < 10, "{polls} polls");
+        receiver.receive().unwrap();
+    }
+}
+
+#[test]
+fn who_awaits_a_locked_channel_goes_on_when_it_is_unlocked() {
+    let pool = TestPool::new("async-locked");
+    let channel = pool.channel(2);
+    let (sender, receiver) = (channel.sender(), channel.receiver());
+    let lock = channel.write_lock().unwrap();
+    let mut sending = Box::pin(sender.send_async(b"later"));
+    assert!(poll_once(sending.as_mut()).is_pending());
+    let unlocking = thread::spawn(move || drop(lock));
+    block_on(sending).unwrap();
+    unlocking.join().unwrap();
+    let lock = channel.read_lock().unwrap();
+    let mut receiving = Box::pin(receiver.receive_async());
+    assert!(poll_once(receiving.as_mut()).is_pending());
+    let unlocking = thread::spawn(move || drop(lock));
+    assert_eq!(block_on(receiving).unwrap().into_bytes().unwrap(), b"later");
+    unlocking.join().unwrap();
 }
 
 #[test]

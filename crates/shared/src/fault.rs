@@ -69,6 +69,14 @@ pub enum Fault {
     RaiseTellsNobody,
     /// A set looks at a channel before it says that it listens, and not behind it.
     LookBeforeListening,
+    /// Who locks a channel does not say so in its state.
+    LockUnannounced,
+    /// Who claims a slot does not look whether the channel was locked meanwhile.
+    ClaimLooksNotAgain,
+    /// Who locks a channel does not look at its slots.
+    LockLooksAtNoSlot,
+    /// A repair leaves the locks of the dead.
+    RepairLeavesLocks,
     /// No mistake, but fewer states: hints are neither written nor looked at.
     WithoutHints,
 }

@@ -5,6 +5,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 
 use super::{Waiting, flat};
+use crate::error::Blocked;
 use crate::{Error, PollEvents, Poller};
 
 /// What [`Poller::poll_async`] gives.
@@ -17,10 +18,10 @@ pub struct PollFuture<'p> {
 }
 
 impl PollFuture<'_> {
-    fn attempt(poller: &Poller, events: PollEvents) -> Option<Result<PollEvents, Error>> {
+    fn attempt(poller: &Poller, events: PollEvents) -> Result<Result<PollEvents, Error>, Blocked> {
         let found = poller.try_poll(events);
         let is_blocked = !events.is_empty() && found.as_ref().is_ok_and(|found| found.is_empty());
-        (!is_blocked).then_some(found)
+        if is_blocked { Err(Blocked::ByState) } else { Ok(found) }
     }
 }
 

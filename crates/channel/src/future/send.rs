@@ -7,6 +7,7 @@ use std::task::{Context, Poll};
 use weyr_managed::Allocation;
 
 use super::{Waiting, flat, unless_blocked};
+use crate::error::Blocked;
 use crate::{Error, PollEvents, SendError, Sender};
 
 /// What [`Sender::send_async`] gives.
@@ -45,8 +46,9 @@ impl SendAllocationFuture<'_> {
         self.allocation
     }
 
-    fn attempt(sender: &Sender, held: &mut Option<Allocation>) -> Option<Result<(), Error>> {
-        let outcome = match sender.try_send_allocation(held.take()?) {
+    fn attempt(sender: &Sender, held: &mut Option<Allocation>) -> Result<Result<(), Error>, Blocked> {
+        let Some(allocation) = held.take() else { return Ok(Ok(())) };
+        let outcome = match sender.try_send_allocation(allocation) {
             Ok(()) => Ok(()),
             Err(SendError { error, payload }) => {
                 *held = payload;

@@ -7,6 +7,7 @@ use weyr_sys::serial;
 
 use super::{Order, Reactor};
 use crate::channel::Shared;
+use crate::error::Blocked;
 use crate::{Error, PollEvents};
 
 /// That a future wants to be woken when a channel is one of `events`.
@@ -14,6 +15,8 @@ use crate::{Error, PollEvents};
 pub(crate) struct Interest {
     pub(super) number: u64,
     pub(super) events: PollEvents,
+    /// By its share: then it is told of changes, as long as it is there.
+    pub(super) blocked: Blocked,
     state: Mutex<State>,
 }
 
@@ -69,33 +72,41 @@ impl Awaited {
     ///
     /// # Errors
     /// [`Error::Reactor`].
-    pub(crate) fn new(channel: &Arc<Shared>, events: PollEvents, waker: &Waker) -> Result<Self, Error> {
+    pub(crate) fn new(
+        channel: &Arc<Shared>,
+        events: PollEvents,
+        blocked: Blocked,
+        waker: &Waker,
+    ) -> Result<Self, Error> {
         let reactor = Reactor::of_this_process()?;
         let state = Mutex::new(State::Waits(waker.clone()));
-        let interest = Arc::new(Interest { number: serial::next(), events, state });
+        let interest = Arc::new(Interest { number: serial::next(), events, blocked, state });
         reactor.order(Order::Await(Arc::clone(channel), Arc::clone(&interest)));
         Ok(Self { reactor, interest })
     }
 
-    /// Has `waker` woken from now on. False: somebody was woken already, and another place is needed.
+    /// Has `waker` woken from now on. False: somebody was woken already, or it is blocked in another way by now, and
+    /// another place is needed.
     ///
     /// # Errors
     /// Why nobody can wait for the channel.
-    pub(crate) fn again(&self, waker: &Waker) -> Result<bool, Error> {
-        match &mut *self.interest.state() {
-            State::Waits(known) => {
-                known.clone_from(waker);
-                Ok(true)
-            }
-            State::Woken => Ok(false),
-            State::Refused(error) => Err(error.clone()),
+    pub(crate) fn again(&self, blocked: Blocked, waker: &Waker) -> Result<bool, Error> {
+        let mut state = self.interest.state();
+        match &mut *state {
+            State::Refused(error) => return Err(error.clone()),
+            _ if blocked != self.interest.blocked => return Ok(false),
+            State::Waits(known) => known.clone_from(waker),
+            State::Woken if blocked == Blocked::ByShare => *state = State::Waits(waker.clone()),
+            State::Woken => return Ok(false),
         }
+        Ok(true)
     }
 }
 
 impl Drop for Awaited {
     fn drop(&mut self) {
-        if self.interest.is_waiting() {
+        // One that was woken by the channel's state is no longer there.
+        if self.interest.is_waiting() || self.interest.blocked == Blocked::ByShare {
             self.reactor.order(Order::Forget(self.interest.number));
         }
     }

@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 use super::awaited::Interest;
 use super::inbox::{Inbox, Order};
 use crate::channel::Shared;
+use crate::error::Blocked;
 use crate::set::{Ready, SetKey};
 use crate::watch::Watched;
 use crate::{ChannelSet, Error, PollEvents};
@@ -18,12 +19,14 @@ use crate::{ChannelSet, Error, PollEvents};
 /// How long a channel keeps its place that nobody waits for.
 const IDLE: Duration = Duration::from_millis(50);
 
-/// A channel, however often this process is attached to it: its pool, and offset and generation of its block.
-type Identity = (u128, u64, u64);
+/// A channel, however often this process is attached to it: its pool, and offset and generation of its block; and whether
+/// changes of it are waited for.
+type Identity = (u128, u64, u64, bool);
 
-fn identity(channel: &Shared) -> Identity {
+fn identity(channel: &Shared, blocked: Blocked) -> Identity {
     let block = channel.attached.block();
-    (channel.attached.host().pool().uuid(), block.offset, block.generation)
+    let by_changes = blocked == Blocked::ByShare;
+    (channel.attached.host().pool().uuid(), block.offset, block.generation, by_changes)
 }
 
 /// A channel that futures wait for, or have waited for until now.
@@ -31,6 +34,8 @@ fn identity(channel: &Shared) -> Identity {
 struct Told {
     key: SetKey,
     identity: Identity,
+    /// What it is in the set for.
+    events: PollEvents,
     interests: Vec<Arc<Interest>>,
 }
 
@@ -109,7 +114,7 @@ impl Desk {
         if !interest.is_waiting() {
             return Ok(());
         }
-        let identity = identity(&channel);
+        let identity = identity(&channel, interest.blocked);
         let token = match self.tokens.get(&identity) {
             Some(token) => *token,
             None => self.enter(channel, identity, interest)?,
@@ -123,10 +128,13 @@ impl Desk {
 
     /// A place for a channel, under the number of the first future that waits for it.
     fn enter(&mut self, channel: Arc<Shared>, identity: Identity, first: &Interest) -> Result<u64, Error> {
-        let token = first.number;
-        let key = self.set.add_shared(channel, first.events, token)?;
+        let (token, events) = (first.number, first.events);
+        let key = match first.blocked {
+            Blocked::ByState => self.set.add_shared(channel, events, token)?,
+            Blocked::ByShare => self.set.add_shared_changes(channel, events, token)?,
+        };
         self.tokens.insert(identity, token);
-        self.told.insert(token, Told { key, identity, interests: Vec::new() });
+        self.told.insert(token, Told { key, identity, events, interests: Vec::new() });
         Ok(token)
     }
 
@@ -140,8 +148,12 @@ impl Desk {
 
     /// Has the channel waited for by all that somebody waits for.
     fn adapt(&mut self, token: u64) -> Result<(), Error> {
-        let Some(told) = self.told.get(&token) else { return Ok(()) };
+        let Some(told) = self.told.get_mut(&token) else { return Ok(()) };
         let all = told.interests.iter().fold(PollEvents::NONE, |all, interest| all | interest.events);
+        if all == told.events {
+            return Ok(());
+        }
+        told.events = all;
         self.set.modify(told.key, all)
     }
 
@@ -172,9 +184,17 @@ impl Desk {
     /// it does.
     fn wake(&mut self, ready: &Ready) {
         let Some(told) = self.told.get_mut(&ready.token) else { return };
-        for interest in told.interests.extract_if(.., |interest| interest.events.meets(ready.events)) {
-            self.places.remove(&interest.number);
+        let (woken, left) = std::mem::take(&mut told.interests)
+            .into_iter()
+            .partition::<Vec<_>, _>(|interest| interest.events.meets(ready.events));
+        told.interests = left;
+        for interest in woken {
             interest.wake();
+            // Who is told of changes stays, to be told of the next.
+            match interest.blocked {
+                Blocked::ByShare => told.interests.push(interest),
+                Blocked::ByState => drop(self.places.remove(&interest.number)),
+            }
         }
         self.adapt_or_drop(ready.token);
     }

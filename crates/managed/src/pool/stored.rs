@@ -158,7 +158,7 @@ fn facts_of(ring: &Ring, block: ChannelBlock) -> Option<ChannelFacts> {
 
 fn of_channel(ring: &Ring, start: u64) -> Vec<Section> {
     let ((attachments, count), (slots, stride)) = (ring.attachments_at(), ring.slots_at());
-    let listeners = RingHeader::SIZE as u64;
+    let (listeners, sleepers) = (RingHeader::SIZE as u64, ring.sleepers_at());
     let word = Section::of_words;
     let levels = (ring.levels() > 1).then(|| {
         let (at, count) = ring.levels_at();
@@ -168,6 +168,7 @@ fn of_channel(ring: &Ring, start: u64) -> Vec<Section> {
         Section::of::<RingHeader>("channel header", start, listeners, 1),
         word("channel listeners", "one word each", start + listeners, (attachments - listeners) / 8),
         word("channel attachments", "one word a process slot", start + attachments, count),
+        word("channel sleepers", "half a word a process slot", start + sleepers.0, sleepers.1.div_ceil(2)),
         Section::of::<Slot>("channel slots", start + slots, stride, ring.slot_count().into()),
     ];
     all.into_iter().chain(levels).collect()
