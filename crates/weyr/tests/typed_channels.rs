@@ -126,7 +126,7 @@ fn a_full_channel_gives_an_owned_value_back() {
     (0..8).for_each(|number| sender.send(&number).unwrap());
     assert_eq!(sender.try_send(&8), Err(Error::Channel(channel::Error::Full)));
     let failed = sender.try_send_owned(pool.0.owned(&9).unwrap()).unwrap_err();
-    assert_eq!((failed.error, failed.payload.get().unwrap()), (channel::Error::Full, 9));
+    assert_eq!((failed.error, failed.payload.unwrap().get().unwrap()), (channel::Error::Full, 9));
     let past = Instant::now();
     assert_eq!(sender.send_until(&8, past), Err(Error::Channel(channel::Error::Timeout)));
     let receiver = channel.typed_receiver::<u64>().unwrap();
