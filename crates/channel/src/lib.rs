@@ -17,6 +17,7 @@
 //! | `walk` | how a handle finds the tail and the head |
 //! | `send`, `receive` | the steps of a message |
 //! | `reordering` | the order of each sender, restored where its messages took several paths |
+//! | `completion` | sends that keep the caller's buffer until they are done |
 //! | `return_mode`, `receipt` | when a send returns, and what was received |
 //! | `flow_control`, `metering` | who comes first, and how much one process may send |
 //! | `send_side` | what a sending handle remembers |
@@ -34,6 +35,7 @@
 mod attached;
 mod attributes;
 mod channel;
+mod completion;
 mod defaults;
 mod descriptor;
 mod elsewhere;
@@ -75,6 +77,7 @@ mod walk;
 
 pub use attributes::ChannelAttributes;
 pub use channel::Channel;
+pub use completion::Completion;
 pub use descriptor::ChannelDescriptor;
 pub use error::{Error, SendError};
 pub use landing::{Landed, LandingPad, Source};

@@ -53,8 +53,8 @@ pub use region::Region;
 pub use ring::{
     AttachError, BUFFER_POOL_LIMIT, BufferPoolRecord, FlowControl, Geometry, Level, LevelHeader, Likeness,
     MAX_BLOCK_SIZE, MAX_CAPACITY, MAX_LEVELS, MIN_BLOCK_SIZE, MessageAttributes, MessageReference, Part,
-    RING_MAGIC, RING_NAME_BYTES, RING_VERSION, Ring, RingHeader, RingName, RingOpenError, SlotExtension,
-    Wish,
+    RING_MAGIC, RING_NAME_BYTES, RING_VERSION, Ring, RingHeader, RingName, RingOpenError, Shares,
+    SlotExtension, Wish,
 };
 pub use slot::{Description, Holder, Lap, MessageKind, Position, SLOT_HEAD_BYTES, Slot, SlotState, SlotWord};
 pub use table::{Element, Strided, Table};

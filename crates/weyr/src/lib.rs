@@ -94,9 +94,9 @@ pub use shared::Shared;
 pub use typed::{TypedMessage, TypedPool};
 pub use weyr_channel as channel;
 pub use weyr_channel::{
-    Channel, ChannelAttributes, ChannelDescriptor, Content, FlowControl, Landed, LandingPad, Lease, Message,
-    MessageAttributes, OutgoingMessage, Peeked, PollEvents, Poller, Receiver, ReturnWhen, SendError, Sender,
-    Statistics, WaitMode,
+    Channel, ChannelAttributes, ChannelDescriptor, Completion, Content, FlowControl, Landed, LandingPad,
+    Lease, Message, MessageAttributes, OutgoingMessage, Peeked, PollEvents, Poller, Receiver, ReturnWhen,
+    SendError, Sender, Statistics, WaitMode,
 };
 pub use weyr_managed as managed;
 pub use weyr_managed::{
