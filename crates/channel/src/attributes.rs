@@ -2,7 +2,8 @@
 
 use weyr_managed::{BufferPool, LockKind, Pool, PoolDescriptor};
 use weyr_shared::{
-    BUFFER_POOL_LIMIT, Geometry, MAX_BLOCK_SIZE, MAX_CAPACITY, MAX_LEVELS, MIN_BLOCK_SIZE, RingRecord,
+    BUFFER_POOL_LIMIT, FlowControl, Geometry, MAX_BLOCK_SIZE, MAX_CAPACITY, MAX_LEVELS, MIN_BLOCK_SIZE,
+    RingRecord,
 };
 
 use crate::Error;
@@ -27,6 +28,7 @@ pub struct ChannelAttributes {
     message_attributes: bool,
     side_loading: bool,
     buffers: Option<PoolDescriptor>,
+    flow_control: FlowControl,
     exclusive: bool,
     lock_kind: LockKind,
     max_spinners: u32,
@@ -42,6 +44,7 @@ impl Default for ChannelAttributes {
             message_attributes: false,
             side_loading: false,
             buffers: None,
+            flow_control: FlowControl::default(),
             exclusive: true,
             lock_kind: LockKind::default(),
             max_spinners: 0,
@@ -136,6 +139,35 @@ impl ChannelAttributes {
         self
     }
 
+    /// What bounds the share that one sending process has of the channel; [`FlowControl::Resources`] unless said otherwise.
+    ///
+    /// A limit in messages or bytes holds for a process as long as it attaches to the channel once; handles and clones
+    /// share it. It counts what is in the channel: what waits, and what receivers have in hand.
+    ///
+    /// ```
+    /// use weyr_channel::{Channel, ChannelAttributes, Error, FlowControl};
+    /// use weyr_managed::{Pool, PoolAttributes};
+    /// # let name = format!("doc-flow-{}", std::process::id());
+    /// let pool = Pool::create(&PoolAttributes::new(&name, 1 << 20))?;
+    /// let two = FlowControl::Messages { messages: 2 };
+    /// let channel = Channel::create(&pool, &ChannelAttributes::new().flow_control(two))?;
+    ///
+    /// channel.send(b"first")?;
+    /// channel.send(b"second")?;
+    /// assert_eq!(channel.try_send(b"third"), Err(Error::FlowControl(two)));
+    /// channel.receive()?;
+    /// channel.try_send(b"third")?;
+    /// channel.destroy()?;
+    /// # pool.destroy()?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    /// Source: *Dragon channels*, attribute `fc_type`.
+    #[must_use]
+    pub fn flow_control(mut self, flow_control: FlowControl) -> Self {
+        self.flow_control = flow_control;
+        self
+    }
+
     /// Whether [`Channel::create_named`](crate::Channel::create_named) fails where a channel of that name exists, as it does
     /// by default; else it attaches to that one, whatever its attributes.
     /// Source: *Dragon channels*, `DRAGON_CHANNEL_EXCLUSIVE`, `DRAGON_CHANNEL_NONEXCLUSIVE`.
@@ -193,6 +225,7 @@ impl ChannelAttributes {
             processes,
             side_loading: self.side_loading,
             buffer_pool: self.buffers.is_some(),
+            flow_control: self.flow_control,
             levels: self.levels,
             urgent: if self.levels == 1 { 0 } else { self.urgent_slots() as u32 },
         })
@@ -231,6 +264,9 @@ impl ChannelAttributes {
 
     fn check(&self) -> Result<(), Error> {
         self.check_buffers()?;
+        if !self.flow_control.is_valid() {
+            return Err(Error::InvalidFlowControl);
+        }
         let (smallest, largest) = (u64::from(MIN_BLOCK_SIZE), u64::from(MAX_BLOCK_SIZE));
         if !(smallest..=largest).contains(&self.block_size) {
             return Err(Error::InvalidBlockSize { bytes: self.block_size, smallest, largest });
@@ -250,6 +286,19 @@ impl ChannelAttributes {
 
     fn urgent_slots(&self) -> u64 {
         self.urgent.unwrap_or(self.capacity.min(URGENT_CAPACITY))
+    }
+}
+
+crate::request::values::record! {
+    ChannelAttributes {
+        block_size "u64" "bytes that a message can carry by copy",
+        capacity "u64" "messages that can wait at once",
+        levels "u32" "priority levels",
+        urgent "optional u64" "slots of each level above the lowest; none: the default",
+        message_attributes "bool" "whether messages say who sent them",
+        side_loading "bool" "whether bytes larger than a block are sent in allocations",
+        buffers "optional pool" "the pool of these; none: the channel's own",
+        flow_control "flow control" "what holds senders back",
     }
 }
 

@@ -4,9 +4,10 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use weyr_managed::{Allocation, Pool, PoolDescriptor};
-use weyr_shared::{Ring, RingName};
+use weyr_shared::{FlowControl, Ring, RingName};
 
 use crate::attached::Attached;
+use crate::metering::Metering;
 use crate::pool_host::PoolHost;
 use crate::{
     ChannelAttributes, ChannelDescriptor, Error, Lease, Message, Poller, Receiver, SendError, Sender,
@@ -17,6 +18,7 @@ use crate::{
 #[derive(Debug)]
 pub(crate) struct Shared {
     pub(crate) attached: Attached<PoolHost>,
+    pub(crate) metering: Metering,
 }
 
 /// A channel to which this process is attached.
@@ -139,7 +141,7 @@ impl Channel {
     }
 
     pub(crate) fn over(attached: Attached<PoolHost>) -> Self {
-        Self::with(Arc::new(Shared { attached }))
+        Self::with(Arc::new(Shared { attached, metering: Metering::new() }))
     }
 
     fn with(shared: Arc<Shared>) -> Self {
@@ -214,6 +216,11 @@ impl Channel {
     /// Priority levels; the highest is received first.
     pub fn priority_levels(&self) -> u32 {
         self.shared.attached.ring().levels()
+    }
+
+    /// What bounds the share of one sending process.
+    pub fn flow_control(&self) -> FlowControl {
+        self.shared.attached.ring().flow_control()
     }
 
     /// Bytes that a message can carry by copy.

@@ -20,7 +20,7 @@ use crate::attached::Attached;
 use crate::channel::Shared;
 use crate::host::Host;
 use crate::receive::Taken;
-use crate::send::Outgoing;
+use crate::send::{Claim, Outgoing};
 use crate::{Content, Error};
 
 /// Bytes in a block of the buffer pool that this process has filled; the caller forgets it once the message is sent.
@@ -28,8 +28,8 @@ use crate::{Content, Error};
 pub struct Elsewhere(pub MessageReference);
 
 impl<H: Host> Outgoing<H> for Elsewhere {
-    fn fill(&self, host: &H, ring: &Ring, index: u32) -> Result<(), Error> {
-        ring.write_elsewhere(index, &self.0)?;
+    fn fill(&self, host: &H, ring: &Ring, claim: Claim) -> Result<(), Error> {
+        ring.write_elsewhere(claim.index(), claim.sender(), &self.0)?;
         host.lend_buffer(self.0.block)
     }
 

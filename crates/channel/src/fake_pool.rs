@@ -6,7 +6,9 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use weyr_atomic::AtomicU32;
-use weyr_shared::{Actor, Awake, BlockReference, Futex, Geometry, Holder, MessageReference, Ring};
+use weyr_shared::{
+    Actor, Awake, BlockReference, FlowControl, Futex, Geometry, Holder, MessageReference, Ring,
+};
 
 use crate::Error;
 use crate::attached::Attached;
@@ -70,7 +72,11 @@ pub(crate) struct FakeBlock(pub(crate) BlockReference);
 
 impl FakePool {
     pub(crate) fn new(capacity: u32) -> Self {
-        let geometry = Geometry { capacity, processes: 8, ..Geometry::PLAIN };
+        Self::with_flow_control(capacity, FlowControl::None)
+    }
+
+    pub(crate) fn with_flow_control(capacity: u32, flow_control: FlowControl) -> Self {
+        let geometry = Geometry { capacity, processes: 8, flow_control, ..Geometry::PLAIN };
         let ring = Ring::private(&geometry).unwrap();
         Self { shared: Rc::default(), clock: Rc::new(Cell::new(Duration::from_secs(1))), ring }
     }

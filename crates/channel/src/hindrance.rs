@@ -22,12 +22,17 @@ impl Hindrance {
 
     /// Whether `word` has been in the way for longer than `patience`; if so, the time starts anew.
     pub fn outlasts(&self, word: SlotWord, patience: Duration, now: Duration) -> bool {
+        self.outlasts_number(word.bits(), patience, now)
+    }
+
+    /// The same of anything that one number names.
+    pub(crate) fn outlasts_number(&self, number: u64, patience: Duration, now: Duration) -> bool {
         let now_ns = now.as_nanos() as u64;
-        let known = self.word.load(Ordering::Relaxed) == word.bits();
+        let known = self.word.load(Ordering::Relaxed) == number;
         let waited_ns = now_ns.saturating_sub(self.since_ns.load(Ordering::Relaxed));
         let over = known && waited_ns >= patience.as_nanos() as u64;
         if !known || over {
-            self.word.store(word.bits(), Ordering::Relaxed);
+            self.word.store(number, Ordering::Relaxed);
             self.since_ns.store(now_ns, Ordering::Relaxed);
         }
         over

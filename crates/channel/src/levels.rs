@@ -223,6 +223,7 @@ impl<H: Host> Attached<H> {
     /// Done: the room is to be looked at again.
     #[cold]
     fn overcome_shortage(&self, side: &SendSide, attempt: Attempt) -> Result<Tried<()>, Error> {
+        self.note_full(side);
         let Some(word) = self.first_holder()? else { return Ok(Tried::EMPTY) };
         if !self.host.is_patience_over(&side.shortage, word, attempt.patience) {
             return Ok(Tried::Blocked { hindered: word.state != SlotState::Leased });

@@ -3,7 +3,7 @@
 use std::borrow::Borrow;
 
 use weyr_managed::Pool;
-use weyr_shared::{BlockReference, KernelFutex, RING_NAME_BYTES, Ring, RingName};
+use weyr_shared::{BlockReference, RING_NAME_BYTES, Ring, RingName};
 
 use crate::attached::Attached;
 use crate::naming::{Namesakes, settle};
@@ -91,16 +91,16 @@ impl Channel {
     fn create_new(pool: &Pool, name: &str, attributes: &ChannelAttributes) -> Result<Self, Error> {
         let namesakes = OfPool { pool, name: checked(name)? };
         let taken = || Error::NameTaken { name: name.to_owned() };
-        if settle(&namesakes, &KernelFutex)?.is_some() {
+        if settle(&namesakes, pool.futex())?.is_some() {
             return Err(taken());
         }
         let allocation = pool.alloc(attributes.bytes(pool.process_limit())?)?;
         let candidate = Self::create_with(pool, allocation, attributes, Some(&namesakes.name))?;
-        let winner = settle(&namesakes, &KernelFutex);
+        let winner = settle(&namesakes, pool.futex());
         let own = candidate.descriptor().reference().offset;
         let is_own = matches!(&winner, Ok(Some((at, _))) if *at == own);
         // Not destroyed by others, the candidate may have its name: then it is this caller's after all.
-        if is_own || !candidate.ring().refuse(&KernelFutex) {
+        if is_own || !candidate.ring().refuse(pool.futex()) {
             return Ok(candidate);
         }
         winner?;
@@ -114,7 +114,7 @@ impl Channel {
     /// # Errors
     /// [`Error::NoSuchChannel`], [`Error::InvalidName`]; as [`attach_in`](Self::attach_in).
     pub fn attach_named(pool: &Pool, name: &str) -> Result<Self, Error> {
-        let found = settle(&OfPool { pool, name: checked(name)? }, &KernelFutex)?;
+        let found = settle(&OfPool { pool, name: checked(name)? }, pool.futex())?;
         let missing = || Error::NoSuchChannel { name: name.to_owned(), pool: pool.name().to_owned() };
         found.map(|(_, attached)| Self::over(attached)).ok_or_else(missing)
     }

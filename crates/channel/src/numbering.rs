@@ -8,7 +8,7 @@ use weyr_sys::host::random_u128;
 
 use crate::Error;
 use crate::host::Host;
-use crate::send::Outgoing;
+use crate::send::{Claim, Outgoing};
 
 /// The id of a sending handle and the number of its last message, in private memory.
 #[derive(Debug)]
@@ -82,9 +82,9 @@ impl<'a, M> Labelled<'a, M> {
 }
 
 impl<H: Host, M: Outgoing<H>> Outgoing<H> for Labelled<'_, M> {
-    fn fill(&self, host: &H, ring: &Ring, index: u32) -> Result<(), Error> {
-        self.message.fill(host, ring, index)?;
-        let written = ring.write_attributes(index, &self.attributes(host.nonce()));
+    fn fill(&self, host: &H, ring: &Ring, claim: Claim) -> Result<(), Error> {
+        self.message.fill(host, ring, claim)?;
+        let written = ring.write_attributes(claim.index(), &self.attributes(host.nonce()));
         if written.is_err() {
             self.message.take_back(host)?;
         }

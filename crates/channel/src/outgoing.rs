@@ -8,9 +8,11 @@ use weyr_shared::MessageReference;
 use crate::defaults::Limit;
 use crate::landing::{self, Source};
 use crate::pool_host::PoolHost;
+use crate::return_mode::Unfinished;
 use crate::send::{Bytes, Outgoing, Transfer};
+use crate::sender::Manner;
 use crate::share::Share;
-use crate::{Error, SendError, Sender};
+use crate::{Error, ReturnWhen, SendError, Sender};
 
 /// One message to be sent: made by [`Sender::message`], sent by one of its `send` calls.
 ///
@@ -35,27 +37,31 @@ use crate::{Error, SendError, Sender};
 #[must_use = "it is sent by one of its `send` calls"]
 pub struct OutgoingMessage<'s> {
     sender: &'s Sender,
-    client_id: u64,
-    hints: u64,
+    manner: Manner,
     limit: Limit,
 }
 
 /// What goes with it.
 impl<'s> OutgoingMessage<'s> {
-    pub(crate) fn new(sender: &'s Sender, client_id: u64) -> Self {
-        Self { sender, client_id, hints: 0, limit: Limit::Default }
+    pub(crate) fn new(sender: &'s Sender, client_id: u64, return_when: ReturnWhen) -> Self {
+        Self { sender, manner: Manner { client_id, hints: 0, return_when }, limit: Limit::Default }
     }
 
     /// Bits that mean something to sender and receiver only; none unless said. In a channel without
     /// [message attributes](crate::ChannelAttributes::message_attributes) sending them is
     /// [`Error::NoAttributes`].
     pub fn hints(self, hints: u64) -> Self {
-        Self { hints, ..self }
+        Self { manner: Manner { hints, ..self.manner }, ..self }
     }
 
     /// The client on whose behalf it is sent; the sender's own unless said. As for [`hints`](Self::hints).
     pub fn client_id(self, client_id: u64) -> Self {
-        Self { client_id, ..self }
+        Self { manner: Manner { client_id, ..self.manner }, ..self }
+    }
+
+    /// Sending it returns when `when` says; else when the [sender](Sender::with_return_when) says.
+    pub fn return_when(self, when: ReturnWhen) -> Self {
+        Self { manner: Manner { return_when: when, ..self.manner }, ..self }
     }
 
     /// Sending it does not wait.
@@ -82,9 +88,28 @@ impl OutgoingMessage<'_> {
     /// As [`Sender::try_send`]; [`Error::Timeout`] for `Full` and `BufferPoolFull` where it waits; [`Error::NoAttributes`].
     pub fn send(self, bytes: &[u8]) -> Result<(), Error> {
         if !self.sender.is_inline(bytes) {
-            return self.sender.send_large(bytes, self.limit, (self.client_id, self.hints));
+            return Ok(self.sender.send_large(bytes, self.limit, self.manner)?);
         }
-        self.dispatch(&Bytes(bytes))
+        Ok(self.dispatch(&Bytes(bytes))?)
+    }
+
+    /// Allocates `bytes` bytes of the channel's pool, lets `fill` write them, and sends them as an allocation, which is
+    /// the receiver's then. One deadline for memory and slot.
+    ///
+    /// # Errors
+    /// As [`send`](Self::send), [`Error::BufferPoolFull`] and [`Error::TooLarge`] when the pool has no room, now or at
+    /// all; and what `fill` says. The memory is freed.
+    pub fn send_filled(
+        self,
+        bytes: u64,
+        fill: impl FnOnce(&mut Allocation) -> Result<(), Error>,
+    ) -> Result<(), Error> {
+        let deadline = self.sender.defaults.deadline(self.limit);
+        let attached = &self.sender.shared().attached;
+        let mut memory = attached.host().memory(self.pool(), bytes, deadline, || attached.check_usable())?;
+        fill(&mut memory)?;
+        let limit = deadline.map_or(Limit::Now, Limit::Until);
+        Ok(Self { limit, ..self }.send_allocation(memory)?)
     }
 
     /// Sends `allocation`, of the channel's pool, without copying; it is the receiver's then.
@@ -122,7 +147,7 @@ impl OutgoingMessage<'_> {
         frozen.check_frozen()?;
         let (block, view_offset, view_len) = (frozen.reference(), frozen.view_offset(), frozen.len());
         let message = MessageReference { block, view_offset, view_len };
-        self.dispatch(&Share { message, original: frozen.is_original() })
+        Ok(self.dispatch(&Share { message, original: frozen.is_original() })?)
     }
 
     /// Copies `payload` to the start of `destination`, of the channel's pool, and sends that: its receiver finds the
@@ -140,7 +165,7 @@ impl OutgoingMessage<'_> {
         let ready = destination.check(self.pool()).and_then(|()| landing::copy(payload, &mut destination));
         match ready {
             Ok(len) => self.transfer(destination, len),
-            Err(error) => Err(SendError { error, payload: destination }),
+            Err(error) => Err(SendError { error, payload: Some(destination) }),
         }
     }
 
@@ -149,21 +174,21 @@ impl OutgoingMessage<'_> {
     }
 
     fn transfer<D: Destination>(self, memory: D, view_len: u64) -> Result<(), SendError<D>> {
-        let sent = memory.check(self.pool()).and_then(|()| {
+        let outcome = memory.check(self.pool()).map_err(Unfinished::from).and_then(|()| {
             let message = MessageReference { block: memory.block(), view_offset: 0, view_len };
             self.dispatch(&Transfer(message))
         });
-        match sent {
-            Ok(()) => {
+        match outcome {
+            Err(Unfinished { error, sent: false }) => Err(SendError { error, payload: Some(memory) }),
+            outcome => {
                 memory.leave(self.pool());
-                Ok(())
+                outcome.map_err(|Unfinished { error, .. }| SendError { error, payload: None })
             }
-            Err(error) => Err(SendError { error, payload: memory }),
         }
     }
 
-    fn dispatch<M: Outgoing<PoolHost>>(&self, message: &M) -> Result<(), Error> {
-        self.sender.dispatch(message, self.limit, (self.client_id, self.hints))
+    fn dispatch<M: Outgoing<PoolHost>>(&self, message: &M) -> Result<(), Unfinished> {
+        self.sender.dispatch(message, self.limit, self.manner)
     }
 }
 

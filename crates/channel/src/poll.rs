@@ -52,6 +52,11 @@ impl PollEvents {
         self.0 & events.0 == events.0
     }
 
+    /// The set as a number: 1 IN, 2 OUT, 4 EMPTY, 8 FULL.
+    pub const fn bits(self) -> u8 {
+        self.0
+    }
+
     /// Whether nothing is in it.
     pub const fn is_empty(self) -> bool {
         self.0 == 0
@@ -61,7 +66,7 @@ impl PollEvents {
         Self(self.0 & !events.0)
     }
 
-    const fn meets(self, events: Self) -> bool {
+    pub(crate) const fn meets(self, events: Self) -> bool {
         self.0 & events.0 != 0
     }
 }
@@ -89,7 +94,7 @@ pub struct PollSide {
 }
 
 impl PollSide {
-    fn positions(&self) -> u64 {
+    pub(crate) fn positions(&self) -> u64 {
         self.receive.position() ^ self.send.position().rotate_left(32)
     }
 }
@@ -297,6 +302,6 @@ impl<H: Host> Attached<H> {
     pub(crate) fn tell_pollers_of_lease(&self) {
         // Pairs with the barrier of who arms: it sees the lease, or this sees its bit.
         weyr_atomic::fence(Ordering::SeqCst);
-        self.ring.to_senders(self.host.futex()).wake_onlookers();
+        self.ring.to_senders(self.host.futex()).signal_onlookers();
     }
 }

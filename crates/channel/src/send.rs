@@ -41,6 +41,18 @@ impl Claim {
     pub(crate) fn word(&self) -> SlotWord {
         SlotWord::from_own_bits(self.bits)
     }
+
+    /// The slot.
+    #[inline]
+    pub fn index(&self) -> u32 {
+        self.index
+    }
+
+    /// Process slot of this process.
+    #[inline]
+    pub fn sender(&self) -> u16 {
+        self.word().holder.process
+    }
 }
 
 /// What a sender sees in the slot at its place.
@@ -194,6 +206,7 @@ impl<H: Host> Attached<H> {
         attempt: Attempt,
     ) -> Result<Obstacle, Error> {
         if word.state == SlotState::Full {
+            self.note_full(side);
             return Ok(Obstacle::Stays { hindered: false });
         }
         let outlasted = self.host.is_patience_over(&side.hindrance, word, attempt.patience);
@@ -218,7 +231,7 @@ impl<H: Host> Attached<H> {
         if self.ring.has_buffer_pool() {
             self.end_leftover(claim.index)?;
         }
-        let filled = message.fill(&self.host, &self.ring, claim.index);
+        let filled = message.fill(&self.host, &self.ring, claim);
         if filled.is_err() {
             // Nothing was lent, so the slot has nothing.
             self.ring.spend(claim.index)?;
@@ -333,12 +346,32 @@ impl<H: Host> Attached<H> {
         mode: WaitMode,
         deadline: Option<Instant>,
     ) -> Result<(), Error> {
+        let outcome = self.send_waiting(side, message, mode, deadline);
+        self.end_wish(side);
+        outcome
+    }
+
+    fn send_waiting<M: Outgoing<H>>(
+        &self,
+        side: &SendSide,
+        message: &M,
+        mode: WaitMode,
+        deadline: Option<Instant>,
+    ) -> Result<(), Error> {
         let mut waiter = Waiter::new(mode, deadline);
         let event = self.counted(Sleeper::Sender, self.ring.to_senders(self.host.futex()));
         loop {
             self.host.before_try(waiter.remembered(side.position()));
+            if side.courtesy.is_wary() && self.is_held_back(side)? {
+                // The wake that it was given is for who is to go first.
+                waiter.pass_on(&event, || true);
+                self.give_way(side, deadline)?;
+            }
             match self.try_send(side, message, waiter.attempt()) {
-                Ok(Tried::Blocked { hindered }) => waiter.pause(&event, hindered)?,
+                Ok(Tried::Blocked { hindered }) => {
+                    self.make_wish(side)?;
+                    waiter.pause(&event, hindered)?;
+                }
                 Ok(Tried::Done(())) => {
                     waiter.pass_on(&event, || self.is_free_at(side));
                     return Ok(());

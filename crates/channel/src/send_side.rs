@@ -3,6 +3,7 @@
 use weyr_atomic::{AtomicU64, Ordering};
 use weyr_shared::Position;
 
+use crate::flow_control::Courtesy;
 use crate::hindrance::Hindrance;
 use crate::tally::Tally;
 
@@ -15,6 +16,7 @@ pub struct SendSide {
     pub(crate) hindrance: Hindrance,
     /// How long the levels together have been too full.
     pub(crate) shortage: Hindrance,
+    pub(crate) courtesy: Courtesy,
     pub(crate) messages: Tally,
     pub(crate) bytes_copied: Tally,
     pub(crate) revoked: Tally,
@@ -45,6 +47,7 @@ impl Default for SendSide {
             position: AtomicU64::new(0),
             hindrance: Hindrance::new(),
             shortage: Hindrance::new(),
+            courtesy: Courtesy::new(),
             messages: Tally::new(),
             bytes_copied: Tally::new(),
             revoked: Tally::new(),

@@ -12,12 +12,24 @@ use crate::host::Host as _;
 use crate::numbering::{Labelled, Numbering};
 use crate::outgoing::OutgoingMessage;
 use crate::pool_host::PoolHost;
+use crate::return_mode::Unfinished;
 use crate::send::{Bytes, Outgoing, SendSide};
 use crate::wait::{Attempt, Tried};
-use crate::{Error, SendError, Statistics, WaitMode};
+use crate::{Error, ReturnWhen, SendError, Statistics, WaitMode};
 
-/// Client id and hints of a message.
-pub(crate) type Label = (u64, u64);
+/// How a message is sent beside its payload and the limit to waiting.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Manner {
+    pub(crate) client_id: u64,
+    pub(crate) hints: u64,
+    pub(crate) return_when: ReturnWhen,
+}
+
+impl Manner {
+    fn is_plain(&self) -> bool {
+        (self.client_id, self.hints) == (0, 0) && self.return_when != ReturnWhen::Received
+    }
+}
 
 /// Sends messages to a channel. A clone remembers its own place in the ring: give each thread one.
 ///
@@ -29,8 +41,9 @@ pub struct Sender {
     side: SendSide,
     pub(crate) defaults: Defaults,
     client_id: u64,
-    /// Whether it has more to see to than the payload: attributes, or their refusal.
-    labelled: bool,
+    /// Whether it has more to see to than the payload: attributes, or their refusal, a receipt, or what it may send.
+    elaborate: bool,
+    return_when: ReturnWhen,
     numbering: Numbering,
 }
 
@@ -39,15 +52,64 @@ impl Clone for Sender {
         let side = SendSide::at_level(self.side.level);
         Self { side, defaults: self.defaults, ..Self::new(Arc::clone(&self.shared)) }
             .with_client_id(self.client_id)
+            .with_return_when(self.return_when)
     }
 }
 
 impl Sender {
     pub(crate) fn new(shared: Arc<Shared>) -> Self {
-        let labelled = shared.attached.ring().has_attributes();
+        let elaborate = shared.attached.ring().has_attributes();
         let (side, defaults, numbering) =
-            (SendSide::default(), Defaults::default(), Numbering::new(labelled));
-        Self { shared, side, defaults, client_id: 0, labelled, numbering }
+            (SendSide::default(), Defaults::default(), Numbering::new(elaborate));
+        let return_when = ReturnWhen::default();
+        Self { shared, side, defaults, client_id: 0, elaborate, return_when, numbering }.note_what_to_see_to()
+    }
+
+    fn note_what_to_see_to(mut self) -> Self {
+        self.elaborate = self.client_id != 0
+            || self.meters_messages()
+            || self.return_when == ReturnWhen::Received
+            || self.shared.attached.ring().has_attributes();
+        self
+    }
+
+    /// The same sender, whose sends return when `when` says; [`ReturnWhen::Buffered`] unless said otherwise.
+    ///
+    /// With [`ReturnWhen::Received`] the limit of a call covers the way into the channel and the wait for the receipt. A
+    /// call that fails with [`Error::NotReceived`] or [`Error::ReceiptLost`] has sent its message.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use weyr_channel::{Channel, ChannelAttributes, Error, ReturnWhen};
+    /// use weyr_managed::{Pool, PoolAttributes};
+    /// # let name = format!("doc-received-{}", std::process::id());
+    /// let pool = Pool::create(&PoolAttributes::new(&name, 1 << 20))?;
+    /// let channel = Channel::create(&pool, &ChannelAttributes::new())?;
+    /// let sender = channel.sender().with_return_when(ReturnWhen::Received);
+    ///
+    /// std::thread::scope(|scope| {
+    ///     let receiver = scope.spawn(|| channel.receive());
+    ///     sender.send(b"read by somebody when this returns")?;
+    ///     receiver.join().expect("it does not panic").map(drop)
+    /// })?;
+    /// let hasty = sender.with_timeout(Duration::from_millis(1));
+    /// assert_eq!(hasty.send(b"nobody is there"), Err(Error::NotReceived));
+    /// assert_eq!(channel.receive()?.into_bytes()?, b"nobody is there");
+    /// # drop(hasty);
+    /// channel.destroy()?;
+    /// pool.destroy()?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    /// Source: *Dragon channels*, attribute `return_mode` of a send handle.
+    #[must_use]
+    pub fn with_return_when(mut self, when: ReturnWhen) -> Self {
+        self.return_when = when;
+        self.note_what_to_see_to()
+    }
+
+    /// When its sends return.
+    pub fn return_when(&self) -> ReturnWhen {
+        self.return_when
     }
 
     /// The same sender, waiting in another way; [`WaitMode::Adaptive`] unless said otherwise.
@@ -122,8 +184,7 @@ impl Sender {
     #[must_use]
     pub fn with_client_id(mut self, client_id: u64) -> Self {
         self.client_id = client_id;
-        self.labelled = client_id != 0 || self.shared.attached.ring().has_attributes();
-        self
+        self.note_what_to_see_to()
     }
 
     /// Its id in the messages that it sends; none in a channel without
@@ -135,7 +196,7 @@ impl Sender {
 
     /// A message with more to it than its payload: attributes, a limit of its own to waiting, a destination.
     pub fn message(&self) -> OutgoingMessage<'_> {
-        OutgoingMessage::new(self, self.client_id)
+        OutgoingMessage::new(self, self.client_id, self.return_when)
     }
 
     /// Sends a copy of `bytes`, if there is room at once. Does not wait.
@@ -255,17 +316,17 @@ impl Sender {
         }
     }
 
-    pub(crate) fn shared(&self) -> &Shared {
+    pub(crate) fn shared(&self) -> &Arc<Shared> {
         &self.shared
     }
 
     #[inline]
     fn send_bytes(&self, bytes: &[u8], limit: Limit) -> Result<(), Error> {
         if !self.is_inline(bytes) {
-            return self.send_large(bytes, limit, (self.client_id, 0));
+            return Ok(self.send_large(bytes, limit, self.usual())?);
         }
-        if self.labelled {
-            return self.post_labelled(&Bytes(bytes), limit, (self.client_id, 0));
+        if self.elaborate {
+            return Ok(self.post_elaborate(&Bytes(bytes), limit, self.usual())?);
         }
         self.post(&Bytes(bytes), limit)
     }
@@ -276,43 +337,50 @@ impl Sender {
         bytes.len() as u64 <= u64::from(self.shared.attached.ring().block_size())
     }
 
-    /// Sends what has a label of its own.
-    pub(crate) fn dispatch<M>(&self, message: &M, limit: Limit, label: Label) -> Result<(), Error>
+    fn usual(&self) -> Manner {
+        Manner { client_id: self.client_id, hints: 0, return_when: self.return_when }
+    }
+
+    /// Sends what has a manner of its own.
+    pub(crate) fn dispatch<M>(&self, message: &M, limit: Limit, manner: Manner) -> Result<(), Unfinished>
     where
         M: Outgoing<PoolHost>,
     {
-        if self.labelled || label != (0, 0) {
-            return self.post_labelled(message, limit, label);
+        if self.elaborate || !manner.is_plain() {
+            return self.post_elaborate(message, limit, manner);
         }
-        self.post(message, limit)
+        Ok(self.post(message, limit)?)
     }
 
     #[cold]
-    fn post_labelled<M>(&self, message: &M, limit: Limit, (client_id, hints): Label) -> Result<(), Error>
+    fn post_elaborate<M>(&self, message: &M, limit: Limit, manner: Manner) -> Result<(), Unfinished>
     where
         M: Outgoing<PoolHost>,
     {
         if !self.shared.attached.ring().has_attributes() {
-            return if (client_id, hints) == (0, 0) {
-                self.post(message, limit)
+            return if (manner.client_id, manner.hints) == (0, 0) {
+                self.post_until(message, limit, manner.return_when)
             } else {
-                Err(Error::NoAttributes)
+                Err(Error::NoAttributes.into())
             };
         }
-        let labelled = Labelled::new(message, &self.numbering, client_id, hints);
-        let sent = self.post(&labelled, limit);
-        if sent.is_err() {
+        let labelled = Labelled::new(message, &self.numbering, manner.client_id, manner.hints);
+        let outcome = self.post_until(&labelled, limit, manner.return_when);
+        if outcome.as_ref().is_err_and(|unfinished| !unfinished.sent) {
             labelled.forget();
         }
-        sent
+        outcome
     }
 
     #[inline]
-    fn post<M>(&self, message: &M, limit: Limit) -> Result<(), Error>
+    pub(crate) fn post<M>(&self, message: &M, limit: Limit) -> Result<(), Error>
     where
         M: Outgoing<PoolHost>,
     {
         let attached = &self.shared.attached;
+        if self.side.courtesy.is_wary() && attached.is_held_back(&self.side)? {
+            return self.post_behind_others(message, limit);
+        }
         match attached.try_send(&self.side, message, Attempt::AT_ONCE)? {
             Tried::Done(()) => Ok(()),
             Tried::Blocked { .. } => self.post_later(message, limit),
@@ -330,6 +398,18 @@ impl Sender {
             None => attached.say_why(RingLock::Write, Error::Full, || {
                 attached.try_send(&self.side, message, Attempt::AT_ONCE)
             }),
+            Some(deadline) => attached.send_until(&self.side, message, self.defaults.mode, deadline),
+        }
+    }
+
+    #[cold]
+    fn post_behind_others<M>(&self, message: &M, limit: Limit) -> Result<(), Error>
+    where
+        M: Outgoing<PoolHost>,
+    {
+        let attached = &self.shared.attached;
+        match self.defaults.deadline(limit) {
+            None => Err(Error::FlowControl(attached.ring().flow_control())),
             Some(deadline) => attached.send_until(&self.side, message, self.defaults.mode, deadline),
         }
     }

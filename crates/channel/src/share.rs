@@ -7,7 +7,7 @@ use weyr_shared::{MessageReference, Ring};
 
 use crate::Error;
 use crate::host::Host;
-use crate::send::Outgoing;
+use crate::send::{Claim, Outgoing};
 
 /// Frozen memory, of which a message is a reference and no more.
 #[derive(Debug, Clone, Copy)]
@@ -19,8 +19,8 @@ pub struct Share {
 }
 
 impl<H: Host> Outgoing<H> for Share {
-    fn fill(&self, _host: &H, ring: &Ring, index: u32) -> Result<(), Error> {
-        Ok(ring.write_frozen(index, &self.message, self.original)?)
+    fn fill(&self, _host: &H, ring: &Ring, claim: Claim) -> Result<(), Error> {
+        Ok(ring.write_frozen(claim.index(), claim.sender(), &self.message, self.original)?)
     }
 
     fn take_back(&self, _host: &H) -> Result<(), Error> {

@@ -23,8 +23,9 @@ use crate::elsewhere::Elsewhere;
 use crate::host::Host;
 use crate::pool_host::PoolHost;
 use crate::receive::{ReceiveSide, Taken};
-use crate::send::Outgoing;
-use crate::sender::{Label, Sender};
+use crate::return_mode::Unfinished;
+use crate::send::{Claim, Outgoing};
+use crate::sender::{Manner, Sender};
 use crate::wait::LONGEST_SLICE;
 use crate::{Content, Error, Message};
 
@@ -33,8 +34,8 @@ use crate::{Content, Error, Message};
 pub struct SideLoaded(pub MessageReference);
 
 impl<H: Host> Outgoing<H> for SideLoaded {
-    fn fill(&self, host: &H, ring: &Ring, index: u32) -> Result<(), Error> {
-        ring.write_side_loaded(index, &self.0)?;
+    fn fill(&self, host: &H, ring: &Ring, claim: Claim) -> Result<(), Error> {
+        ring.write_side_loaded(claim.index(), claim.sender(), &self.0)?;
         host.begin_transfer(self.0.block)
     }
 
@@ -48,16 +49,26 @@ impl<H: Host> Outgoing<H> for SideLoaded {
 }
 
 impl PoolHost {
-    /// Memory of this process for `bytes` bytes; no deadline at all: it does not wait. The pool wakes who waits for
-    /// memory; each slice ends all the same, for the channel may be destroyed meanwhile.
+    /// Memory of this process for `bytes` bytes that are to be side-loaded; else as [`memory`](Self::memory).
     fn buffer(
         &self,
         bytes: u64,
         deadline: Option<Option<Instant>>,
         is_usable: impl Fn() -> Result<(), Error>,
     ) -> Result<Allocation, Error> {
+        self.memory(self.buffer_pool()?, bytes, deadline, is_usable)
+    }
+
+    /// Memory of this process in `pool` for `bytes` bytes; no deadline at all: it does not wait. The pool wakes who
+    /// waits for memory; each slice ends all the same, for the channel may be destroyed meanwhile.
+    pub(crate) fn memory(
+        &self,
+        pool: &weyr_managed::Pool,
+        bytes: u64,
+        deadline: Option<Option<Instant>>,
+        is_usable: impl Fn() -> Result<(), Error>,
+    ) -> Result<Allocation, Error> {
         use weyr_managed::Error as Pool;
-        let pool = self.buffer_pool()?;
         loop {
             is_usable()?;
             let outcome = deadline.map_or_else(
@@ -104,29 +115,40 @@ impl Attached<PoolHost> {
 impl Sender {
     /// Sends bytes that do not fit a block.
     #[cold]
-    pub(crate) fn send_large(&self, bytes: &[u8], limit: Limit, label: Label) -> Result<(), Error> {
+    pub(crate) fn send_large(&self, bytes: &[u8], limit: Limit, manner: Manner) -> Result<(), Unfinished> {
         let attached = &self.shared().attached;
         if !attached.ring().side_loads() {
             let largest = attached.ring().block_size().into();
-            return Err(Error::TooLarge { needed: bytes.len() as u64, largest });
+            return Err(Error::TooLarge { needed: bytes.len() as u64, largest }.into());
         }
+        if self.meters_memory() {
+            let send = |limit| self.send_copied(bytes, limit, manner);
+            return self.send_metered(bytes.len() as u64, limit, send);
+        }
+        self.send_copied(bytes, limit, manner)
+    }
+
+    fn send_copied(&self, bytes: &[u8], limit: Limit, manner: Manner) -> Result<(), Unfinished> {
+        let attached = &self.shared().attached;
         attached.me()?;
-        // One deadline for memory and slot.
+        // One deadline for memory, slot and receipt.
         let deadline = self.defaults.deadline(limit);
         let limit = deadline.map_or(Limit::Now, Limit::Until);
         let mut memory = attached.buffer(bytes.len() as u64, deadline)?;
-        memory.write(0, bytes)?;
+        memory.write(0, bytes).map_err(Error::from)?;
         let (block, view_len) = (memory.reference(), bytes.len() as u64);
         let message = MessageReference { block, view_offset: 0, view_len };
-        // A send that fails drops the memory, which frees it.
-        if attached.ring().has_buffer_pool() {
-            self.dispatch(&Elsewhere(message), limit, label)?;
+        let outcome = if attached.ring().has_buffer_pool() {
+            self.dispatch(&Elsewhere(message), limit, manner)
         } else {
-            self.dispatch(&SideLoaded(message), limit, label)?;
+            self.dispatch(&SideLoaded(message), limit, manner)
+        };
+        // A message that was not sent drops the memory, which frees it.
+        if outcome.as_ref().map_or_else(|unfinished| unfinished.sent, |()| true) {
+            // Refused only in a forked child, where it is the parent's to forget.
+            let _ = attached.host().buffer_pool()?.end_transfer(memory);
         }
-        // Refused only in a forked child, where it is the parent's to forget.
-        let _ = attached.host().buffer_pool()?.end_transfer(memory);
-        Ok(())
+        outcome
     }
 }
 

@@ -388,7 +388,7 @@ fn a_sender_puts_the_payload_where_it_says() {
     let small = pool.0.alloc(5).unwrap();
     let refused = sender.message().send_into(small, &b"six by"[..]).unwrap_err();
     assert_eq!(refused.error, Error::TooLarge { needed: 6, largest: 5 });
-    assert_eq!(refused.payload.len(), 5);
+    assert_eq!(refused.payload.as_ref().unwrap().len(), 5);
     pad.free().unwrap();
     drop((source, refused));
     assert_eq!((channel.len(), pool.blocks()), (Ok(0), 1));
@@ -463,15 +463,17 @@ fn published_memory_is_the_channels_on_the_way_and_the_pools_again() {
         panic!("not published");
     };
     assert_eq!((view, published.is_original(), bytes_of(&published)), (0..9, true, b"published".to_vec()));
-    assert!(failed.payload.exists());
-    sender.send_published(failed.payload).unwrap();
+    let failed = failed.payload.unwrap();
+    assert!(failed.exists());
+    sender.send_published(failed).unwrap();
     let again = sender.message().at_once().send_published(published).unwrap_err();
     channel.lease().unwrap().done().unwrap();
-    assert!(again.payload.exists(), "a lease that is done gives it back to the pool");
-    let frozen = again.payload.freeze().unwrap();
+    let again = again.payload.unwrap();
+    assert!(again.exists(), "a lease that is done gives it back to the pool");
+    let frozen = again.freeze().unwrap();
     let refused = sender.send_published(frozen).unwrap_err();
     assert!(matches!(refused.error, Error::Pool(_)), "frozen memory is shared, not given");
-    refused.payload.free().unwrap();
+    refused.payload.unwrap().free().unwrap();
     pool.assert_verified();
 }
 
@@ -497,4 +499,31 @@ fn calls_that_do_not_say_wait_as_their_handle_does() {
         receiver.receive().unwrap();
         assert_eq!(receiver.with_timeout(Duration::ZERO).receive().err(), Some(Error::Empty));
     }
+}
+
+#[test]
+fn what_is_popped_is_gone_and_its_memory_with_it_but_for_what_is_frozen() {
+    let pool = TestPool::new("popped");
+    let attributes = ChannelAttributes::new().block_size(64).capacity(5).side_loading(true);
+    let channel = Channel::create(&pool.0, &attributes).unwrap();
+    let (sender, receiver, before) = (channel.sender(), channel.receiver(), pool.blocks());
+    assert_eq!(receiver.try_pop(), Err(Error::Empty));
+    assert_eq!(receiver.pop_until(Instant::now()), Err(Error::Timeout));
+    let frozen = memory(&pool, b"for good").freeze().unwrap();
+    let published = memory(&pool, b"the pool's").publish().unwrap();
+    sender.send(b"bytes").unwrap();
+    sender.send(&[7; 5000]).unwrap();
+    sender.send_allocation(memory(&pool, b"given away")).unwrap();
+    sender.send_frozen(&frozen).unwrap();
+    sender.send_published(published).unwrap();
+    assert_eq!((channel.len(), pool.blocks()), (Ok(5), before + 4));
+    for left in [4, 3, 2, 1, 0] {
+        receiver.pop().unwrap();
+        assert_eq!(channel.len(), Ok(left));
+    }
+    // What was published is the pool's again.
+    assert_eq!((bytes_of(&frozen), pool.blocks()), (b"for good".to_vec(), before + 2));
+    sender.send(b"next").unwrap();
+    assert_eq!(channel.receive().unwrap().into_bytes().unwrap(), b"next");
+    assert_eq!(receiver.statistics().received, 5);
 }

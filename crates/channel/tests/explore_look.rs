@@ -1,4 +1,4 @@
-//! Polling and peeking, and locks, in every interleaving with those who send, take, revoke, die and recover.
+//! Polling, peeking, waiting in sets, and locks, in every interleaving with those who send, take, revoke, die and recover.
 #![cfg(weyr_face = "explore")]
 
 mod explored;
@@ -96,6 +96,102 @@ fn a_poll_that_sleeps_without_a_second_look_is_found() {
 #[test]
 fn a_look_that_is_not_confirmed_is_found() {
     found(LOOKED_AT, &[Fault::PeekWithoutSecondLook], "never sent");
+}
+
+/// A receiver waits in a set.
+const BY_SET: Case = Case { by_set: true, messages: 1, ..Case::PLAIN };
+
+#[test]
+fn sets_hear_what_comes_and_goes() {
+    explore(Case { name: "a set for a message", sets: &[IN], ..ARRIVING }).assert_holds();
+    explore(Case { name: "two sets for a message", sets: &[IN, IN], ..ARRIVING }).assert_holds();
+    let full = Case { messages: 2, each_receives: 1, ..Case::PLAIN };
+    for sets in [&[OUT][..], &[EMPTY]] {
+        explore_so_far(Case { name: "a set beside a receiver", sets, ..full });
+    }
+}
+
+#[test]
+fn who_receives_by_a_set_gets_every_message() {
+    explore(BY_SET).assert_holds();
+    explore(Case { name: "by set, two messages", messages: 2, ..BY_SET }).assert_holds();
+    explore(Case { name: "by set, a channel of two", messages: 2, capacity: 2, ..BY_SET }).assert_holds();
+    explore(Case { name: "by set, buffered", tso: true, ..BY_SET }).assert_holds();
+    explore_so_far(Case { name: "by set, two receivers", receivers: 2, ..BY_SET });
+    explore_so_far(Case { name: "by set, two senders", senders: 2, capacity: 2, ..BY_SET });
+}
+
+#[test]
+fn nobody_loses_a_wake_to_a_set() {
+    let beside = Case { sets: &[IN], messages: 1, ..Case::PLAIN };
+    explore_so_far(Case { name: "a set beside a sleeping receiver", ..beside });
+    explore_so_far(Case { name: "a set beside a poller", sets: &[IN], pollers: &[IN], ..ARRIVING });
+}
+
+#[test]
+fn sets_outlive_the_death_of_who_would_have_told_them() {
+    let recovered = Case { recoverers: 1, deaths: 1, senders_fall: true, sets: &[IN], ..ARRIVING };
+    explore(Case { name: "a set, sender killed", ..recovered }).assert_holds();
+    let doubting = Case { recoverers: 0, slices: true, ..recovered };
+    explore(Case { name: "a set, sender killed, nobody recovers", ..doubting }).assert_holds();
+    let stopped = Case { deaths: 0, stops: 1, ..doubting };
+    explore(Case { name: "a set, sender stopped", ..stopped }).assert_holds();
+    let receivers = Case { receivers: 2, receivers_fall: true, deaths: 1, slices: true, ..BY_SET };
+    explore_so_far(Case { name: "by set, a receiver killed", ..receivers });
+}
+
+#[test]
+fn a_bit_that_is_taken_without_telling_is_found() {
+    found(Case { sets: &[IN], ..ARRIVING }, &[Fault::ListenersUntold], "a set");
+}
+
+#[test]
+fn a_set_that_looks_before_it_listens_is_found() {
+    found(Case { sets: &[IN], ..ARRIVING }, &[Fault::LookBeforeListening], "a set");
+}
+
+#[test]
+fn a_raise_that_tells_nobody_is_found() {
+    let dying = Case { recoverers: 1, deaths: 1, senders_fall: true, sets: &[IN], ..ARRIVING };
+    found(dying, &[Fault::RaiseTellsNobody], "a set");
+}
+
+/// A sender that waits until each of its messages was received.
+const AWAITED: Case = Case { receipts: true, messages: 2, ..Case::PLAIN };
+
+/// One lease lasts while the others go on. Too large to be seen whole.
+const ROUND: Case =
+    Case { senders: 2, receivers: 2, capacity: 2, messages: 3, lease: true, walks: 4000, ..AWAITED };
+
+#[test]
+fn a_receipt_is_seen_and_none_is_told_of_that_was_none() {
+    for capacity in [1, 2] {
+        explore(Case { name: "receipts", capacity, ..AWAITED }).assert_holds();
+    }
+    let one = Case { messages: 1, ..AWAITED };
+    explore(Case { name: "receipts of two senders", senders: 2, ..one }).assert_holds();
+    explore(Case { name: "receipts from two receivers", receivers: 2, ..one }).assert_holds();
+    explore(Case { name: "receipts, leased", lease: true, ..AWAITED }).assert_holds();
+    explore(Case { name: "receipts, buffered", tso: true, ..one }).assert_holds();
+    explore(Case { name: "a receipt beside a revocation", patience: 1, ..one }).assert_holds();
+}
+
+#[test]
+fn receipts_outlive_the_deaths_of_receivers_and_of_other_senders() {
+    let dying = Case { messages: 1, deaths: 1, recoverers: 1, ..AWAITED };
+    explore_so_far(Case { name: "receipts, receiver killed", receivers: 2, receivers_fall: true, ..dying });
+    explore_so_far(Case { name: "receipts, sender killed", senders: 2, senders_fall: true, ..dying });
+}
+
+#[test]
+fn receipts_hold_beside_leases_that_the_ring_goes_round() {
+    let report = explore(Case { name: "receipts round leases", ..ROUND });
+    assert!(report.violation.is_none() && report.error.is_none(), "{report}");
+}
+
+#[test]
+fn a_message_that_was_gone_round_and_is_taken_for_a_later_one_is_found() {
+    found(ROUND, &[Fault::LaterLapIsReceipt], "and was not");
 }
 
 /// One sends and one receives, and somebody locks.

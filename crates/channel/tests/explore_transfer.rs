@@ -133,7 +133,7 @@ impl World {
         let rings: Vec<Ring> = (0..case.rings).map(|_| Ring::private(&geometry).unwrap()).collect();
         for ring in &rings {
             // All messages are references, so that looking at what they are is no step.
-            (0..case.capacity).for_each(|index| ring.write_reference(index, &message().0).unwrap());
+            (0..case.capacity).for_each(|index| ring.write_reference(index, 0, &message().0).unwrap());
         }
         let block = AtomicU64::new(block_word(OWNED, 0));
         Self { rings, block, patience: Ghost::new(case.patience), taken: Ghost::new(0), case }

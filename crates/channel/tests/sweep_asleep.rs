@@ -15,7 +15,7 @@ use std::time::{Duration, Instant};
 use Fate::{Absent, Again, Fresh};
 use ledger::{Fate, letter, number_of};
 use swept::{Ground, Onlooker, Story, beside_another, kill_and_stop_at, until_alone};
-use weyr_channel::{Channel, Error, PollEvents, WaitMode};
+use weyr_channel::{Channel, ChannelSet, Error, PollEvents, ReturnWhen, WaitMode};
 use weyr_kill::{Moment, Point, Stops};
 
 /// `operate`, which sleeps, beside another process that does `act` when it does. While it stands, the others may take
@@ -77,6 +77,23 @@ fn send_to_a_channel_that_stays_full() {
     onlooker.assert_told();
 }
 
+/// Dead, it leaves its message in the channel, for whoever receives; so it does when it goes on, until somebody has. Its
+/// number is below 100, for which of the others has it is open.
+#[test]
+fn send_until_received() {
+    let ground = Ground::new("send-received", |_, _| ());
+    let receive = |channel: &Channel| {
+        let bytes = channel.try_receive().unwrap().into_bytes().unwrap();
+        assert_eq!(number_of(&bytes), 50);
+    };
+    let send = |channel: &mut Channel| {
+        let sender = channel.sender().with_wait_mode(WaitMode::Idle);
+        sender.with_return_when(ReturnWhen::Received).send(&letter(50)).unwrap();
+    };
+    let stories: &[Story] = &[(50, &[Absent, Fresh, Absent])];
+    sweep("send, until received", &ground, 6, (stories, None), receive, send);
+}
+
 fn send(channel: &Channel) {
     channel.try_send(&letter(1)).unwrap();
 }
@@ -102,4 +119,18 @@ fn poll_an_empty_channel() {
     };
     let stories: &[Story] = &[(1, &[Absent, Fresh])];
     sweep("poll, asleep", &ground, 4, (stories, Some(2)), send, poll);
+}
+
+#[test]
+fn wait_in_a_set_for_an_empty_channel() {
+    let ground = Ground::new("set-asleep", |_, _| ());
+    let wait = |channel: &mut Channel| {
+        let mut set = ChannelSet::new().with_wait_mode(WaitMode::Idle);
+        set.add(channel, PollEvents::IN, 7).unwrap();
+        let mut ready = Vec::new();
+        set.wait(&mut ready).unwrap();
+        assert_eq!((ready[0].token, ready[0].events), (7, PollEvents::IN));
+    };
+    let stories: &[Story] = &[(1, &[Absent, Fresh])];
+    sweep("set, asleep", &ground, 6, (stories, Some(2)), send, wait);
 }

@@ -17,7 +17,7 @@ use std::cell::Cell;
 
 use ledger::{letter, parcel, states};
 use swept::{Ground, Onlooker, SENT, beside_another, kill_and_stop_at, until_alone};
-use weyr_channel::protocol::{Attached, Bytes, Outgoing, PoolHost, SendSide, Transfer};
+use weyr_channel::protocol::{Attached, Bytes, Claim, Outgoing, PoolHost, SendSide, Transfer};
 use weyr_channel::{Channel, Error, WaitMode};
 use weyr_kill::{Moment, Point, Rendezvous, Stops};
 use weyr_managed::Allocation;
@@ -31,8 +31,8 @@ struct Slow<M> {
 }
 
 impl<M: Outgoing<PoolHost>> Outgoing<PoolHost> for Slow<M> {
-    fn fill(&self, host: &PoolHost, ring: &Ring, index: u32) -> Result<(), Error> {
-        self.message.fill(host, ring, index)?;
+    fn fill(&self, host: &PoolHost, ring: &Ring, claim: Claim) -> Result<(), Error> {
+        self.message.fill(host, ring, claim)?;
         if self.loses.take() {
             self.lost.wait().unwrap();
         }

@@ -27,6 +27,7 @@ mod manifest;
 mod membership;
 pub mod name;
 mod pool;
+mod ready;
 mod repair;
 mod request;
 
@@ -55,12 +56,14 @@ pub use heap::word::BlockState;
 pub use manifest::{ManifestEntry, PoolAllocation};
 pub use membership::participant::PoolParticipant;
 pub use name::DIRECTORY_VARIABLE;
+pub use pool::channel_details::{ChannelDetails, ChannelUser, LevelFacts};
 pub use pool::huge::HugePages;
 pub use pool::medium::PoolType;
 pub use pool::rebuild::Rebuilt;
 pub use pool::section::{Part, Section};
 pub use pool::stored::{Block, ChannelFacts};
 pub use pool::{Inspection, Member, Pool};
+pub use ready::PoolFutex;
 pub use repair::{Repair, Repaired};
 pub use request::operation::{AllocationMode, Operation, RequestKind};
 pub use request::pool_reference::PoolReference;
@@ -68,3 +71,11 @@ pub use request::response::{Completion, Response};
 pub use request::{MESSAGE_LIMIT, Request};
 pub use weyr_shared::{Actor, BlockReference, Cooperative, Field, Forgotten};
 pub use weyr_sys::mapping::Mapping;
+
+/// What crosses the wire, for requests of the crates above; no part of the stable interface.
+#[doc(hidden)]
+pub mod wire {
+    pub use crate::frame::{Fields, Frame, close};
+    pub use crate::request::wire::{Wire, read_bytes, write_bytes};
+    pub use crate::request::{check_length, damaged};
+}

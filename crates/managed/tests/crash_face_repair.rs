@@ -68,7 +68,7 @@ fn break_everything(test: &str) -> Broken {
     let ring = Ring::format(&region, &geometry, reference).unwrap();
     world.pool.make_channel(memory).unwrap();
     let fill = |index, word, block| {
-        ring.write_reference(index, &MessageReference { block, view_offset: 0, view_len: 64 }).unwrap();
+        ring.write_reference(index, 0, &MessageReference { block, view_offset: 0, view_len: 64 }).unwrap();
         assert!(ring.publish(index, ring.load(index).unwrap(), word).unwrap());
     };
     fill(0, SlotWord::plain(SlotState::Full, Lap::new(0)), typed[4].reference());

@@ -186,7 +186,7 @@ fn channel(world: &World) -> (Ring, BlockReference) {
 
 /// Puts a message into slot `index`, in this state, with this block.
 fn fill(ring: &Ring, index: u32, word: SlotWord, block: BlockReference) {
-    ring.write_reference(index, &MessageReference { block, view_offset: 0, view_len: 64 }).unwrap();
+    ring.write_reference(index, 0, &MessageReference { block, view_offset: 0, view_len: 64 }).unwrap();
     assert!(ring.publish(index, ring.load(index).unwrap(), word).unwrap());
 }
 

@@ -39,7 +39,7 @@ fn broken() -> (Ground, [BlockReference; 3]) {
     let ring = Ring::format(&region, &geometry, reference).unwrap();
     pool.make_channel(memory).unwrap();
     let message = MessageReference { block: in_message, view_offset: 0, view_len: 100 };
-    ring.write_reference(0, &message).unwrap();
+    ring.write_reference(0, 0, &message).unwrap();
     let empty = ring.load(0).unwrap();
     assert!(ring.publish(0, empty, empty.becomes(SlotState::Full)).unwrap());
     drop((ring, region, pool));

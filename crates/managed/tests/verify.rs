@@ -153,7 +153,7 @@ fn each_invariant_of_channels_that_is_broken_is_found_by_its_name() {
     let invariant = "a block in flight is in exactly one message";
     let message = MessageReference { block: world.held[0].reference(), view_offset: 0, view_len: 64 };
     let fill = |index: u32, block: BlockReference| {
-        ring.write_reference(index, &MessageReference { block, ..message }).unwrap();
+        ring.write_reference(index, 0, &MessageReference { block, ..message }).unwrap();
         let empty = ring.load(index).unwrap();
         assert_eq!(empty.lap, Lap::new(0));
         assert!(ring.publish(index, empty, empty.becomes(MessageState::Full)).unwrap());

@@ -41,6 +41,8 @@ pub enum Fault {
     ReservedStaysInLap,
     /// Whether a message's block is lost is asked before the look at its slot.
     LostBeforeSlot,
+    /// Who waits for a receipt takes any message of a later lap for another than its own.
+    LaterLapIsReceipt,
     /// A waiter for a lock does not say in the owner word that it waits.
     WaitsUnannounced,
     /// Who was woken by a lock's owner does not arm again, on behalf of those who still sleep, before it looks.
@@ -61,6 +63,12 @@ pub enum Fault {
     DeadTriggerLeft,
     /// The dead count as waiters of an event that is synchronised.
     CountsTheDead,
+    /// A signal takes the bit of who listens away and tells nobody.
+    ListenersUntold,
+    /// A raise tells nobody who listens.
+    RaiseTellsNobody,
+    /// A set looks at a channel before it says that it listens, and not behind it.
+    LookBeforeListening,
     /// Who locks a channel does not say so in its state.
     LockUnannounced,
     /// Who claims a slot does not look whether the channel was locked meanwhile.

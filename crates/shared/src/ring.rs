@@ -3,7 +3,7 @@
 //! | from byte | what | bytes |
 //! | --- | --- | --- |
 //! | 0 | header, five lines of 64 | 320 |
-//! | 320 | listeners, reserved for channel sets, zero in this version | 8 x 16 |
+//! | 320 | listeners, one word each; zero is free | 16 x 8 |
 //! | 448 | attachments, one word a process slot of the pool | processes x 8 |
 //! | behind them | counts of sleepers, half a word a process slot | processes x 4 |
 //! | the next multiple of 64 | headers of the priority levels above the lowest | (levels - 1) x 128 |
@@ -21,12 +21,16 @@
 //! between two of them leaves a channel that the next one repairs, and no repairer excludes another.
 
 mod attachment;
+mod barrier;
 mod buffers;
 mod extension;
+mod flow;
 mod geometry;
 mod level;
+mod likeness;
 mod lock;
 mod map;
+mod message_type;
 mod name;
 mod order;
 mod quiesce;
@@ -39,15 +43,17 @@ use weyr_atomic::{AtomicU8, AtomicU32, AtomicU64, Ordering, Zeroed, publish_then
 use weyr_sys::mapping::Mapping;
 
 use crate::{
-    BlockReference, Corrupt, Description, Event, Futex, MessageKind, Position, Region, SLOT_HEAD_BYTES, Slot,
-    SlotWord, Strided, Table,
+    BlockReference, Corrupt, Description, Event, Futex, Interest, Listeners, MAX_LISTENERS, MessageKind,
+    Position, Region, SLOT_HEAD_BYTES, Slot, SlotWord, Strided, Table,
 };
 pub use attachment::AttachError;
 use attachment::Attachment;
 pub use buffers::{BUFFER_POOL_LIMIT, BufferPoolRecord};
 pub use extension::{MessageAttributes, SlotExtension};
+pub use flow::{FlowControl, Wish};
 pub use geometry::Geometry;
 pub use level::{Level, LevelHeader, MAX_LEVELS};
+pub use likeness::Likeness;
 pub use lock::{Bar, LockWord, RingLock};
 pub use map::Part;
 pub use name::{RING_NAME_BYTES, RingName};
@@ -64,7 +70,8 @@ crate::layout! {
         /// Version of this layout; written by the creator.
         8 => version: AtomicU32,
         /// Bit 0: slots have 48 bytes of message attributes behind the block; bit 1: senders copy what is larger than a
-        /// block into allocations; bit 2: these lie in another pool; written by the creator.
+        /// block into allocations; bit 2: these lie in another pool; bits 8 and 9: flow control, none 0, resources 1,
+        /// memory 2, messages 3; written by the creator.
         12 => flags: AtomicU32,
         /// Payload bytes of a slot, at least 48; written by the creator.
         16 => block_size: AtomicU32,
@@ -90,12 +97,17 @@ crate::layout! {
         56 => generation: AtomicU64,
         /// Hint: a position that is not after the tail; stored by senders; zero is the first position.
         64 => tail: AtomicU64,
+        /// Hint: a sender that waits, `place | process slot + 1 : 17`; set by it where zero, cleared by it, or by who has let it
+        /// go first for long enough; zero: none.
+        72 => wish: AtomicU64,
         /// Reserved, zero.
-        72 => reserved_tail: [AtomicU64; 7],
+        80 => reserved_tail: [AtomicU64; 6],
         /// Hint: a position that is not after the head; stored by receivers; zero is the first position.
         128 => head: AtomicU64,
         /// Reserved, zero.
-        136 => reserved_head: [AtomicU64; 7],
+        136 => reserved_head: [AtomicU64; 6],
+        /// Limit of flow control, in messages or bytes; written by the creator; zero where there is none.
+        184 => flow_limit: AtomicU64,
         /// Event on which receivers sleep; changed by receivers that arm it and senders that signal it.
         192 => to_receivers: AtomicU32,
         /// Event on which those sleep who poll; changed by them, and by signals of the other two that find those armed.
@@ -110,7 +122,9 @@ crate::layout! {
         /// `kind of lock asked for:8`, bit 8: may have existed before; written by the creator.
         220 => notes: AtomicU32,
         /// Reserved, zero.
-        224 => reserved_receivers: [AtomicU32; 8],
+        224 => reserved_receivers: [AtomicU32; 6],
+        /// Fingerprint of the type of which messages are; set once, by the first handle that says one; zero: none.
+        248 => message_type: AtomicU64,
         /// Event on which senders sleep; changed by senders that arm it and receivers that signal it.
         256 => to_senders: AtomicU32,
         /// The name that the channel has, or is a candidate for, zeros behind it; written by the creator; zero: none.
@@ -130,7 +144,7 @@ pub const MIN_BLOCK_SIZE: u32 = 48;
 pub const MAX_BLOCK_SIZE: u32 = 1 << 30;
 
 const HEADER_BYTES: u64 = 320;
-const LISTENER_BYTES: u64 = 8 * 16;
+const LISTENER_BYTES: u64 = 8 * MAX_LISTENERS as u64;
 const ATTACHMENTS_AT: u64 = HEADER_BYTES + LISTENER_BYTES;
 const ATTRIBUTE_BYTES: u64 = 48;
 const STATE_DESTROYED: u32 = 8;
@@ -173,6 +187,7 @@ pub struct MessageReference {
 #[derive(Debug, Clone)]
 pub struct Ring {
     header: Table<RingHeader>,
+    listeners: Table<AtomicU64>,
     attachments: Table<AtomicU64>,
     sleepers: Table<AtomicU32>,
     /// Headers of the levels above the lowest; none in a channel of one level.
@@ -239,6 +254,7 @@ impl Ring {
         let slots_at = geometry.slots_at();
         Ok(Self {
             header: region.table(0, 1, "channel header")?,
+            listeners: region.table(HEADER_BYTES, MAX_LISTENERS as u64, "channel listeners")?,
             attachments: region.table(ATTACHMENTS_AT, geometry.processes.into(), "channel attachments")?,
             sleepers: region.table(geometry.sleepers_at(), geometry.processes.into(), "channel sleepers")?,
             upper: match u64::from(geometry.levels - 1) {
@@ -271,6 +287,7 @@ impl Ring {
             Mapping::anonymous(bytes as usize).map_err(|_| Corrupt::new("private channel", bytes))?;
         Ok(Self {
             header: Table::from_vec(vec![RingHeader::zeroed()]),
+            listeners: Table::from_vec((0..MAX_LISTENERS).map(|_| AtomicU64::zeroed()).collect()),
             attachments: Table::from_vec((0..geometry.processes).map(|_| AtomicU64::zeroed()).collect()),
             sleepers: Table::from_vec((0..geometry.processes).map(|_| AtomicU32::zeroed()).collect()),
             upper: (geometry.levels > 1)
@@ -294,6 +311,7 @@ impl Ring {
         header.capacity.store(geometry.capacity, Ordering::Relaxed);
         header.slot_stride.store(geometry.stride() as u32, Ordering::Relaxed);
         header.levels.store(geometry.levels, Ordering::Relaxed);
+        header.flow_limit.store(geometry.flow_control.limit(), Ordering::Relaxed);
         header.processes.store(geometry.processes, Ordering::Relaxed);
         header.generation.store(generation, Ordering::Relaxed);
         self.clear_changing_words();
@@ -302,7 +320,8 @@ impl Ring {
     /// What changes in use starts at zero; payload is not cleared.
     fn clear_changing_words(&self) {
         let header = self.header();
-        for word in [&header.lock, &header.read_lock, &header.settings, &header.tail, &header.head] {
+        let truths = [&header.lock, &header.read_lock, &header.settings, &header.message_type];
+        for word in truths.into_iter().chain([&header.tail, &header.head, &header.wish]) {
             word.store(0, Ordering::Relaxed);
         }
         let small = [&header.state, &header.returned_made, &header.returned_seen];
@@ -314,6 +333,7 @@ impl Ring {
         self.clear_levels();
         self.set_buffer_pool(&[]);
         header.name.iter().for_each(|byte| byte.store(0, Ordering::Relaxed));
+        self.listeners.iter().for_each(|entry| entry.store(0, Ordering::Relaxed));
         for attachment in self.attachments.iter() {
             attachment.store(Attachment::new(self.tag, 0, 0).0, Ordering::Relaxed);
         }
@@ -389,7 +409,8 @@ impl Ring {
     /// The event on which receivers sleep.
     #[inline]
     pub fn to_receivers<'a, F: Futex>(&'a self, futex: &'a F) -> Event<'a, F> {
-        Event::new(&self.header().to_receivers, futex).watched(&self.header().to_pollers)
+        let event = Event::new(&self.header().to_receivers, futex).watched(&self.header().to_pollers);
+        event.heard(self.listeners(), Interest::ARRIVALS)
     }
 
     /// The event on which senders sleep.
@@ -398,13 +419,24 @@ impl Ring {
         // Senders of different levels wait for different slots: one that is woken in vain must not use up the wake.
         let sleepers = if self.geometry.levels == 1 { 1 } else { u32::MAX };
         let event = Event::new(&self.header().to_senders, futex).waking(sleepers);
-        event.watched(&self.header().to_pollers)
+        event.watched(&self.header().to_pollers).heard(self.listeners(), Interest::DEPARTURES)
     }
 
     /// The event on which those sleep who poll. Whoever arms it then arms one of the other two, or both: see
     /// [`Event::watched`].
     pub fn to_pollers<'a, F: Futex>(&'a self, futex: &'a F) -> Event<'a, F> {
         Event::new(&self.header().to_pollers, futex)
+    }
+
+    /// Those who listen to the two events above.
+    #[inline]
+    pub fn listeners(&self) -> Listeners<'_> {
+        Listeners::new(&self.listeners)
+    }
+
+    /// One word of their table, for models.
+    pub fn listener_word(&self, index: usize) -> Option<&AtomicU64> {
+        self.listeners.get(index)
     }
 
     fn wake_everybody<F: Futex>(&self, futex: &F) {
@@ -443,38 +475,44 @@ impl Ring {
         Ok(publish_then_look(&self.slot(index)?.word, from.bits(), to.bits()).is_ok())
     }
 
-    /// Writes the bytes of a message into slot `index`, which the caller holds in FILLING.
+    /// Writes the bytes of a message into slot `index`, which the caller, process slot `sender`, holds in FILLING.
     ///
     /// # Errors
     /// [`Corrupt`]: no such slot, or more bytes than a block has.
     #[inline]
-    pub fn write_inline(&self, index: u32, bytes: &[u8]) -> Result<(), Corrupt> {
+    pub fn write_inline(&self, index: u32, sender: u16, bytes: &[u8]) -> Result<(), Corrupt> {
         let at = self.block_at(index, bytes.len() as u64)?;
         self.payload.copy_in(at, bytes)?;
-        self.describe(index, Description { len: bytes.len() as u32, kind: MessageKind::Inline })
+        self.describe(index, sender, Description { len: bytes.len() as u32, kind: MessageKind::Inline })
     }
 
-    /// Writes a reference into slot `index`, which the caller holds in FILLING.
+    /// Writes a reference into slot `index`, which the caller, process slot `sender`, holds in FILLING.
     ///
     /// # Errors
     /// [`Corrupt`]: no such slot.
     #[inline]
-    pub fn write_reference(&self, index: u32, message: &MessageReference) -> Result<(), Corrupt> {
-        self.write_block(index, message, MessageKind::Reference)
+    pub fn write_reference(
+        &self,
+        index: u32,
+        sender: u16,
+        message: &MessageReference,
+    ) -> Result<(), Corrupt> {
+        self.write_place(index, message)?;
+        self.describe(index, sender, Description { len: 32, kind: MessageKind::Reference })
     }
 
     /// The same for bytes that were copied into a block.
     ///
     /// # Errors
     /// [`Corrupt`]: no such slot.
-    pub fn write_side_loaded(&self, index: u32, message: &MessageReference) -> Result<(), Corrupt> {
-        self.write_block(index, message, MessageKind::SideLoaded)
-    }
-
-    #[inline]
-    fn write_block(&self, index: u32, message: &MessageReference, kind: MessageKind) -> Result<(), Corrupt> {
+    pub fn write_side_loaded(
+        &self,
+        index: u32,
+        sender: u16,
+        message: &MessageReference,
+    ) -> Result<(), Corrupt> {
         self.write_place(index, message)?;
-        self.describe(index, Description { len: 32, kind })
+        self.describe(index, sender, Description { len: 32, kind: MessageKind::SideLoaded })
     }
 
     #[inline]
@@ -487,8 +525,9 @@ impl Ring {
         Ok(())
     }
 
-    fn describe(&self, index: u32, description: Description) -> Result<(), Corrupt> {
-        self.slot(index)?.description.store(description.bits(), Ordering::Relaxed);
+    #[inline]
+    fn describe(&self, index: u32, sender: u16, description: Description) -> Result<(), Corrupt> {
+        self.slot(index)?.description.store(description.bits(sender), Ordering::Relaxed);
         Ok(())
     }
 
@@ -504,6 +543,15 @@ impl Ring {
             return Err(Corrupt::new("message length", at));
         }
         Ok(description)
+    }
+
+    /// The process slot of who sent the message in slot `index`: an allegation, and perhaps its successor's by now.
+    ///
+    /// # Errors
+    /// [`Corrupt`]: no such slot.
+    #[inline]
+    pub fn sender(&self, index: u32) -> Result<u16, Corrupt> {
+        Ok(Description::sender_in(self.slot(index)?.description.load(Ordering::Relaxed)))
     }
 
     /// Copies the start of the message in slot `index`, which the caller holds, into the whole of `bytes`.

@@ -33,7 +33,8 @@ crate::layout! {
     pub struct Slot: 48, align 8 {
         /// `state:4 | process:16 | epoch:8 | lap:36`; changed by compare-exchange only; zero is EMPTY in lap 0.
         0 => word: AtomicU64,
-        /// `length:32 | kind:8 | flags:8 | extension:16`; written by who fills the slot, before FULL.
+        /// `length:32 | kind:8 | flags:8 | sender:16`; written by who fills the slot, before FULL.
+        /// The sender is a process slot; who has it when the message is looked at may be the sender's successor.
         8 => description: AtomicU64,
         /// Kind REFERENCE: byte offset of the block in the pool's data area. Kind INLINE: payload.
         16 => offset: AtomicU64,
@@ -279,13 +280,21 @@ impl Description {
     pub const ORIGINAL: u64 = 1 << 40;
     /// Flag: the block is no longer the slot's. Kind ELSEWHERE only.
     pub const SPENT: u64 = 2 << 40;
-    /// The extension behind the payload block is 48 bytes and holds the message attributes.
-    pub const EXTENDED: u64 = 48 << 48;
+    /// Flag: the last 48 bytes of the slot hold the message attributes. Any kind.
+    pub const EXTENDED: u64 = 4 << 40;
 
-    /// The description as it stands in memory, without flags and extension.
+    const SENDER_SHIFT: u32 = 48;
+
+    /// The description as it stands in memory, of what process slot `sender` sends, without flags.
     #[inline]
-    pub const fn bits(self) -> u64 {
-        self.len as u64 | (self.kind as u64) << 32
+    pub const fn bits(self, sender: u16) -> u64 {
+        self.len as u64 | (self.kind as u64) << 32 | (sender as u64) << Self::SENDER_SHIFT
+    }
+
+    /// The process slot that the bits of a description name, whatever else they say.
+    #[inline]
+    pub const fn sender_in(bits: u64) -> u16 {
+        (bits >> Self::SENDER_SHIFT) as u16
     }
 
     /// Whether the bits of a description say that a block of the buffer pool is the slot's.
@@ -296,20 +305,20 @@ impl Description {
     /// Checks what was read at `offset`; the length is cut to the block by who uses it.
     ///
     /// # Errors
-    /// [`Corrupt`]: an unknown kind, flag or extension.
+    /// [`Corrupt`]: an unknown kind or flag.
     #[inline]
     pub fn parse(bits: u64, offset: u64) -> Result<Self, Corrupt> {
-        match bits >> 32 {
+        match bits >> 32 & 0xffff {
             0 => Ok(Self { len: bits as u32, kind: MessageKind::Inline }),
             1 => Ok(Self { len: bits as u32, kind: MessageKind::Reference }),
             _ => Self::parse_marked(bits, offset),
         }
     }
 
-    /// One with flags or an extension.
+    /// One with flags.
     #[inline(never)]
     fn parse_marked(bits: u64, offset: u64) -> Result<Self, Corrupt> {
-        let (flags, extension) = (bits >> 40 & 0xff, bits >> 48);
+        let flags = bits >> 40 & 0xff & !(Self::EXTENDED >> 40);
         let kind = match bits >> 32 & 0xff {
             0 => MessageKind::Inline,
             1 => MessageKind::Reference,
@@ -324,7 +333,7 @@ impl Description {
             MessageKind::Elsewhere => flags == Self::SPENT >> 40,
             _ => false,
         };
-        if known && (extension == 0 || extension == Self::EXTENDED >> 48) {
+        if known {
             Ok(Self { len: bits as u32, kind })
         } else {
             Err(Corrupt::new("slot description", offset))
@@ -440,20 +449,24 @@ mod tests {
     #[test]
     fn a_description_keeps_its_parts_and_refuses_what_it_does_not_know() {
         let description = Description { len: 32, kind: MessageKind::Reference };
-        assert_eq!(Description::parse(description.bits(), 0), Ok(description));
+        assert_eq!(Description::parse(description.bits(0xfedc), 0), Ok(description));
+        assert_eq!(Description::sender_in(description.bits(0xfedc) | Description::EXTENDED), 0xfedc);
         let frozen = Description { len: 32, kind: MessageKind::Frozen };
         for marks in [0, Description::ORIGINAL, Description::EXTENDED, Description::EXTENDED | 1 << 40] {
-            assert_eq!(Description::parse(frozen.bits() | marks, 0), Ok(frozen));
+            assert_eq!(Description::parse(frozen.bits(1) | marks, 0), Ok(frozen));
         }
-        assert_eq!(Description::parse(description.bits() | Description::EXTENDED, 0), Ok(description));
+        assert_eq!(Description::parse(description.bits(0xfedc) | Description::EXTENDED, 0), Ok(description));
         let elsewhere = Description { len: 32, kind: MessageKind::Elsewhere };
         for marks in [0, Description::SPENT, Description::EXTENDED, Description::EXTENDED | 2 << 40] {
-            assert_eq!(Description::parse(elsewhere.bits() | marks, 0), Ok(elsewhere));
-            assert_eq!(Description::is_unspent_elsewhere(elsewhere.bits() | marks), marks & 2 << 40 == 0);
-            assert!(!Description::is_unspent_elsewhere(frozen.bits() | marks));
+            assert_eq!(Description::parse(elsewhere.bits(u16::MAX) | marks, 0), Ok(elsewhere));
+            assert_eq!(
+                Description::is_unspent_elsewhere(elsewhere.bits(u16::MAX) | marks),
+                marks & 2 << 40 == 0
+            );
+            assert!(!Description::is_unspent_elsewhere(frozen.bits(1) | marks));
         }
         let flags = [1 << 40, 1 << 32 | 1 << 40, 3 << 32 | 2 << 40, 4 << 32 | 1 << 40, 4 << 32 | 3 << 40];
-        for unknown in [9 << 32, 5 << 32, 1 << 48, 47 << 48, 49 << 48].into_iter().chain(flags) {
+        for unknown in [9 << 32, 5 << 32, 8 << 40, 0x80 << 40].into_iter().chain(flags) {
             assert!(Description::parse(unknown, 0).is_err(), "{unknown:#x}");
         }
     }

@@ -90,7 +90,7 @@ impl<T: Fit + ?Sized> Shared<T> {
     pub fn send(self, to: &Sender) -> Result<(), SendError<Self>> {
         to.send_published(self.published).map_err(|failed| SendError {
             error: failed.error,
-            payload: Self { published: failed.payload, plain: PhantomData },
+            payload: failed.payload.map(|published| Self { published, plain: PhantomData }),
         })
     }
 

@@ -153,7 +153,7 @@ fn what_is_sent_is_the_receivers_and_a_failed_send_gives_it_back() {
     let sender = channel.sender();
     channel.destroy().unwrap();
     let back = pool.owned(&8_u64).unwrap().send(&sender).unwrap_err();
-    assert_eq!(back.payload.get().unwrap(), 8);
+    assert_eq!(back.payload.as_ref().unwrap().get().unwrap(), 8);
     drop((back, sender));
     assert_eq!(pool.usage().total.blocks, 0);
 }

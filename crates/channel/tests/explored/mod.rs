@@ -6,9 +6,11 @@
 
 mod lockers;
 mod look;
+mod sets;
 
 use std::cell::Cell;
 use std::hash::{DefaultHasher, Hash, Hasher};
+use std::rc::Rc;
 use std::time::Duration;
 
 pub(crate) use lockers::Locker;
@@ -16,16 +18,19 @@ use weyr_atomic::explore::{
     self, Context, Fate, Ghost, Model, Outcome, Report, Woken, checkpoint, futex_wait, futex_wake, wait_until,
 };
 use weyr_atomic::{AtomicU32, Ordering};
-use weyr_channel::protocol::{Attached, Hindrance, Host, Outgoing, ReceiveSide, SendSide, Taken};
+use weyr_channel::protocol::{
+    Attached, Awaited, Claim, Hindrance, Host, Outgoing, ReceiveSide, SendSide, Taken,
+};
 use weyr_channel::{Error, PollEvents, WaitMode};
 use weyr_shared::fault::{self, Fault};
 use weyr_shared::{
-    Actor, Awake, BlockReference, Futex, Geometry, Holder, MessageReference, Position, Ring, SlotState,
-    SlotWord,
+    Actor, Awake, BlockReference, Futex, Geometry, Holder, Listener, MessageReference, Position, ReadyRow,
+    Ring, SlotState, SlotWord, Table, Zeroed,
 };
 
 /// Messages that one sender can send at most.
 const PER_SENDER: usize = 4;
+const PROCESSES: u32 = 8;
 
 /// One small channel and what may happen to its users.
 #[derive(Debug, Clone, Copy)]
@@ -42,10 +47,16 @@ pub(crate) struct Case {
     pub(crate) messages: usize,
     /// What each of those waits for who poll, once, and then leave.
     pub(crate) pollers: &'static [PollEvents],
+    /// Senders wait until each message was received.
+    pub(crate) receipts: bool,
     /// Those who look at the message at the head, once.
     pub(crate) peekers: usize,
     /// Those who lock the channel, and then unlock it.
     pub(crate) lockers: &'static [Locker],
+    /// What each of those waits for who wait in a set, once, and then leave.
+    pub(crate) sets: &'static [PollEvents],
+    /// Receivers wait in sets, each in its own.
+    pub(crate) by_set: bool,
     /// How often in all the patience with somebody alive may run out.
     pub(crate) patience: u8,
     pub(crate) deaths: usize,
@@ -88,8 +99,11 @@ impl Case {
         recoverers: 0,
         messages: 2,
         pollers: &[],
+        receipts: false,
         peekers: 0,
         lockers: &[],
+        sets: &[],
+        by_set: false,
         patience: 0,
         deaths: 0,
         stops: 0,
@@ -154,6 +168,16 @@ impl Case {
         first..first + self.lockers.len()
     }
 
+    fn set_numbers(&self) -> std::ops::Range<usize> {
+        let first = self.locker_numbers().end;
+        first..first + self.sets.len()
+    }
+
+    /// Whether a process waits in a set.
+    fn has_set(&self, process: usize) -> bool {
+        self.set_numbers().contains(&process) || self.by_set && self.receiver_numbers().contains(&process)
+    }
+
     fn falling(&self) -> Vec<usize> {
         let of = |falls: bool, numbers: std::ops::Range<usize>| numbers.filter(move |_| falls);
         of(self.senders_fall, self.sender_numbers())
@@ -193,6 +217,8 @@ pub(crate) struct Oracle {
 /// The world of a case.
 pub(crate) struct World {
     ring: Ring,
+    /// Where each process is told what it listens to.
+    rows: Table<ReadyRow>,
     oracle: Ghost<Oracle>,
     case: Case,
 }
@@ -220,6 +246,7 @@ struct ModelHost<'w> {
     world: &'w World,
     process: usize,
     futex: ModelFutex<'w>,
+    pool: sets::ModelPool<'w>,
     phase: Cell<Phase>,
     /// How far the program is: what the process remembers besides what the waiter does.
     progress: Cell<u64>,
@@ -227,6 +254,7 @@ struct ModelHost<'w> {
 }
 
 /// Sleeps by the explorer; its wakes are the explorer's choice.
+#[derive(Clone)]
 struct ModelFutex<'w> {
     world: &'w World,
     process: usize,
@@ -254,13 +282,21 @@ impl Futex for ModelFutex<'_> {
     fn wake(&self, word: &AtomicU32, count: u32) -> u32 {
         futex_wake(word, count)
     }
+
+    fn tell(&self, listener: Listener) {
+        self.world.rows[usize::from(listener.process())].tell(listener.registration(), self);
+    }
+
+    fn tell_after_death(&self, listener: Listener) {
+        self.world.rows[usize::from(listener.process())].tell_after_death(listener.registration(), self);
+    }
 }
 
 impl World {
     fn new(case: Case) -> Self {
         let geometry = Geometry {
             capacity: case.capacity,
-            processes: 8,
+            processes: PROCESSES,
             levels: case.levels,
             urgent: u32::from(case.levels > 1),
             ..Geometry::PLAIN
@@ -273,7 +309,8 @@ impl World {
             patience: case.patience,
             barred: Default::default(),
         };
-        Self { ring: Ring::private(&geometry).unwrap(), oracle: Ghost::new(oracle), case }
+        let rows = Table::from_vec((0..PROCESSES).map(|_| ReadyRow::zeroed()).collect());
+        Self { ring: Ring::private(&geometry).unwrap(), rows, oracle: Ghost::new(oracle), case }
     }
 
     fn words(&self) -> Vec<SlotWord> {
@@ -293,6 +330,9 @@ impl World {
 
     /// The end of a slice matters only where a try could do something; elsewhere it is a turn on the spot.
     fn wait_for_something_to_do(&self, process: usize, place: Position) {
+        if self.case.has_set(process) {
+            return sets::wait_for_something_to_find(self, process);
+        }
         let sends = self.case.sender_numbers().contains(&process);
         wait_until("the end of a slice", || {
             let locks = self.case.locker_numbers().contains(&process);
@@ -355,6 +395,7 @@ impl<'w> ModelHost<'w> {
         Self {
             world,
             process,
+            pool: sets::ModelPool::new(futex.clone()),
             futex,
             phase: Cell::new(Phase::Other),
             progress: Cell::new(0),
@@ -491,10 +532,14 @@ impl<'w> Host for ModelHost<'w> {
 struct Numbered(u64);
 
 impl Outgoing<ModelHost<'_>> for Numbered {
-    fn fill(&self, host: &ModelHost<'_>, ring: &Ring, index: u32) -> Result<(), Error> {
-        host.merge_states_behind_claim(ring, index);
+    fn fill(&self, host: &ModelHost<'_>, ring: &Ring, claim: Claim) -> Result<(), Error> {
+        host.merge_states_behind_claim(ring, claim.index());
         let block = BlockReference { offset: self.0, generation: self.0 };
-        ring.write_reference(index, &MessageReference { block, view_offset: 0, view_len: 0 })?;
+        ring.write_reference(
+            claim.index(),
+            claim.sender(),
+            &MessageReference { block, view_offset: 0, view_len: 0 },
+        )?;
         host.phase.set(Phase::Published(self.0));
         Ok(())
     }
@@ -516,21 +561,42 @@ fn send_all(world: &World, context: &Context) {
         let side = &sides[world.case.level_of(context.process(), index) as usize];
         channel.host().progress.set(index as u64);
         let message = Numbered(message_number(context.process(), index));
-        channel.send_until(side, &message, WaitMode::Idle, None).unwrap();
+        if world.case.receipts {
+            send_and_wait(world, &channel, side, &message);
+        } else {
+            channel.send_until(side, &message, WaitMode::Idle, None).unwrap();
+        }
     }
 }
 
+fn send_and_wait(world: &World, channel: &Attached<ModelHost<'_>>, side: &SendSide, message: &Numbered) {
+    let awaited = Awaited::new(message);
+    channel.send_until(side, &awaited, WaitMode::Idle, None).unwrap();
+    let sent = awaited.sent().unwrap();
+    // What is still to be waited for is another state than what is still to be sent.
+    channel.host().progress.set(channel.host().progress.get() | 1 << 32);
+    channel.await_receipt(&sent, WaitMode::Idle, None).unwrap();
+    let done = world.oracle.read(|oracle| oracle.done);
+    assert_ne!(done & bit(message.0), 0, "message {} was said to be received, and was not", message.0);
+}
+
 fn receive_all(world: &World, context: &Context) {
-    let (channel, side) = (ModelHost::new(world, context.process()).attached(), ReceiveSide::default());
+    let channel = sets::Member(Rc::new(ModelHost::new(world, context.process()).attached()));
+    let side = ReceiveSide::default();
+    let mut set = world.case.by_set.then(|| sets::set_of(&channel, PollEvents::IN));
     let state = if world.case.lease { SlotState::Leased } else { SlotState::Taking };
     let mut received = 0;
     while world.case.each_receives == 0 || received < world.case.each_receives {
         if world.case.each_receives > 0 {
-            channel.host().progress.set(received as u64);
+            channel.0.host().progress.set(received as u64);
         }
-        let taken = channel.take_until(&side, state, WaitMode::Idle, None).unwrap();
+        let taken = match &mut set {
+            Some(set) => sets::take_in_set(&channel, set, &side, state),
+            None => channel.0.take_until(&side, state, WaitMode::Idle, None).unwrap(),
+        };
+        let channel = &channel.0;
         channel.host().merge_states_behind_take(&side, &taken);
-        let number = read(world, &channel, &taken);
+        let number = read(world, channel, &taken);
         channel.host().remembered.set(u128::from(side.position()));
         channel.host().phase.set(Phase::Released(number));
         channel.release(taken).unwrap();
@@ -607,14 +673,28 @@ fn name_words(world: &World, regions: &mut explore::Regions) {
     if !world.case.lockers.is_empty() {
         regions.add(&header.state, "state").add(&header.lock, "lock").add(&header.read_lock, "read_lock");
     }
-    if !world.case.pollers.is_empty() || !world.case.lockers.is_empty() {
+    if !world.case.pollers.is_empty() || !world.case.lockers.is_empty() || world.case.receipts {
         regions.add(&header.to_pollers, "to_pollers");
+    }
+    let listening = (0..PROCESSES as usize).filter(|process| world.case.has_set(*process));
+    for (entry, process) in listening.enumerate() {
+        regions.add(world.ring.listener_word(entry).unwrap(), format!("listener{entry}"));
+        let row = &world.rows[process];
+        regions.add(&row.event, format!("row{process}")).add(&row.ready[0], format!("ready{process}"));
     }
     for index in 0..world.ring.slot_count() {
         let slot = world.ring.slot(index).unwrap();
         regions.add(&slot.word, format!("slot{index}")).add(&slot.offset, format!("payload{index}"));
-        if world.case.torn {
+        let told_apart = world.case.receipts && world.case.walks > 0;
+        if world.case.torn || told_apart {
             regions.add(&slot.generation, format!("payload{index}'"));
+        }
+        if told_apart {
+            // Elsewhere no case takes long enough to need it.
+            regions.add(&slot.description, format!("description{index}"));
+            regions
+                .add(&slot.view_offset, format!("view{index}"))
+                .add(&slot.view_len, format!("view{index}'"));
         }
     }
 }
@@ -633,6 +713,7 @@ fn overtaken(world: &World, oracle: &Oracle, words: &[SlotWord]) -> Option<u64> 
 fn judge(world: &World, outcome: &Outcome) -> Result<(), String> {
     let (case, oracle, words) = (&world.case, world.oracle.get(), world.words());
     look::judge_pollers(world, outcome, &words)?;
+    sets::judge(world, outcome, &words)?;
     if world.rests_for_ever() {
         return Ok(());
     }
@@ -720,6 +801,9 @@ pub(crate) fn explore(case: Case) -> Report {
     }
     for _ in case.locker_numbers() {
         model = model.process(lockers::lock_once);
+    }
+    for _ in case.set_numbers() {
+        model = model.process(sets::wait_once);
     }
     let (one_dies, one_stops) = case.these_fall.unzip();
     let fall = |count: usize, one: Option<usize>| match (count, one) {

@@ -312,7 +312,7 @@ impl<'s> Worker<'s> {
             }
             Err(failed) => {
                 assert!(is_waiting(&failed.error), "{failed}");
-                self.held.push(failed.payload);
+                self.held.extend(failed.payload);
             }
         }
     }

@@ -59,16 +59,21 @@ impl Ring {
         Some(bytes.map(|byte| byte.load(Ordering::Relaxed)).collect())
     }
 
-    /// Writes the reference of a block of the buffer pool into slot `index`, which the caller holds in FILLING and
-    /// which has no other block. From the last store on the block is the slot's, once it is published.
+    /// Writes the reference of a block of the buffer pool into slot `index`, which the caller, process slot `sender`,
+    /// holds in FILLING and which has no other block. From the last store on the block is the slot's, once it is published.
     ///
     /// # Errors
     /// [`Corrupt`]: no such slot.
-    pub fn write_elsewhere(&self, index: u32, message: &MessageReference) -> Result<(), Corrupt> {
+    pub fn write_elsewhere(
+        &self,
+        index: u32,
+        sender: u16,
+        message: &MessageReference,
+    ) -> Result<(), Corrupt> {
         self.write_place(index, message)?;
         let description = Description { len: 32, kind: MessageKind::Elsewhere };
         // Pairs with `elsewhere`: who finds the description after a death finds the whole reference.
-        self.slot(index)?.description.store(description.bits(), Ordering::Release);
+        self.slot(index)?.description.store(description.bits(sender), Ordering::Release);
         Ok(())
     }
 

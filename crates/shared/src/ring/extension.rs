@@ -1,7 +1,7 @@
 //! What a message says beyond its payload: who sent it, as which of its messages, and what its sender hints at.
 //!
-//! It stands in the last 48 bytes of a slot, in channels that were made with room for it, and only the description's
-//! extension says that it is there: channels without it never touch that memory. Written before FULL by who fills the
+//! It stands in the last 48 bytes of a slot, in channels that were made with room for it, and only a flag of the
+//! description says that it is there: channels without it never touch that memory. Written before FULL by who fills the
 //! slot, read by who holds it, or by who peeks and then finds the slot's word unchanged.
 
 use weyr_atomic::{AtomicU64, Ordering};
@@ -67,7 +67,7 @@ impl Ring {
     /// # Errors
     /// [`Corrupt`]: no such slot, or an extension where the channel has no room for one.
     pub fn attributes(&self, index: u32) -> Result<Option<MessageAttributes>, Corrupt> {
-        if self.slot(index)?.description.load(Ordering::Relaxed) >> 48 == 0 {
+        if self.slot(index)?.description.load(Ordering::Relaxed) & Description::EXTENDED == 0 {
             return Ok(None);
         }
         let extension = self.extension(index)?;
@@ -81,21 +81,22 @@ impl Ring {
         }))
     }
 
-    /// Writes a reference to frozen memory into slot `index`, which the caller holds in FILLING. `original`: its
-    /// receiver may free the memory.
+    /// Writes a reference to frozen memory into slot `index`, which the caller, process slot `sender`, holds in FILLING.
+    /// `original`: its receiver may free the memory.
     ///
     /// # Errors
     /// [`Corrupt`]: no such slot.
     pub fn write_frozen(
         &self,
         index: u32,
+        sender: u16,
         message: &MessageReference,
         original: bool,
     ) -> Result<(), Corrupt> {
-        self.write_reference(index, message)?;
+        self.write_place(index, message)?;
         let description = Description { len: 32, kind: MessageKind::Frozen };
         let marks = if original { Description::ORIGINAL } else { 0 };
-        self.slot(index)?.description.store(description.bits() | marks, Ordering::Relaxed);
+        self.slot(index)?.description.store(description.bits(sender) | marks, Ordering::Relaxed);
         Ok(())
     }
 

@@ -3,7 +3,7 @@
 use weyr_atomic::Ordering;
 
 use super::buffers::BUFFER_POOL_BYTES;
-use super::{ATTRIBUTE_BYTES, MAX_BLOCK_SIZE, MAX_CAPACITY, MIN_BLOCK_SIZE, RingHeader, level};
+use super::{ATTRIBUTE_BYTES, FlowControl, MAX_BLOCK_SIZE, MAX_CAPACITY, MIN_BLOCK_SIZE, RingHeader, level};
 use crate::SLOT_HEAD_BYTES;
 
 const FLAG_ATTRIBUTES: u32 = 1;
@@ -29,6 +29,8 @@ pub struct Geometry {
     pub side_loading: bool,
     /// Whether these allocations are another pool's.
     pub buffer_pool: bool,
+    /// What bounds the share of a sending process.
+    pub flow_control: FlowControl,
 }
 
 impl Geometry {
@@ -42,12 +44,14 @@ impl Geometry {
         urgent: 0,
         side_loading: false,
         buffer_pool: false,
+        flow_control: FlowControl::None,
     };
 
     pub(super) const fn flags(&self) -> u32 {
         (if self.attributes { FLAG_ATTRIBUTES } else { 0 })
             | (if self.side_loading { FLAG_SIDE_LOADING } else { 0 })
             | (if self.buffer_pool { FLAG_BUFFER_POOL } else { 0 })
+            | self.flow_control.flags()
     }
 
     /// Whether every size is in its range.
@@ -59,6 +63,7 @@ impl Geometry {
             && self.processes >= 1
             && self.processes <= 1 << 16
             && self.has_valid_levels()
+            && self.flow_control.is_valid()
     }
 
     /// Bytes from slot to slot.
@@ -83,15 +88,18 @@ impl Geometry {
     }
 
     pub(super) fn stored_in(header: &RingHeader) -> Self {
+        let (flags, limit) =
+            (header.flags.load(Ordering::Relaxed), header.flow_limit.load(Ordering::Relaxed));
         Self {
             block_size: header.block_size.load(Ordering::Relaxed),
             capacity: header.capacity.load(Ordering::Relaxed),
-            attributes: header.flags.load(Ordering::Relaxed) & FLAG_ATTRIBUTES != 0,
+            attributes: flags & FLAG_ATTRIBUTES != 0,
             processes: header.processes.load(Ordering::Relaxed),
             levels: header.levels.load(Ordering::Relaxed),
             urgent: 0,
-            side_loading: header.flags.load(Ordering::Relaxed) & FLAG_SIDE_LOADING != 0,
-            buffer_pool: header.flags.load(Ordering::Relaxed) & FLAG_BUFFER_POOL != 0,
+            side_loading: flags & FLAG_SIDE_LOADING != 0,
+            buffer_pool: flags & FLAG_BUFFER_POOL != 0,
+            flow_control: FlowControl::of(flags, limit),
         }
     }
 }

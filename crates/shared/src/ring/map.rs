@@ -33,7 +33,7 @@ impl Geometry {
                 HEADER_BYTES,
                 LISTENER_BYTES,
                 "listeners",
-                "reserved for channel sets, zero in this version",
+                "`process:16 | registration:16 | interest:8 | epoch:24`, one word each; zero is free",
             ),
             part(
                 ATTACHMENTS_AT,
