@@ -80,8 +80,7 @@ pub(super) fn lock_once(world: &World, context: &Context) {
         Locker::Quiesce => {
             channel.quiesce(Patience::Until(None)).unwrap();
             world.note(|barred| barred.quiesced = true);
-            channel.host().progress.set(1);
-            channel.host().merge_states(0);
+            hold(world, &channel);
             world.note(|barred| barred.quiesced = false);
             let _another_was_first = channel.unquiesce();
         }
@@ -96,8 +95,14 @@ fn lock(world: &World, channel: &Attached<ModelHost<'_>>, lock: RingLock, set: i
         Err(error) => panic!("{error}"),
     };
     world.note(|barred| set(barred, true));
-    channel.host().progress.set(1);
-    channel.host().merge_states(0);
+    hold(world, channel);
     world.note(|barred| set(barred, false));
     channel.end_lock(lock, word);
+}
+
+/// Between a lock and its end lies a step, so that others act in between.
+fn hold(world: &World, channel: &Attached<ModelHost<'_>>) {
+    channel.host().progress.set(1);
+    channel.host().merge_states(0);
+    let _a_step = world.ring.header().state.load(weyr_atomic::Ordering::SeqCst);
 }

@@ -335,8 +335,9 @@ impl World {
         }
         let sends = self.case.sender_numbers().contains(&process);
         wait_until("the end of a slice", || {
-            if self.is_lock_of_the_dead() {
-                return true;
+            let locks = self.case.locker_numbers().contains(&process);
+            if locks || self.is_lock_of_the_dead() {
+                return self.is_lock_of_the_dead() || self.words().into_iter().any(holder_is_dead);
             }
             if self.case.levels > 1 {
                 // Its places are one number, and there is more room in the slots than in the channel.
@@ -775,7 +776,7 @@ pub(crate) fn explore_so_far(case: Case) {
 
 /// Explores a case in which something must be found, in one order after the other.
 pub(crate) fn found(case: Case, message: &str) {
-    let mut reports = (0..32).map(|order| explore(Case { order, bound: 1 << 17, ..case }));
+    let mut reports = (0..64).map(|order| explore(Case { order, bound: 1 << 17, ..case }));
     let ended = |report: &Report| report.violation.is_some() || report.complete || report.error.is_some();
     reports.find(ended).expect("something is found, in some order").assert_violated(message);
 }
