@@ -53,6 +53,7 @@ choice! {
         45 Quiesced,
         46 WriteLocked { process "u16" },
         47 ReadLocked { process "u16" },
+        48 NotLocked,
         49 Pending,
     }
 }

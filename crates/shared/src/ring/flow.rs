@@ -197,7 +197,7 @@ impl Wish {
 
     /// Of process slot `process`, which waits for `place`: another place is another wait.
     pub const fn new(process: u16, place: Position) -> Self {
-        Self(place.bits() << Self::PROCESS_BITS | process as u64 + 1)
+        Self(place.bits() << Self::PROCESS_BITS | (process as u64 + 1))
     }
 
     /// From what [`bits`](Self::bits) made of it; none of zero.
