@@ -101,8 +101,8 @@ pub use typed::{TypedChannel, TypedMessage, TypedPool};
 pub use weyr_channel as channel;
 pub use weyr_channel::{
     Channel, ChannelAttributes, ChannelDescriptor, ChannelSet, Content, Landed, LandingPad, Lease, Message,
-    MessageAttributes, Notice, Notification, OutgoingMessage, Peeked, PollEvents, Poller, Receiver,
-    SendError, Sender, Statistics, Subscription, WaitMode, Watch,
+    MessageAttributes, Notice, Notification, OutgoingMessage, Peeked, PollEvents, Poller, Ready, Receiver,
+    SendError, Sender, SetKey, SetWaker, Statistics, Subscription, WaitMode, Watch,
 };
 pub use weyr_managed as managed;
 pub use weyr_managed::{
