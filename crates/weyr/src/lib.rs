@@ -105,7 +105,8 @@ pub use weyr_channel::{
     ChannelOperation, ChannelRequest, ChannelRequestKind, ChannelResponse, ChannelSet, ChannelState,
     Completion as SendCompletion, Content, FlowControl, Landed, LandingPad, Lease, Message,
     MessageAttributes, Notice, Notification, OutgoingMessage, Peeked, Permit, PollEvents, Poller, ReadLock,
-    Receiver, ReturnWhen, Semaphore, SendError, Sender, Statistics, Subscription, WaitMode, Watch, WriteLock,
+    Ready, Receiver, ReturnWhen, Semaphore, SendError, Sender, SetKey, SetWaker, Statistics, Subscription,
+    WaitMode, Watch, WriteLock,
 };
 pub use weyr_managed as managed;
 pub use weyr_managed::{
