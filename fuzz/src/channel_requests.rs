@@ -1,6 +1,7 @@
 //! Bytes as requests on channels and responses to them: as `requests`, which does the same for pools.
 
 use std::cell::OnceCell;
+use std::time::Duration;
 
 use weyr_channel::{
     Channel, ChannelAttributes, ChannelDescriptor, ChannelOperation, ChannelRequest, ChannelResponse, Error,
@@ -31,13 +32,22 @@ impl Ground {
 }
 
 fn messages(pool: &Pool, channel: &ChannelDescriptor, attributes: &ChannelAttributes) -> Vec<Vec<u8>> {
-    let there = pool.descriptor();
+    let (there, attached) = (pool.descriptor(), Channel::attach(channel).expect("the channel"));
     let requests = [
         ChannelRequest::create(&there, None, attributes).0,
         ChannelRequest::create(&there, Some("another"), attributes).0,
         ChannelRequest::find(&there, "there").0,
         ChannelRequest::destroy(channel).0,
         ChannelRequest::waiting(channel).0,
+        ChannelRequest::state(channel).0,
+        ChannelRequest::attributes(channel).0,
+        ChannelRequest::set_attributes(channel, &attached.attributes().expect("attributes")).0,
+        ChannelRequest::write_lock(channel, Some(Duration::ZERO)).0,
+        ChannelRequest::write_unlock(channel).0,
+        ChannelRequest::read_lock(channel, Some(Duration::ZERO)).0,
+        ChannelRequest::read_unlock(channel).0,
+        ChannelRequest::quiesce(channel, Some(Duration::ZERO)).0,
+        ChannelRequest::unquiesce(channel).0,
     ];
     let mut right: Vec<_> = requests[2..]
         .iter()
@@ -49,13 +59,30 @@ fn messages(pool: &Pool, channel: &ChannelDescriptor, attributes: &ChannelAttrib
     right
 }
 
-/// Other pools are other people's, and the channel that is there stays.
+/// Other pools are other people's, the channel that is there stays, and who waits without limit waits.
 fn may_be_executed(pool: &Pool, stays: &ChannelDescriptor, request: &ChannelRequest) -> bool {
     let is_ours = |there: &PoolDescriptor| there.path == pool.path();
     match request.operation() {
         ChannelOperation::Create { pool, .. } | ChannelOperation::Find { pool, .. } => is_ours(pool),
         ChannelOperation::Destroy { channel } if channel.reference() == stays.reference() => false,
-        ChannelOperation::Destroy { channel } | ChannelOperation::Waiting { channel } => {
+        ChannelOperation::WriteLock { patience, .. }
+        | ChannelOperation::ReadLock { patience, .. }
+        | ChannelOperation::Quiesce { patience, .. }
+            if *patience != Some(Duration::ZERO) =>
+        {
+            false
+        }
+        ChannelOperation::Destroy { channel }
+        | ChannelOperation::Waiting { channel }
+        | ChannelOperation::GetAttributes { channel }
+        | ChannelOperation::SetAttributes { channel, .. }
+        | ChannelOperation::State { channel }
+        | ChannelOperation::WriteLock { channel, .. }
+        | ChannelOperation::WriteUnlock { channel }
+        | ChannelOperation::ReadLock { channel, .. }
+        | ChannelOperation::ReadUnlock { channel }
+        | ChannelOperation::Quiesce { channel, .. }
+        | ChannelOperation::Unquiesce { channel } => {
             PoolDescriptor::from_bytes(channel.pool()).is_ok_and(|there| is_ours(&there))
         }
         _ => false,

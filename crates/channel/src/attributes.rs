@@ -299,6 +299,9 @@ crate::request::values::record! {
         side_loading "bool" "whether bytes larger than a block are sent in allocations",
         buffers "optional pool" "the pool of these; none: the channel's own",
         flow_control "flow control" "what holds senders back",
+        exclusive "bool" "whether a channel of that name must be new",
+        lock_kind "kind of lock" "kind of lock; without effect",
+        max_spinners "u32" "waiters that may spin; without effect",
     }
 }
 

@@ -10,6 +10,9 @@ pub enum Error {
     /// No slot is free for a message just now.
     #[error("the channel is full; receive from it, or wait with `send` or `send_until`")]
     Full,
+    /// An earlier message of this sender waits in a completion.
+    #[error("an earlier message of this sender is not sent yet; wait for its completion, or drop it")]
+    Pending,
     /// This process has its share of the channel, by the channel's flow control.
     #[error(
         "flow control holds this sender back ({0}); receive from the channel, or wait with `send` or `send_until`"
@@ -67,6 +70,9 @@ pub enum Error {
     /// The channel is quiesced: nothing moves or changes until it is resumed.
     #[error("the channel is quiesced; resume it with `unquiesce`, or wait")]
     Quiesced,
+    /// The process that executes requests has no such lock on the channel.
+    #[error("the channel is not locked by a request to this process; lock it first, by who is to unlock it")]
+    NotLocked,
     /// The channel is not quiesced.
     #[error("the channel is not quiesced")]
     NotQuiesced,

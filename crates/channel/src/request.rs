@@ -12,15 +12,18 @@ mod direct;
 mod document;
 mod errors;
 mod execute;
+mod held;
 mod operation;
 mod response;
 pub(crate) mod values;
+
+use std::time::Duration;
 
 use weyr_managed::PoolDescriptor;
 use weyr_managed::wire::{self, Frame, Wire};
 use weyr_sys::host;
 
-use crate::{ChannelAttributes, ChannelDescriptor, Error};
+use crate::{ChannelAttributes, ChannelDescriptor, ChannelState, CurrentAttributes, Error};
 use operation::Answer;
 pub use operation::{ChannelOperation, ChannelRequestKind};
 pub use response::{ChannelCompletion, ChannelResponse};
@@ -99,6 +102,71 @@ impl ChannelRequest {
     /// [`Channel::len`](crate::Channel::len): messages that wait.
     pub fn waiting(channel: &ChannelDescriptor) -> (Self, ChannelCompletion<u32>) {
         Self::of(ChannelOperation::Waiting { channel: channel.clone() }, answer!(Waiting))
+    }
+
+    /// [`Channel::attributes`](crate::Channel::attributes).
+    pub fn attributes(channel: &ChannelDescriptor) -> (Self, ChannelCompletion<CurrentAttributes>) {
+        Self::of(ChannelOperation::GetAttributes { channel: channel.clone() }, answer!(GetAttributes))
+    }
+
+    /// [`Channel::set_attributes`](crate::Channel::set_attributes).
+    pub fn set_attributes(
+        channel: &ChannelDescriptor,
+        new: &CurrentAttributes,
+    ) -> (Self, ChannelCompletion<CurrentAttributes>) {
+        let (channel, attributes) = (channel.clone(), new.clone());
+        Self::of(ChannelOperation::SetAttributes { channel, attributes }, answer!(SetAttributes))
+    }
+
+    /// [`Channel::state`](crate::Channel::state).
+    pub fn state(channel: &ChannelDescriptor) -> (Self, ChannelCompletion<ChannelState>) {
+        Self::of(ChannelOperation::State { channel: channel.clone() }, answer!(State))
+    }
+
+    /// [`Channel::write_lock`](crate::Channel::write_lock), waiting there for up to `patience`, or without limit; with none
+    /// at all it does not wait. The lock is the executing process's, which keeps it until it executes
+    /// [`write_unlock`](Self::write_unlock), or ends.
+    /// Source: *Dragon channels*, `dragon_channel_write_lock_gen_req`.
+    pub fn write_lock(
+        channel: &ChannelDescriptor,
+        patience: Option<Duration>,
+    ) -> (Self, ChannelCompletion<()>) {
+        Self::of(ChannelOperation::WriteLock { channel: channel.clone(), patience }, answer!(WriteLock))
+    }
+
+    /// [`WriteLock::unlock`](crate::WriteLock::unlock) of the lock that the executing process has for such a request;
+    /// [`Error::NotLocked`] when it has none.
+    /// Source: *Dragon channels*, `dragon_channel_write_unlock_gen_req`.
+    pub fn write_unlock(channel: &ChannelDescriptor) -> (Self, ChannelCompletion<()>) {
+        Self::of(ChannelOperation::WriteUnlock { channel: channel.clone() }, answer!(WriteUnlock))
+    }
+
+    /// [`Channel::read_lock`](crate::Channel::read_lock), as [`write_lock`](Self::write_lock).
+    /// Source: *Dragon channels*, `dragon_channel_read_lock_gen_req`.
+    pub fn read_lock(
+        channel: &ChannelDescriptor,
+        patience: Option<Duration>,
+    ) -> (Self, ChannelCompletion<()>) {
+        Self::of(ChannelOperation::ReadLock { channel: channel.clone(), patience }, answer!(ReadLock))
+    }
+
+    /// [`ReadLock::unlock`](crate::ReadLock::unlock), as [`write_unlock`](Self::write_unlock).
+    /// Source: *Dragon channels*, `dragon_channel_read_unlock_gen_req`.
+    pub fn read_unlock(channel: &ChannelDescriptor) -> (Self, ChannelCompletion<()>) {
+        Self::of(ChannelOperation::ReadUnlock { channel: channel.clone() }, answer!(ReadUnlock))
+    }
+
+    /// [`Channel::quiesce`](crate::Channel::quiesce), waiting as [`write_lock`](Self::write_lock). It stays so whoever
+    /// ends.
+    /// Source: *Dragon channels*, `dragon_channel_quiesce_gen_req`.
+    pub fn quiesce(channel: &ChannelDescriptor, patience: Option<Duration>) -> (Self, ChannelCompletion<()>) {
+        Self::of(ChannelOperation::Quiesce { channel: channel.clone(), patience }, answer!(Quiesce))
+    }
+
+    /// [`Channel::unquiesce`](crate::Channel::unquiesce).
+    /// Source: *Dragon channels*, `dragon_channel_unquiesce_gen_req`.
+    pub fn unquiesce(channel: &ChannelDescriptor) -> (Self, ChannelCompletion<()>) {
+        Self::of(ChannelOperation::Unquiesce { channel: channel.clone() }, answer!(Unquiesce))
     }
 }
 

@@ -50,7 +50,7 @@ pub use attachment::AttachError;
 use attachment::Attachment;
 pub use buffers::{BUFFER_POOL_LIMIT, BufferPoolRecord};
 pub use extension::{MessageAttributes, SlotExtension};
-pub use flow::{FlowControl, Wish};
+pub use flow::{FlowControl, Shares, Wish};
 pub use geometry::Geometry;
 pub use level::{Level, LevelHeader, MAX_LEVELS};
 pub use likeness::Likeness;

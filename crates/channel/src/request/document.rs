@@ -5,17 +5,20 @@
 
 use std::fmt::Write;
 use std::path::Path;
+use std::time::Duration;
 
 use weyr_managed::Error as PoolError;
 use weyr_managed::wire::{Wire, close, damaged};
-use weyr_managed::{PoolDescriptor, wire};
+use weyr_managed::{Pool, PoolAttributes, PoolDescriptor, wire};
 use weyr_shared::barrier::Broken;
 use weyr_shared::{BlockReference, Corrupt, FlowControl};
 
 use super::operation::Answer;
 use super::values::{Fielded, Variant, Varied};
 use super::{ChannelOperation, ChannelRequest, ChannelResponse, FRAME};
-use crate::{ChannelAttributes, ChannelDescriptor, Error};
+use crate::{
+    Channel, ChannelAttributes, ChannelDescriptor, ChannelMemory, ChannelState, CurrentAttributes, Error,
+};
 
 const HEAD: &str = r#"# What crosses the wire about channels
 
@@ -71,16 +74,23 @@ fn variants(to: &mut String, title: &str, of: &[Variant]) {
     }
 }
 
+fn fields(to: &mut String, title: &str, of: &[[&str; 3]]) {
+    let _ = write!(to, "\n## {title}\n\n| field | form | meaning |\n| --- | --- | --- |\n");
+    for [name, form, meaning] in of {
+        let _ = writeln!(to, "| {name} | {form} | {meaning} |");
+    }
+}
+
 #[test]
 fn the_wire_document_is_what_the_source_says() {
     let mut document = HEAD.to_owned();
     variants(&mut document, "Operations", ChannelOperation::VARIANTS);
     variants(&mut document, "Answers", Answer::VARIANTS);
     variants(&mut document, "Errors", Error::VARIANTS);
-    document.push_str("\n## Channel attributes\n\n| field | form | meaning |\n| --- | --- | --- |\n");
-    for [name, form, meaning] in ChannelAttributes::FIELDS {
-        let _ = writeln!(document, "| {name} | {form} | {meaning} |");
-    }
+    fields(&mut document, "Channel attributes", ChannelAttributes::FIELDS);
+    fields(&mut document, "Current attributes", CurrentAttributes::FIELDS);
+    fields(&mut document, "Channel state", ChannelState::FIELDS);
+    fields(&mut document, "Channel memory", ChannelMemory::FIELDS);
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/wire-channels.md");
     if std::env::var_os("WEYR_BLESS").is_some() {
         std::fs::write(&path, &document).unwrap();
@@ -97,14 +107,32 @@ fn channel() -> ChannelDescriptor {
     ChannelDescriptor::new(pool().to_bytes(), BlockReference { offset: 64, generation: 9 })
 }
 
+/// Attributes and state of a channel that was made and is gone.
+fn looked_at() -> (CurrentAttributes, ChannelState) {
+    let directory = tempfile::tempdir_in("/dev/shm").unwrap();
+    let pool = Pool::create(&PoolAttributes::new("looked-at", 1 << 20).directory(directory.path())).unwrap();
+    let channel = Channel::create_named(&pool, "name", &ChannelAttributes::new().capacity(3)).unwrap();
+    (channel.attributes().unwrap(), channel.state().unwrap())
+}
+
 fn requests() -> Vec<ChannelRequest> {
     let attributes = ChannelAttributes::new().priority_levels(3).urgent_capacity(5).side_loading(true);
+    let patience = Some(Duration::from_millis(1));
     vec![
         ChannelRequest::create(&pool(), None, &attributes).0,
         ChannelRequest::create(&pool(), Some("näme"), &ChannelAttributes::new()).0,
         ChannelRequest::find(&pool(), "").0,
         ChannelRequest::destroy(&channel()).0,
         ChannelRequest::waiting(&channel()).0,
+        ChannelRequest::attributes(&channel()).0,
+        ChannelRequest::set_attributes(&channel(), &looked_at().0).0,
+        ChannelRequest::state(&channel()).0,
+        ChannelRequest::write_lock(&channel(), None).0,
+        ChannelRequest::write_unlock(&channel()).0,
+        ChannelRequest::read_lock(&channel(), patience).0,
+        ChannelRequest::read_unlock(&channel()).0,
+        ChannelRequest::quiesce(&channel(), patience).0,
+        ChannelRequest::unquiesce(&channel()).0,
     ]
 }
 
@@ -154,20 +182,38 @@ fn errors() -> Vec<Error> {
         Error::InvalidFlowControl,
         Error::NotReceived,
         Error::ReceiptLost,
+        Error::FixedAttribute { attribute: "capacity" },
+        Error::InHands { process: 3 },
+        Error::NotQuiesced,
+        Error::Quiesced,
+        Error::WriteLocked { process: 1 },
+        Error::ReadLocked { process: 2 },
+        Error::NotLocked,
     ]
 }
 
 fn responses() -> Vec<ChannelResponse> {
     let requests = requests();
+    let (attributes, state) = looked_at();
     let answers = [
-        Ok(Answer::Create(channel())),
-        Ok(Answer::Create(channel())),
-        Ok(Answer::Find(channel())),
-        Ok(Answer::Destroy(())),
-        Ok(Answer::Waiting(7)),
+        Answer::Create(channel()),
+        Answer::Create(channel()),
+        Answer::Find(channel()),
+        Answer::Destroy(()),
+        Answer::Waiting(7),
+        Answer::GetAttributes(attributes.clone()),
+        Answer::SetAttributes(attributes),
+        Answer::State(state),
+        Answer::WriteLock(()),
+        Answer::WriteUnlock(()),
+        Answer::ReadLock(()),
+        Answer::ReadUnlock(()),
+        Answer::Quiesce(()),
+        Answer::Unquiesce(()),
     ];
+    assert_eq!(answers.len(), requests.len());
     let answered =
-        requests.iter().zip(answers).map(|(request, answer)| ChannelResponse::new(request, answer));
+        requests.iter().zip(answers).map(|(request, answer)| ChannelResponse::new(request, Ok(answer)));
     let refused = errors().into_iter().map(|error| ChannelResponse::refusal(&requests[3], error));
     answered.chain(refused).collect()
 }

@@ -47,5 +47,13 @@ choice! {
         39 InvalidFlowControl,
         40 NotReceived,
         41 ReceiptLost,
+        42 FixedAttribute { attribute "word" },
+        43 InHands { process "u16" },
+        44 NotQuiesced,
+        45 Quiesced,
+        46 WriteLocked { process "u16" },
+        47 ReadLocked { process "u16" },
+        48 NotLocked,
+        49 Pending,
     }
 }

@@ -1,10 +1,12 @@
 //! What can be asked of another process, and what it answers: one line an operation.
 
+use std::time::Duration;
+
 use weyr_managed::wire::{Fields, Wire};
 use weyr_managed::{Error as PoolError, PoolDescriptor};
 
 use super::values::choice;
-use crate::{ChannelAttributes, ChannelDescriptor, Error};
+use crate::{ChannelAttributes, ChannelDescriptor, ChannelState, CurrentAttributes, Error};
 
 /// What came of an operation.
 pub(super) type Outcome = Result<Answer, Error>;
@@ -99,6 +101,68 @@ operations! {
         /// Of which.
         channel "channel": ChannelDescriptor,
     } -> "u32" u32;
+
+    /// The attributes of a channel are looked at.
+    5 GetAttributes "look at a channel's attributes" {
+        /// Of which.
+        channel "channel": ChannelDescriptor,
+    } -> "current attributes" CurrentAttributes;
+
+    /// The attributes of a channel are set.
+    6 SetAttributes "set a channel's attributes" {
+        /// Of which.
+        channel "channel": ChannelDescriptor,
+        /// To what.
+        attributes "current attributes": CurrentAttributes,
+    } -> "current attributes" CurrentAttributes;
+
+    /// What a channel holds, and who waits, is looked at.
+    7 State "look at a channel's state" {
+        /// Of which.
+        channel "channel": ChannelDescriptor,
+    } -> "channel state" ChannelState;
+
+    /// Senders are kept away.
+    8 WriteLock "lock a channel for writing" {
+        /// Which.
+        channel "channel": ChannelDescriptor,
+        /// How long it may take there; none: without limit.
+        patience "optional duration": Option<Duration>,
+    } -> "nothing" ();
+
+    /// Senders are let in again.
+    9 WriteUnlock "unlock a channel for writing" {
+        /// Which.
+        channel "channel": ChannelDescriptor,
+    } -> "nothing" ();
+
+    /// Receivers are kept away.
+    10 ReadLock "lock a channel for reading" {
+        /// Which.
+        channel "channel": ChannelDescriptor,
+        /// How long it may take there; none: without limit.
+        patience "optional duration": Option<Duration>,
+    } -> "nothing" ();
+
+    /// Receivers are let in again.
+    11 ReadUnlock "unlock a channel for reading" {
+        /// Which.
+        channel "channel": ChannelDescriptor,
+    } -> "nothing" ();
+
+    /// A channel is brought to rest.
+    12 Quiesce "quiesce a channel" {
+        /// Which.
+        channel "channel": ChannelDescriptor,
+        /// How long it may take there; none: without limit.
+        patience "optional duration": Option<Duration>,
+    } -> "nothing" ();
+
+    /// A channel is woken.
+    13 Unquiesce "resume a channel" {
+        /// Which.
+        channel "channel": ChannelDescriptor,
+    } -> "nothing" ();
 }
 
 /// 0, then the answer; or 1, the kind of request, and the error.
