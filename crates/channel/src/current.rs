@@ -140,6 +140,7 @@ crate::request::values::record! {
         message_attributes "bool" "whether messages say who sent them",
         side_loading "bool" "whether bytes larger than a block are sent in allocations",
         buffer_pool "optional pool" "the pool of these; none: the channel's own",
+        flow_control "flow control" "what holds senders back",
         max_spinners "u32" "waiters that may spin; without effect",
     }
 }

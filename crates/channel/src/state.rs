@@ -123,6 +123,7 @@ crate::request::values::record! {
         in_hands "u32" "messages in the hands of a receiver",
         available "u32" "messages that can still be sent",
         memory "channel memory" "memory",
+        processes "table of u16 to u32" "messages of each process that has any",
         blocked_senders "u32" "threads that sleep until they can send",
         blocked_receivers "u32" "threads that sleep until they can receive",
         write_locked_by "optional u16" "process slot of the holder of the write lock",
