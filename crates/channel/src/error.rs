@@ -10,6 +10,9 @@ pub enum Error {
     /// No slot is free for a message just now.
     #[error("the channel is full; receive from it, or wait with `send` or `send_until`")]
     Full,
+    /// An earlier message of this sender waits in a completion.
+    #[error("an earlier message of this sender is not sent yet; wait for its completion, or drop it")]
+    Pending,
     /// This process has its share of the channel, by the channel's flow control.
     #[error(
         "flow control holds this sender back ({0}); receive from the channel, or wait with `send` or `send_until`"

@@ -18,6 +18,7 @@
 //! | `walk` | how a handle finds the tail and the head |
 //! | `send`, `receive` | the steps of a message |
 //! | `reordering` | the order of each sender, restored where its messages took several paths |
+//! | `completion` | sends that keep the caller's buffer until they are done |
 //! | `return_mode`, `receipt` | when a send returns, and what was received |
 //! | `flow_control`, `metering` | who comes first, and how much one process may send |
 //! | `send_side` | what a sending handle remembers |
@@ -45,6 +46,7 @@ mod attached;
 mod attributes;
 mod barrier;
 mod channel;
+mod completion;
 mod current;
 mod defaults;
 mod descriptor;
@@ -101,6 +103,7 @@ mod watch;
 pub use attributes::ChannelAttributes;
 pub use barrier::Barrier;
 pub use channel::Channel;
+pub use completion::Completion;
 pub use current::CurrentAttributes;
 pub use descriptor::ChannelDescriptor;
 pub use error::{Error, SendError};

@@ -9,7 +9,7 @@ use crate::defaults::Limit;
 use crate::landing::{self, Source};
 use crate::pool_host::PoolHost;
 use crate::return_mode::Unfinished;
-use crate::send::{Bytes, Outgoing, Transfer};
+use crate::send::{Outgoing, Transfer};
 use crate::sender::Manner;
 use crate::share::Share;
 use crate::{Error, ReturnWhen, SendError, Sender};
@@ -81,16 +81,13 @@ impl<'s> OutgoingMessage<'s> {
 }
 
 /// What it carries.
-impl OutgoingMessage<'_> {
+impl<'s> OutgoingMessage<'s> {
     /// Sends a copy of `bytes`.
     ///
     /// # Errors
     /// As [`Sender::try_send`]; [`Error::Timeout`] for `Full` and `BufferPoolFull` where it waits; [`Error::NoAttributes`].
     pub fn send(self, bytes: &[u8]) -> Result<(), Error> {
-        if !self.sender.is_inline(bytes) {
-            return Ok(self.sender.send_large(bytes, self.limit, self.manner)?);
-        }
-        Ok(self.dispatch(&Bytes(bytes))?)
+        self.sender.send_in_manner(bytes, self.limit, self.manner)
     }
 
     /// Allocates `bytes` bytes of the channel's pool, lets `fill` write them, and sends them as an allocation, which is
@@ -167,6 +164,10 @@ impl OutgoingMessage<'_> {
             Ok(len) => self.transfer(destination, len),
             Err(error) => Err(SendError { error, payload: Some(destination) }),
         }
+    }
+
+    pub(crate) fn into_parts(self) -> (&'s Sender, Manner) {
+        (self.sender, self.manner)
     }
 
     fn pool(&self) -> &Pool {

@@ -369,7 +369,7 @@ impl<H: Host> Attached<H> {
             }
             match self.try_send(side, message, waiter.attempt()) {
                 Ok(Tried::Blocked { hindered }) => {
-                    self.make_wish(side)?;
+                    self.make_wish(side, waiter.polls_now())?;
                     waiter.pause(&event, hindered)?;
                 }
                 Ok(Tried::Done(())) => {

@@ -337,6 +337,14 @@ impl Sender {
         bytes.len() as u64 <= u64::from(self.shared.attached.ring().block_size())
     }
 
+    /// Sends bytes of any size in a manner of their own.
+    pub(crate) fn send_in_manner(&self, bytes: &[u8], limit: Limit, manner: Manner) -> Result<(), Error> {
+        if !self.is_inline(bytes) {
+            return Ok(self.send_large(bytes, limit, manner)?);
+        }
+        Ok(self.dispatch(&Bytes(bytes), limit, manner)?)
+    }
+
     fn usual(&self) -> Manner {
         Manner { client_id: self.client_id, hints: 0, return_when: self.return_when }
     }
@@ -378,7 +386,7 @@ impl Sender {
         M: Outgoing<PoolHost>,
     {
         let attached = &self.shared.attached;
-        if self.side.courtesy.is_wary() && attached.is_held_back(&self.side)? {
+        if self.side.courtesy.is_wary() && self.comes_later()? {
             return self.post_behind_others(message, limit);
         }
         match attached.try_send(&self.side, message, Attempt::AT_ONCE)? {
@@ -400,6 +408,28 @@ impl Sender {
             }),
             Some(deadline) => attached.send_until(&self.side, message, self.defaults.mode, deadline),
         }
+    }
+
+    /// Whether others are to be let go first.
+    #[cold]
+    fn comes_later(&self) -> Result<bool, Error> {
+        if self.is_pending() {
+            return Err(Error::Pending);
+        }
+        self.shared.attached.is_held_back(&self.side)
+    }
+
+    /// Whether a message of this sender waits in the hands of a [`Completion`](crate::Completion).
+    pub(crate) fn is_pending(&self) -> bool {
+        self.side.courtesy.is_pending()
+    }
+
+    pub(crate) fn set_pending(&self, pending: bool) {
+        self.side.courtesy.set_pending(pending);
+    }
+
+    pub(crate) fn nonce(&self) -> u64 {
+        self.shared.attached.host().nonce()
     }
 
     #[cold]

@@ -140,7 +140,8 @@ impl Waiter {
         }
     }
 
-    fn polls_now(&self) -> bool {
+    /// Whether it tries again without a sleep in between.
+    pub(crate) fn polls_now(&self) -> bool {
         match self.mode {
             WaitMode::Spin => true,
             WaitMode::Adaptive => self.polls < POLLS_BEFORE_SLEEP,

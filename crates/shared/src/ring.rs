@@ -50,7 +50,7 @@ pub use attachment::AttachError;
 use attachment::Attachment;
 pub use buffers::{BUFFER_POOL_LIMIT, BufferPoolRecord};
 pub use extension::{MessageAttributes, SlotExtension};
-pub use flow::{FlowControl, Wish};
+pub use flow::{FlowControl, Shares, Wish};
 pub use geometry::Geometry;
 pub use level::{Level, LevelHeader, MAX_LEVELS};
 pub use likeness::Likeness;
@@ -432,6 +432,11 @@ impl Ring {
     #[inline]
     pub fn listeners(&self) -> Listeners<'_> {
         Listeners::new(&self.listeners)
+    }
+
+    /// One word of their table, for models.
+    pub fn listener_word(&self, index: usize) -> Option<&AtomicU64> {
+        self.listeners.get(index)
     }
 
     fn wake_everybody<F: Futex>(&self, futex: &F) {

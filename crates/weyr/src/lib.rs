@@ -101,11 +101,12 @@ pub use shared::Shared;
 pub use typed::{TypedChannel, TypedMessage, TypedPool};
 pub use weyr_channel as channel;
 pub use weyr_channel::{
-    Barrier, Broken, Channel, ChannelAttributes, ChannelCompletion, ChannelDescriptor, ChannelOperation,
-    ChannelRequest, ChannelRequestKind, ChannelResponse, ChannelSet, Content, FlowControl, Landed,
-    LandingPad, Lease, Message, MessageAttributes, Notice, Notification, OutgoingMessage, Peeked, Permit,
-    PollEvents, Poller, Receiver, ReturnWhen, Semaphore, SendError, Sender, Statistics, Subscription,
-    WaitMode, Watch,
+    Barrier, Broken, Channel, ChannelAttributes, ChannelCompletion, ChannelDescriptor, ChannelMemory,
+    ChannelOperation, ChannelRequest, ChannelRequestKind, ChannelResponse, ChannelSet, ChannelState,
+    Completion as SendCompletion, Content, FlowControl, Landed, LandingPad, Lease, Message,
+    MessageAttributes, Notice, Notification, OutgoingMessage, Peeked, Permit, PollEvents, Poller, ReadLock,
+    Ready, Receiver, ReturnWhen, Semaphore, SendError, Sender, SetKey, SetWaker, Statistics, Subscription,
+    WaitMode, Watch, WriteLock,
 };
 pub use weyr_managed as managed;
 pub use weyr_managed::{

@@ -54,5 +54,6 @@ choice! {
         46 WriteLocked { process "u16" },
         47 ReadLocked { process "u16" },
         48 NotLocked,
+        49 Pending,
     }
 }

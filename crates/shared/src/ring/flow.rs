@@ -124,8 +124,8 @@ impl Ring {
         Ok(if is_side_buffer { bytes } else { 0 })
     }
 
-    /// Of the last messages of `level` before `place`, at most 64: how many process slot `sender` has sent, how many
-    /// there were, and how many have sent them; `other`, who waits, is one of those in any case.
+    /// Of the last messages of `level` before `place`, at most 64: how many process slots `one` and `other` have sent,
+    /// how many there were, and how many processes have sent them, of which both are taken for one.
     ///
     /// # Errors
     /// [`Corrupt`]: a word that cannot be.
@@ -133,9 +133,9 @@ impl Ring {
         &self,
         level: Level<'_>,
         place: Position,
-        sender: u16,
+        one: u16,
         other: u16,
-    ) -> Result<(usize, usize, usize), Corrupt> {
+    ) -> Result<Shares, Corrupt> {
         let (mut place, mut senders) = (place, Vec::with_capacity(RECENT));
         for _ in 0..RECENT.min(level.capacity() as usize) {
             place = place.previous(level.capacity());
@@ -146,11 +146,12 @@ impl Ring {
                 senders.push(Description::sender_in(description.load(Ordering::Relaxed)));
             }
         }
-        let (mine, all) = (senders.iter().filter(|one| **one == sender).count(), senders.len());
-        senders.push(other);
+        let of = |process: u16| senders.iter().filter(|sender| **sender == process).count();
+        let (ones, others, all) = (of(one), of(other), senders.len());
+        senders.extend([one, other]);
         senders.sort_unstable();
         senders.dedup();
-        Ok((mine, all, senders.len()))
+        Ok(Shares { ones, others, all, senders: senders.len() })
     }
 
     /// Who waits for room and asks that others let it go first: a hint, which names a process slot and a wait.
@@ -159,12 +160,12 @@ impl Ring {
         Wish::of(self.header().wish.load(Ordering::Relaxed))
     }
 
-    /// Says that a process waits, if nobody has said so. Whether it is the caller's wish that stands now.
-    pub fn make_wish(&self, wish: Wish) -> bool {
+    /// Says that a process waits, where `instead` stands now: nobody's wish, or that of one who may come later. Whether it
+    /// is the caller's wish that stands.
+    pub fn make_wish(&self, wish: Wish, instead: Option<Wish>) -> bool {
+        let before = instead.map_or(0, Wish::bits);
         let word = &self.header().wish;
-        // Looked at first: those who wait together look often.
-        word.load(Ordering::Relaxed) == 0
-            && word.compare_exchange(0, wish.0, Ordering::Relaxed, Ordering::Relaxed).is_ok()
+        word.compare_exchange(before, wish.0, Ordering::Relaxed, Ordering::Relaxed).is_ok()
     }
 
     /// Takes a wish back: one's own, or that of one who did not come.
@@ -172,6 +173,19 @@ impl Ring {
         let _another_by_now =
             self.header().wish.compare_exchange(wish.0, 0, Ordering::Relaxed, Ordering::Relaxed);
     }
+}
+
+/// Who has sent the last messages of a level.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Shares {
+    /// Those of the one.
+    pub ones: usize,
+    /// Those of the other.
+    pub others: usize,
+    /// Those of all.
+    pub all: usize,
+    /// How many processes these are.
+    pub senders: usize,
 }
 
 /// Somebody's wish to be let go first.
@@ -226,7 +240,8 @@ mod tests {
         fill(&ring, 4, 7, SlotWord::plain(SlotState::Empty, lap.plus(1)));
         assert_eq!([7, 3, 0].map(|sender| ring.used_by(sender).unwrap()), [3, 1, 0]);
         let share = ring.recent_share(ring.lowest(), Position::new(lap, 5), 7, 9).unwrap();
-        assert_eq!(share, (4, 5, 3), "messages that were received count, too");
+        let expected = Shares { ones: 4, others: 0, all: 5, senders: 3 };
+        assert_eq!(share, expected, "messages that were received count, too");
     }
 
     #[test]
@@ -250,7 +265,8 @@ mod tests {
         let place = Position::new(Lap::new(4), 1);
         let (one, other) = (Wish::new(u16::MAX, place), Wish::new(0, place));
         assert_eq!((one.process(), other.process()), (u16::MAX, 0));
-        assert!(ring.wish().is_none() && ring.make_wish(other) && !ring.make_wish(one));
+        assert!(ring.wish().is_none() && ring.make_wish(other, None) && !ring.make_wish(one, None));
+        assert!(ring.make_wish(one, Some(other)) && ring.make_wish(other, Some(one)));
         ring.end_wish(one);
         assert_eq!(ring.wish(), Some(other));
         ring.end_wish(other);
