@@ -1,8 +1,9 @@
 //! What a channel can be asked to be.
 
-use weyr_managed::{BufferPool, Pool, PoolDescriptor};
+use weyr_managed::{BufferPool, LockKind, Pool, PoolDescriptor};
 use weyr_shared::{
     BUFFER_POOL_LIMIT, FlowControl, Geometry, MAX_BLOCK_SIZE, MAX_CAPACITY, MAX_LEVELS, MIN_BLOCK_SIZE,
+    RingRecord,
 };
 
 use crate::Error;
@@ -15,7 +16,7 @@ const URGENT_CAPACITY: u64 = 16;
 /// ```
 /// use weyr_channel::ChannelAttributes;
 /// let attributes = ChannelAttributes::new().block_size(256).capacity(16);
-/// assert_eq!(attributes.bytes(64).unwrap(), 960 + 16 * 320);
+/// assert_eq!(attributes.bytes(64).unwrap(), 1216 + 16 * 320);
 /// assert!(ChannelAttributes::new().capacity(0).bytes(64).is_err());
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -28,6 +29,9 @@ pub struct ChannelAttributes {
     side_loading: bool,
     buffers: Option<PoolDescriptor>,
     flow_control: FlowControl,
+    exclusive: bool,
+    lock_kind: LockKind,
+    max_spinners: u32,
 }
 
 impl Default for ChannelAttributes {
@@ -41,6 +45,9 @@ impl Default for ChannelAttributes {
             side_loading: false,
             buffers: None,
             flow_control: FlowControl::default(),
+            exclusive: true,
+            lock_kind: LockKind::default(),
+            max_spinners: 0,
         }
     }
 }
@@ -159,6 +166,46 @@ impl ChannelAttributes {
     pub fn flow_control(mut self, flow_control: FlowControl) -> Self {
         self.flow_control = flow_control;
         self
+    }
+
+    /// Whether [`Channel::create_named`](crate::Channel::create_named) fails where a channel of that name exists, as it does
+    /// by default; else it attaches to that one, whatever its attributes.
+    /// Source: *Dragon channels*, `DRAGON_CHANNEL_EXCLUSIVE`, `DRAGON_CHANNEL_NONEXCLUSIVE`.
+    #[must_use]
+    pub fn exclusive(mut self, exclusive: bool) -> Self {
+        self.exclusive = exclusive;
+        self
+    }
+
+    pub(crate) fn is_exclusive(&self) -> bool {
+        self.exclusive
+    }
+
+    /// The kind of lock by which the channel is to be managed. It has none, so this is written down, given back, and
+    /// nothing depends on it.
+    /// Source: *Dragon channels*, attribute `lock_type`.
+    #[must_use]
+    pub fn lock_kind(mut self, kind: LockKind) -> Self {
+        self.lock_kind = kind;
+        self
+    }
+
+    /// How many waiters may spin. It is written down, given back, and nothing depends on it: who spins gives its processor
+    /// up to others every 50 looks.
+    /// Source: Dragon, attribute `max_spinners`.
+    #[must_use]
+    pub fn max_spinners(mut self, waiters: u32) -> Self {
+        self.max_spinners = waiters;
+        self
+    }
+
+    pub(crate) fn record(&self) -> RingRecord {
+        RingRecord {
+            creator_pid: std::process::id(),
+            lock_kind: self.lock_kind as u8,
+            exclusive: self.exclusive,
+            spinners: self.max_spinners,
+        }
     }
 
     /// Bytes of the allocation that such a channel needs in a pool for `processes` processes.

@@ -104,6 +104,7 @@ impl Channel {
         }
         let reference = allocation.reference();
         let ring = Ring::format(&host.block(reference, geometry.bytes())?, &geometry, reference)?;
+        ring.set_record(&attributes.record());
         name.into_iter().for_each(|name| ring.set_name(name));
         attributes.buffers().into_iter().for_each(|descriptor| ring.set_buffer_pool(&descriptor.to_bytes()));
         // Attached first: whatever happens behind the commit point, the channel has a user whose end is noticed.
@@ -149,6 +150,14 @@ impl Channel {
             receiver: Receiver::new(Arc::clone(&shared)),
             shared,
         }
+    }
+
+    pub(crate) fn shared(&self) -> &Arc<Shared> {
+        &self.shared
+    }
+
+    pub(crate) fn attached(&self) -> &Attached<PoolHost> {
+        &self.shared.attached
     }
 
     pub(crate) fn ring(&self) -> &Ring {

@@ -1,5 +1,6 @@
 //! Why an operation on a channel failed.
 
+use weyr_shared::barrier::Broken;
 use weyr_shared::{AttachError, Corrupt, FlowControl, RingOpenError};
 
 /// Why an operation on a channel failed. Unless a variant says otherwise, nothing has changed.
@@ -31,6 +32,15 @@ pub enum Error {
     /// No message waits just now.
     #[error("the channel is empty; wait with `receive` or `receive_until`")]
     Empty,
+    /// Nobody can wait for channels in this process: no thread could be started for it, or fork(2) came in between.
+    #[error("no thread could be started that waits for channels; end some threads, or raise the limit")]
+    Reactor,
+    /// There is no such signal.
+    #[error("there is no signal number {number}; choose one of signal(7)")]
+    InvalidSignal {
+        /// Asked for.
+        number: i32,
+    },
     /// The deadline has passed.
     #[error("the deadline has passed")]
     Timeout,
@@ -41,6 +51,42 @@ pub enum Error {
     /// can say.
     #[error("the message was sent, and the channel was destroyed before its receipt was seen")]
     ReceiptLost,
+    /// A living process keeps everybody from sending.
+    #[error(
+        "the channel is locked for senders by the user of process slot {process}; wait with `send` or `send_until`"
+    )]
+    WriteLocked {
+        /// Its process slot in the pool.
+        process: u16,
+    },
+    /// A living process keeps everybody from receiving.
+    #[error(
+        "the channel is locked for receivers by the user of process slot {process}; wait with `receive` or `receive_until`"
+    )]
+    ReadLocked {
+        /// Its process slot in the pool.
+        process: u16,
+    },
+    /// The channel is quiesced: nothing moves or changes until it is resumed.
+    #[error("the channel is quiesced; resume it with `unquiesce`, or wait")]
+    Quiesced,
+    /// The channel is not quiesced.
+    #[error("the channel is not quiesced")]
+    NotQuiesced,
+    /// A living process has a message of the channel in hands, or had begun to send one.
+    #[error(
+        "the user of process slot {process} has a message of the channel in hands; end its leases, or wait longer"
+    )]
+    InHands {
+        /// Its process slot in the pool.
+        process: u16,
+    },
+    /// An attribute that is settled when a channel is made was to be changed.
+    #[error("the {attribute} of a channel cannot be changed once it is made; create another channel")]
+    FixedAttribute {
+        /// Which one.
+        attribute: &'static str,
+    },
     /// The channel was destroyed; no message moves any more.
     #[error("the channel was destroyed")]
     Destroyed,
@@ -71,6 +117,36 @@ pub enum Error {
     /// The message lies in the channel itself: there is no allocation to look at in place.
     #[error("the message has no allocation; copy its bytes")]
     NoAllocation,
+    /// The users of the channel agreed on messages of another type.
+    #[error(
+        "messages of this channel are of type {agreed:#018x}, not {asked:#018x}; use another channel, or the same type on both sides"
+    )]
+    OtherType {
+        /// Fingerprint of the type that was asked for.
+        asked: u64,
+        /// Fingerprint of the type that was agreed on before.
+        agreed: u64,
+    },
+    /// The barrier is broken: nobody passes it until it is reset.
+    #[error("the barrier is broken: {}; reset it when all who use it know", crate::barrier::reason(*.why))]
+    BarrierBroken {
+        /// Why.
+        why: Broken,
+    },
+    /// So many parties are not possible.
+    #[error("a barrier of {parties} parties is not possible; choose 1 to {largest}")]
+    InvalidParties {
+        /// Asked for.
+        parties: u32,
+        /// Largest possible number.
+        largest: u32,
+    },
+    /// The channel that was to be attached to is no barrier.
+    #[error("this channel is no barrier; pass the descriptor of one that `Barrier::create` made")]
+    NotABarrier,
+    /// The channel that was to be attached to is no semaphore.
+    #[error("this channel is no semaphore; pass the descriptor of one that `Semaphore::create` made")]
+    NotASemaphore,
     /// What was to be attached to is no channel.
     #[error("there is no channel at this place; pass the descriptor of a channel")]
     NotAChannel,
@@ -170,9 +246,40 @@ pub enum Error {
     /// This process has 65,535 handles on the channel.
     #[error("this process has too many handles on the channel; clone one instead of attaching again")]
     TooManyHandles,
+    /// As many sets as a channel can have listen to it.
+    #[error("{limit} channel sets listen to the channel, no more can; take it out of one, or drop one")]
+    TooManyListeners {
+        /// How many can.
+        limit: usize,
+    },
+    /// The sets of this process have all registrations of the pool.
+    #[error("this process has too many channel sets in the pool; put the channels into fewer")]
+    TooManySets,
+    /// The key is of a channel that was taken out, or of another set.
+    #[error("the channel is not in the set; add it first")]
+    NotInSet,
+}
+
+/// Why a call that does not wait could not be done.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Blocked {
+    /// By what the channel is, which a poller can wait for.
+    ByState,
+    /// By what of it is this process's: only that something changes can be waited for.
+    ByShare,
 }
 
 impl Error {
+    /// What has to change before it is worth another try; none where nothing will help.
+    pub(crate) fn blocked(&self) -> Option<Blocked> {
+        match self {
+            Self::Full | Self::Empty | Self::BufferPoolFull { .. } => Some(Blocked::ByState),
+            Self::WriteLocked { .. } | Self::ReadLocked { .. } | Self::Quiesced => Some(Blocked::ByState),
+            Self::FlowControl(_) => Some(Blocked::ByShare),
+            _ => None,
+        }
+    }
+
     /// Whether it is about memory that this process could not map, though others may have.
     pub(crate) fn is_outside_window(&self) -> bool {
         matches!(self, Self::Pool(error) if matches!(**error, weyr_managed::Error::OutsideWindow { .. }))

@@ -128,7 +128,7 @@ impl<H: Host> Attached<H> {
         for level in (0..self.ring.levels()).rev() {
             let slots = self.ring.level(level)?.slots();
             if let Some(taken) = self.search_returned(side, me, state, slots)? {
-                return Ok(Tried::Done(taken));
+                return self.unless_shut(taken);
             }
         }
         Ok(tried)

@@ -18,7 +18,7 @@
 //! A receiver tries the levels downwards. What it finds at the head of each is the truth of that moment.
 
 use weyr_atomic::{AtomicU64, Ordering};
-use weyr_shared::{Corrupt, Holder, SlotState, SlotWord};
+use weyr_shared::{Corrupt, Holder, RingLock, SlotState, SlotWord};
 
 use crate::Error;
 use crate::attached::Attached;
@@ -90,7 +90,11 @@ impl<H: Host> Attached<H> {
     ) -> Result<Tried<()>, Error> {
         let me = self.me()?;
         loop {
-            self.check_usable()?;
+            if self.ring.may_be_barred(RingLock::Write)
+                && let Some(held_up) = self.held_up(RingLock::Write, &side.hindrance, attempt)?
+            {
+                return Ok(held_up);
+            }
             let claim = match self.claim_among_levels(side, me, attempt)? {
                 Tried::Done(claim) => claim,
                 Tried::Blocked { hindered } => return Ok(Tried::Blocked { hindered }),
@@ -272,7 +276,11 @@ impl<H: Host> Attached<H> {
         attempt: Attempt,
     ) -> Result<Tried<Taken>, Error> {
         let me = self.me()?;
-        self.check_usable()?;
+        if self.ring.may_be_barred(RingLock::Read)
+            && let Some(held_up) = self.held_up(RingLock::Read, &side.place(0).hindrance, attempt)?
+        {
+            return Ok(held_up);
+        }
         let tried = self.take_highest(side, me, state, attempt)?;
         self.or_inspect(side, me, state, attempt, tried)
     }
@@ -294,7 +302,7 @@ impl<H: Host> Attached<H> {
                 let step = STEP_LEVEL + 2 * number + u32::from(hindered);
                 self.host.at_step(step_at(step, side.position()));
             } else if let Some(taken) = self.search_returned(side, me, state, level.slots())? {
-                return Ok(Tried::Done(taken));
+                return self.unless_shut(taken);
             }
             match self.take_next(level, side, me, state, attempt)? {
                 Tried::Done(taken) => return Ok(Tried::Done(taken)),

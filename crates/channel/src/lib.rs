@@ -11,6 +11,7 @@
 //! | `channel`, `sender`, `receiver`, `poller`, `lease`, `message` | what users hold |
 //! | `outgoing`, `numbering`, `share` | a message on its way out, its attributes, frozen memory in it |
 //! | `landing` | memory that is there before the message |
+//! | `message_type` | of what type messages are |
 //! | `named`, `naming` | channels found by name, and which of several has one |
 //! | `pool_host` | the managed pool as that host |
 //! | `attached` | a channel as one process has it |
@@ -27,15 +28,25 @@
 //! | `side_load` | bytes larger than a block, in allocations |
 //! | `elsewhere` | these in another pool |
 //! | `peek`, `poll` | looking without taking |
+//! | `pop` | taking without looking |
+//! | `set` | waiting for many channels in one sleep |
+//! | `future`, `watch`, `subscription` | without a thread of one's own that waits |
+//! | `reactor` | the thread that waits for these |
+//! | `barrier`, `semaphore` | channels that are these |
+//! | `locks`, `lock_guard`, `quiesce` | keeping senders and receivers away |
+//! | `state`, `current`, `asleep` | what a channel holds, what it is, who sleeps in it |
 //! | `wait`, `defaults` | spinning, sleeping, deadlines, patience |
 //!
 //! What it does not do: it knows no network.
 #![forbid(unsafe_code)]
 
+mod asleep;
 mod attached;
 mod attributes;
+mod barrier;
 mod channel;
 mod completion;
+mod current;
 mod defaults;
 mod descriptor;
 mod elsewhere;
@@ -43,13 +54,17 @@ mod error;
 #[cfg(all(test, not(any(weyr_face = "loom", weyr_face = "explore"))))]
 mod fake_pool;
 mod flow_control;
+mod future;
 mod hindrance;
 mod host;
 mod inspect;
 mod landing;
 mod lease;
 mod levels;
+mod lock_guard;
+mod locks;
 mod message;
+mod message_type;
 mod metering;
 mod named;
 mod naming;
@@ -60,28 +75,42 @@ mod peek;
 mod poll;
 mod poller;
 mod pool_host;
+mod pop;
+mod quiesce;
+mod reactor;
 mod receipt;
 mod receive;
 mod receiver;
 mod reordering;
 mod return_mode;
+mod semaphore;
 mod send;
 mod send_side;
 mod sender;
+mod set;
 mod share;
 mod side_load;
+mod state;
 mod statistics;
+mod subscription;
 mod tally;
 mod wait;
 mod walk;
+mod watch;
 
 pub use attributes::ChannelAttributes;
+pub use barrier::Barrier;
 pub use channel::Channel;
-pub use completion::Completion;
+pub use completion::SendCompletion;
+pub use current::CurrentAttributes;
 pub use descriptor::ChannelDescriptor;
 pub use error::{Error, SendError};
+pub use future::{
+    LeaseFuture, MessageSink, MessageStream, PollFuture, ReceiveFuture, SendAllocationFuture, SendFuture,
+};
 pub use landing::{Landed, LandingPad, Source};
 pub use lease::Lease;
+pub use lock_guard::{ReadLock, UnlockError, WriteLock};
 pub use message::{Content, Message};
 pub use outgoing::{Destination, OutgoingMessage};
 pub use peek::Peeked;
@@ -90,9 +119,15 @@ pub use poller::Poller;
 pub use receiver::Receiver;
 pub use reordering::{Part, RefusedPart, Reordering};
 pub use return_mode::ReturnWhen;
+pub use semaphore::{Permit, Semaphore};
 pub use sender::Sender;
+pub use set::{ChannelSet, Ready, SetKey, SetWaker};
+pub use state::{ChannelMemory, ChannelState};
 pub use statistics::Statistics;
+pub use subscription::Subscription;
 pub use wait::WaitMode;
+pub use watch::{Notice, Notification, Watch};
+pub use weyr_shared::barrier::Broken;
 pub use weyr_shared::{FlowControl, MessageAttributes};
 
 /// The protocol over any host, for models and tests; no part of the stable interface.
@@ -102,12 +137,15 @@ pub mod protocol {
     pub use crate::elsewhere::Elsewhere;
     pub use crate::hindrance::Hindrance;
     pub use crate::host::Host;
+    pub use crate::locks::Patience;
     pub use crate::naming::{Namesakes, settle};
     pub use crate::poll::PollSide;
     pub use crate::pool_host::PoolHost;
     pub use crate::receipt::{Awaited, Sent};
     pub use crate::receive::{ReceiveSide, Taken};
     pub use crate::send::{Bytes, Claim, Outgoing, SendSide, Transfer};
+    pub use crate::set::gathering::Gathering;
+    pub use crate::set::listening::{Listened, ListeningHost, ListeningPool};
     pub use crate::share::Share;
     pub use crate::side_load::SideLoaded;
     pub use crate::wait::{Attempt, Tried};

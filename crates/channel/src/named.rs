@@ -3,7 +3,7 @@
 use std::borrow::Borrow;
 
 use weyr_managed::Pool;
-use weyr_shared::{BlockReference, KernelFutex, RING_NAME_BYTES, Ring, RingName};
+use weyr_shared::{BlockReference, RING_NAME_BYTES, Ring, RingName};
 
 use crate::attached::Attached;
 use crate::naming::{Namesakes, settle};
@@ -56,7 +56,8 @@ impl OfPool<'_> {
 /// Channels with names.
 impl Channel {
     /// Creates a channel called `name`, and attaches this process. Others of this pool find it with
-    /// [`attach_named`](Self::attach_named); the name is free again when it is destroyed. Of several that create the
+    /// [`attach_named`](Self::attach_named); the name is free again when it is destroyed. Where attributes say
+    /// [not exclusive](ChannelAttributes::exclusive) it is [`attach_or_create`](Self::attach_or_create). Of several that create the
     /// same name at once exactly one succeeds.
     ///
     /// Takes time with the number of channels in the pool; waits for nobody.
@@ -80,18 +81,26 @@ impl Channel {
     /// [`Error::NameTaken`]; [`Error::InvalidName`] for other names than 1 to 60 of letters, digits, `.`, `-` and `_`
     /// that do not start with `.`; as [`create`](Self::create).
     pub fn create_named(pool: &Pool, name: &str, attributes: &ChannelAttributes) -> Result<Self, Error> {
+        if attributes.is_exclusive() {
+            Self::create_new(pool, name, attributes)
+        } else {
+            Self::attach_or_create(pool, name, attributes)
+        }
+    }
+
+    fn create_new(pool: &Pool, name: &str, attributes: &ChannelAttributes) -> Result<Self, Error> {
         let namesakes = OfPool { pool, name: checked(name)? };
         let taken = || Error::NameTaken { name: name.to_owned() };
-        if settle(&namesakes, &KernelFutex)?.is_some() {
+        if settle(&namesakes, pool.futex())?.is_some() {
             return Err(taken());
         }
         let allocation = pool.alloc(attributes.bytes(pool.process_limit())?)?;
         let candidate = Self::create_with(pool, allocation, attributes, Some(&namesakes.name))?;
-        let winner = settle(&namesakes, &KernelFutex);
+        let winner = settle(&namesakes, pool.futex());
         let own = candidate.descriptor().reference().offset;
         let is_own = matches!(&winner, Ok(Some((at, _))) if *at == own);
         // Not destroyed by others, the candidate may have its name: then it is this caller's after all.
-        if is_own || !candidate.ring().refuse(&KernelFutex) {
+        if is_own || !candidate.ring().refuse(pool.futex()) {
             return Ok(candidate);
         }
         winner?;
@@ -105,7 +114,7 @@ impl Channel {
     /// # Errors
     /// [`Error::NoSuchChannel`], [`Error::InvalidName`]; as [`attach_in`](Self::attach_in).
     pub fn attach_named(pool: &Pool, name: &str) -> Result<Self, Error> {
-        let found = settle(&OfPool { pool, name: checked(name)? }, &KernelFutex)?;
+        let found = settle(&OfPool { pool, name: checked(name)? }, pool.futex())?;
         let missing = || Error::NoSuchChannel { name: name.to_owned(), pool: pool.name().to_owned() };
         found.map(|(_, attached)| Self::over(attached)).ok_or_else(missing)
     }
@@ -120,7 +129,7 @@ impl Channel {
                 Err(Error::NoSuchChannel { .. }) => {}
                 settled => return settled,
             }
-            match Self::create_named(pool, name, attributes) {
+            match Self::create_new(pool, name, attributes) {
                 // Another was first, and perhaps is gone already.
                 Err(Error::NameTaken { .. }) => {}
                 settled => return settled,

@@ -90,6 +90,25 @@ impl<'s> OutgoingMessage<'s> {
         self.sender.send_in_manner(bytes, self.limit, self.manner)
     }
 
+    /// Allocates `bytes` bytes of the channel's pool, lets `fill` write them, and sends them as an allocation, which is
+    /// the receiver's then. One deadline for memory and slot.
+    ///
+    /// # Errors
+    /// As [`send`](Self::send), [`Error::BufferPoolFull`] and [`Error::TooLarge`] when the pool has no room, now or at
+    /// all; and what `fill` says. The memory is freed.
+    pub fn send_filled(
+        self,
+        bytes: u64,
+        fill: impl FnOnce(&mut Allocation) -> Result<(), Error>,
+    ) -> Result<(), Error> {
+        let deadline = self.sender.defaults.deadline(self.limit);
+        let attached = &self.sender.shared().attached;
+        let mut memory = attached.host().memory(self.pool(), bytes, deadline, || attached.check_usable())?;
+        fill(&mut memory)?;
+        let limit = deadline.map_or(Limit::Now, Limit::Until);
+        Ok(Self { limit, ..self }.send_allocation(memory)?)
+    }
+
     /// Sends `allocation`, of the channel's pool, without copying; it is the receiver's then.
     ///
     /// # Errors

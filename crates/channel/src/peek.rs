@@ -13,7 +13,7 @@ use std::ops::Range;
 use weyr_atomic::Ordering;
 use weyr_shared::fault::{self, Fault};
 use weyr_shared::{
-    BlockReference, Corrupt, Level, MessageAttributes, MessageKind, MessageReference, SlotWord,
+    BlockReference, Corrupt, Level, MessageAttributes, MessageKind, MessageReference, RingLock, SlotWord,
 };
 
 use crate::attached::Attached;
@@ -121,6 +121,12 @@ impl<H: Host> Attached<H> {
     pub fn try_peek(&self, side: &ReceiveSide) -> Result<Option<Peeked>, Error> {
         self.me()?;
         self.check_usable()?;
+        if self.ring.may_be_barred(RingLock::Read)
+            && self.held_up::<()>(RingLock::Read, &side.place(0).hindrance, Attempt::AT_ONCE)?.is_some()
+            && let Some(error) = self.bar(RingLock::Read)?
+        {
+            return Err(error);
+        }
         // Each try that fails has lost its message to a receiver.
         for _ in 0..2 * u64::from(self.ring.slot_count()) + 2 {
             let Tried::Done((index, word)) = self.find_message(side, None)? else { return Ok(None) };

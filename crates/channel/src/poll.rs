@@ -12,7 +12,7 @@ use std::ops::BitOr;
 use std::time::{Duration, Instant};
 
 use weyr_atomic::Ordering;
-use weyr_shared::{Armed, Awake, Corrupt, Event, Futex, Ring};
+use weyr_shared::{Armed, Awake, Corrupt, Event, Futex, Ring, RingLock};
 
 use crate::attached::Attached;
 use crate::host::Host;
@@ -52,12 +52,21 @@ impl PollEvents {
         self.0 & events.0 == events.0
     }
 
+    /// The set as a number: 1 IN, 2 OUT, 4 EMPTY, 8 FULL.
+    pub const fn bits(self) -> u8 {
+        self.0
+    }
+
     /// Whether nothing is in it.
     pub const fn is_empty(self) -> bool {
         self.0 == 0
     }
 
-    const fn meets(self, events: Self) -> bool {
+    const fn without(self, events: Self) -> Self {
+        Self(self.0 & !events.0)
+    }
+
+    pub(crate) const fn meets(self, events: Self) -> bool {
         self.0 & events.0 != 0
     }
 }
@@ -85,7 +94,7 @@ pub struct PollSide {
 }
 
 impl PollSide {
-    fn positions(&self) -> u64 {
+    pub(crate) fn positions(&self) -> u64 {
         self.receive.position() ^ self.send.position().rotate_left(32)
     }
 }
@@ -134,7 +143,11 @@ impl<H: Host> Attached<H> {
     ) -> Result<Tried<PollEvents>, Error> {
         self.me()?;
         self.check_usable()?;
-        let tried = self.look_for(side, events, attempt)?;
+        let (events, locked_up) = self.open_events(side, events, attempt)?;
+        let mut tried = self.look_for(side, events, attempt)?;
+        if let Tried::Blocked { hindered } = &mut tried {
+            *hindered |= locked_up;
+        }
         let inspect = || attempt.inspect || self.is_inspection_due(&side.receive);
         if matches!(tried, Tried::Blocked { .. }) && inspect() {
             self.bury_all()?;
@@ -143,6 +156,31 @@ impl<H: Host> Attached<H> {
             return if waits { Ok(Tried::Done(PollEvents::IN)) } else { Ok(tried) };
         }
         Ok(tried)
+    }
+
+    /// Those of `events` that no lock or quiesce forbids; and whether to come back when patience has run out.
+    fn open_events(
+        &self,
+        side: &PollSide,
+        events: PollEvents,
+        attempt: Attempt,
+    ) -> Result<(PollEvents, bool), Error> {
+        let kinds = [
+            (RingLock::Read, PollEvents::IN, &side.receive.place(0).hindrance),
+            (RingLock::Write, PollEvents::OUT, &side.send.hindrance),
+        ];
+        let (mut open, mut hindered) = (events, false);
+        for (lock, event, hindrance) in kinds {
+            if events.meets(event)
+                && self.ring.may_be_barred(lock)
+                && let Some(Tried::Blocked { hindered: here }) =
+                    self.held_up::<()>(lock, hindrance, attempt)?
+            {
+                open = open.without(event);
+                hindered |= here;
+            }
+        }
+        Ok((open, hindered))
     }
 
     fn look_for(
@@ -264,6 +302,6 @@ impl<H: Host> Attached<H> {
     pub(crate) fn tell_pollers_of_lease(&self) {
         // Pairs with the barrier of who arms: it sees the lease, or this sees its bit.
         weyr_atomic::fence(Ordering::SeqCst);
-        self.ring.to_senders(self.host.futex()).wake_onlookers();
+        self.ring.to_senders(self.host.futex()).signal_onlookers();
     }
 }

@@ -95,6 +95,10 @@ impl Poller {
         self.poll_within(events, Limit::Until(Some(deadline)))
     }
 
+    pub(crate) fn shared(&self) -> &Arc<Shared> {
+        &self.shared
+    }
+
     fn poll_within(&self, events: PollEvents, limit: Limit) -> Result<PollEvents, Error> {
         let found = self.try_poll(events)?;
         if !found.is_empty() || events.is_empty() {

@@ -2,8 +2,8 @@
 
 use std::time::{Duration, Instant};
 
-use weyr_managed::{Allocation, BufferPool, Pool, Published, Taken};
-use weyr_shared::{Actor, BlockReference, Holder, KernelFutex, MessageKind, MessageReference, Region, Ring};
+use weyr_managed::{Allocation, BufferPool, Pool, PoolFutex, Published, Taken};
+use weyr_shared::{Actor, BlockReference, Holder, MessageKind, MessageReference, Region, Ring};
 use weyr_sys::fork;
 
 use crate::Error;
@@ -14,14 +14,13 @@ use crate::host::Host;
 pub struct PoolHost {
     pool: Pool,
     buffers: BufferPool,
-    futex: KernelFutex,
     born: Instant,
 }
 
 impl PoolHost {
     /// This process's look at the pool of a channel whose buffers lie there, too.
     pub fn new(pool: &Pool) -> Self {
-        Self { pool: pool.clone(), buffers: BufferPool::Own, futex: KernelFutex, born: Instant::now() }
+        Self { pool: pool.clone(), buffers: BufferPool::Own, born: Instant::now() }
     }
 
     /// The same for a channel whose buffers lie in `buffers`.
@@ -53,6 +52,18 @@ impl PoolHost {
             BufferPool::Own => Ok(&self.pool),
             BufferPool::Reached(pool) => Ok(pool),
             BufferPool::Gone | BufferPool::Unknown => Err(Error::BufferPoolGone),
+        }
+    }
+
+    /// Waits until what the channel and its buffers have in files is on the disk.
+    ///
+    /// # Errors
+    /// [`Error::Pool`], [`Error::BufferPool`].
+    pub(crate) fn sync(&self) -> Result<(), Error> {
+        self.pool.sync()?;
+        match &self.buffers {
+            BufferPool::Reached(pool) => pool.sync().map_err(Error::buffer_pool),
+            BufferPool::Own | BufferPool::Gone | BufferPool::Unknown => Ok(()),
         }
     }
 
@@ -124,11 +135,11 @@ fn bytes_needed(message: &MessageReference) -> u64 {
 
 impl Host for PoolHost {
     type Block = Taken;
-    type Futex = KernelFutex;
+    type Futex = PoolFutex;
 
     #[inline]
-    fn futex(&self) -> &KernelFutex {
-        &self.futex
+    fn futex(&self) -> &PoolFutex {
+        self.pool.futex()
     }
 
     #[inline]

@@ -13,8 +13,8 @@ use std::time::Instant;
 
 use weyr_atomic::{AtomicU64, Ordering};
 use weyr_shared::{
-    Corrupt, Description, Holder, Level, MAX_LEVELS, MessageKind, MessageReference, Position, SlotState,
-    SlotWord,
+    Corrupt, Description, Holder, Level, MAX_LEVELS, MessageKind, MessageReference, Position, RingLock,
+    Sleeper, SlotState, SlotWord,
 };
 
 use crate::attached::Attached;
@@ -142,9 +142,13 @@ impl<H: Host> Attached<H> {
             return self.take_from_levels(side, state, attempt);
         }
         let me = self.me()?;
-        self.check_usable()?;
+        if self.ring.may_be_barred(RingLock::Read)
+            && let Some(held_up) = self.held_up(RingLock::Read, &side.place(0).hindrance, attempt)?
+        {
+            return Ok(held_up);
+        }
         if let Some(taken) = self.take_returned(side, me, state)? {
-            return Ok(Tried::Done(taken));
+            return self.unless_shut(taken);
         }
         self.host.at_step(1);
         let tried = self.take_next(self.ring.lowest(), side, me, state, attempt)?;
@@ -170,7 +174,11 @@ impl<H: Host> Attached<H> {
                     let taken = word.held_by(state, me).laps_later(1);
                     if self.ring.claim(index, word, taken)? {
                         walk.advance(&place.position);
-                        return Ok(Tried::Done(Taken::new(index, taken, false)));
+                        let taken = Taken::new(index, taken, false);
+                        if self.ring.may_be_shut(RingLock::Read) {
+                            return self.unless_shut(taken);
+                        }
+                        return Ok(Tried::Done(taken));
                     }
                 }
                 View::Over => walk.go_on(word)?,
@@ -237,7 +245,7 @@ impl<H: Host> Attached<H> {
         deadline: Option<Instant>,
     ) -> Result<Taken, Error> {
         let mut waiter = Waiter::new(mode, deadline);
-        let event = self.ring.to_receivers(self.host.futex());
+        let event = self.counted(Sleeper::Receiver, self.ring.to_receivers(self.host.futex()));
         loop {
             self.host.before_try(waiter.remembered(side.position()));
             match self.try_take(side, state, waiter.attempt()) {

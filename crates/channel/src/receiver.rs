@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use weyr_managed::Taken as Block;
-use weyr_shared::{MessageAttributes, MessageKind, SlotState};
+use weyr_shared::{MessageAttributes, MessageKind, RingLock, SlotState};
 
 use crate::channel::Shared;
 use crate::defaults::{Defaults, Limit};
@@ -146,7 +146,7 @@ impl Receiver {
         }
     }
 
-    pub(crate) fn shared(&self) -> &Shared {
+    pub(crate) fn shared(&self) -> &Arc<Shared> {
         &self.shared
     }
 
@@ -170,10 +170,19 @@ impl Receiver {
         let attached = &self.shared.attached;
         match attached.try_take(&self.side, state, Attempt::AT_ONCE)? {
             Tried::Done(taken) => Ok(taken),
-            Tried::Blocked { .. } => match self.defaults.deadline(limit) {
-                None => Err(Error::Empty),
-                Some(deadline) => attached.take_until(&self.side, state, self.defaults.mode, deadline),
-            },
+            Tried::Blocked { .. } => self.take_later(state, limit),
+        }
+    }
+
+    /// After a try that was blocked.
+    #[cold]
+    fn take_later(&self, state: SlotState, limit: Limit) -> Result<Taken, Error> {
+        let attached = &self.shared.attached;
+        match self.defaults.deadline(limit) {
+            None => attached.say_why(RingLock::Read, Error::Empty, || {
+                attached.try_take(&self.side, state, Attempt::AT_ONCE)
+            }),
+            Some(deadline) => attached.take_until(&self.side, state, self.defaults.mode, deadline),
         }
     }
 

@@ -12,7 +12,7 @@
 
 use std::time::Instant;
 
-use weyr_shared::{Corrupt, Holder, Level, Position, SlotState, SlotWord};
+use weyr_shared::{Corrupt, Holder, Level, Position, RingLock, Sleeper, SlotState, SlotWord};
 
 use crate::attached::Attached;
 use crate::host::Host;
@@ -261,7 +261,7 @@ impl<H: Host> Attached<H> {
     }
 
     /// Gives up a claim for which there is no message: its position is over.
-    fn abandon(&self, claim: Claim) -> Result<(), Error> {
+    pub(crate) fn abandon(&self, claim: Claim) -> Result<(), Error> {
         let over = claim.word().becomes(SlotState::Empty).laps_later(1);
         if !self.ring.publish(claim.index, claim.word(), over)? {
             return self.give_back(claim);
@@ -287,7 +287,11 @@ impl<H: Host> Attached<H> {
         }
         let me = self.me()?;
         loop {
-            self.check_usable()?;
+            if self.ring.may_be_barred(RingLock::Write)
+                && let Some(held_up) = self.held_up(RingLock::Write, &side.hindrance, attempt)?
+            {
+                return Ok(held_up);
+            }
             let claim = match self.claim_in(self.ring.lowest(), side, me, attempt, SlotState::Filling)? {
                 Tried::Done(claim) => claim,
                 Tried::Blocked { hindered } => return Ok(Tried::Blocked { hindered }),
@@ -298,7 +302,7 @@ impl<H: Host> Attached<H> {
         }
     }
 
-    /// Steps 2 and 3. False: revoked, and all was taken back.
+    /// Steps 2 and 3, unless the channel was locked meanwhile. False: revoked or locked, and all was taken back.
     #[inline(always)]
     pub(crate) fn is_sent<M: Outgoing<H>>(
         &self,
@@ -306,6 +310,9 @@ impl<H: Host> Attached<H> {
         claim: Claim,
         message: &M,
     ) -> Result<bool, Error> {
+        if self.ring.may_be_shut(RingLock::Write) && self.withdraw(claim)? {
+            return Ok(false);
+        }
         self.fill(claim, message)?;
         if !self.publish(claim)? {
             self.lose_turn(side, claim, message)?;
@@ -352,10 +359,10 @@ impl<H: Host> Attached<H> {
         deadline: Option<Instant>,
     ) -> Result<(), Error> {
         let mut waiter = Waiter::new(mode, deadline);
-        let event = self.ring.to_senders(self.host.futex());
+        let event = self.counted(Sleeper::Sender, self.ring.to_senders(self.host.futex()));
         loop {
             self.host.before_try(waiter.remembered(side.position()));
-            if side.courtesy.is_wary() && self.is_held_back(side)? {
+            if side.courtesy.is_wary() && self.is_held_back(side, true)? {
                 // The wake that it was given is for who is to go first.
                 waiter.pass_on(&event, || true);
                 self.give_way(side, deadline)?;

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use weyr_managed::{Allocation, Published};
+use weyr_shared::RingLock;
 
 use crate::channel::Shared;
 use crate::defaults::{Defaults, Limit};
@@ -315,7 +316,7 @@ impl Sender {
         }
     }
 
-    pub(crate) fn shared(&self) -> &Shared {
+    pub(crate) fn shared(&self) -> &Arc<Shared> {
         &self.shared
     }
 
@@ -385,28 +386,40 @@ impl Sender {
         M: Outgoing<PoolHost>,
     {
         let attached = &self.shared.attached;
-        if self.side.courtesy.is_wary() && self.comes_later()? {
+        if self.side.courtesy.is_wary() && self.comes_later(limit)? {
             return self.post_behind_others(message, limit);
         }
         match attached.try_send(&self.side, message, Attempt::AT_ONCE)? {
             Tried::Done(()) => Ok(()),
-            Tried::Blocked { .. } => match self.defaults.deadline(limit) {
-                None => Err(Error::Full),
-                Some(deadline) => attached.send_until(&self.side, message, self.defaults.mode, deadline),
-            },
+            Tried::Blocked { .. } => self.post_later(message, limit),
+        }
+    }
+
+    /// After a try that was blocked.
+    #[cold]
+    fn post_later<M>(&self, message: &M, limit: Limit) -> Result<(), Error>
+    where
+        M: Outgoing<PoolHost>,
+    {
+        let attached = &self.shared.attached;
+        match self.defaults.deadline(limit) {
+            None => attached.say_why(RingLock::Write, Error::Full, || {
+                attached.try_send(&self.side, message, Attempt::AT_ONCE)
+            }),
+            Some(deadline) => attached.send_until(&self.side, message, self.defaults.mode, deadline),
         }
     }
 
     /// Whether others are to be let go first.
     #[cold]
-    fn comes_later(&self) -> Result<bool, Error> {
+    fn comes_later(&self, limit: Limit) -> Result<bool, Error> {
         if self.is_pending() {
             return Err(Error::Pending);
         }
-        self.shared.attached.is_held_back(&self.side)
+        self.shared.attached.is_held_back(&self.side, self.defaults.waits(limit))
     }
 
-    /// Whether a message of this sender waits in the hands of a [`Completion`](crate::Completion).
+    /// Whether a message of this sender waits in the hands of a [`SendCompletion`](crate::SendCompletion).
     pub(crate) fn is_pending(&self) -> bool {
         self.side.courtesy.is_pending()
     }

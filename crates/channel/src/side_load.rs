@@ -49,16 +49,26 @@ impl<H: Host> Outgoing<H> for SideLoaded {
 }
 
 impl PoolHost {
-    /// Memory of this process for `bytes` bytes; no deadline at all: it does not wait. The pool wakes who waits for
-    /// memory; each slice ends all the same, for the channel may be destroyed meanwhile.
+    /// Memory of this process for `bytes` bytes that are to be side-loaded; else as [`memory`](Self::memory).
     fn buffer(
         &self,
         bytes: u64,
         deadline: Option<Option<Instant>>,
         is_usable: impl Fn() -> Result<(), Error>,
     ) -> Result<Allocation, Error> {
+        self.memory(self.buffer_pool()?, bytes, deadline, is_usable)
+    }
+
+    /// Memory of this process in `pool` for `bytes` bytes; no deadline at all: it does not wait. The pool wakes who
+    /// waits for memory; each slice ends all the same, for the channel may be destroyed meanwhile.
+    pub(crate) fn memory(
+        &self,
+        pool: &weyr_managed::Pool,
+        bytes: u64,
+        deadline: Option<Option<Instant>>,
+        is_usable: impl Fn() -> Result<(), Error>,
+    ) -> Result<Allocation, Error> {
         use weyr_managed::Error as Pool;
-        let pool = self.buffer_pool()?;
         loop {
             is_usable()?;
             let outcome = deadline.map_or_else(

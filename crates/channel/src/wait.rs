@@ -44,8 +44,8 @@ pub(crate) const SLEEPING_PATIENCE: Duration = Duration::from_millis(2);
 /// The longest sleep without a look at the whole ring.
 pub(crate) const LONGEST_SLICE: Duration = Duration::from_millis(100);
 
-const POLLS_BEFORE_YIELD: u32 = 50;
-const POLLS_BEFORE_SLEEP: u32 = 2000;
+pub(crate) const POLLS_BEFORE_YIELD: u32 = 50;
+pub(crate) const POLLS_BEFORE_SLEEP: u32 = 2000;
 
 /// What one try may do beyond looking at its place.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

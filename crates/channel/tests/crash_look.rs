@@ -322,3 +322,75 @@ fn a_poller_asleep_while_the_only_sender_dies_finds_what_was_sent() {
     assert!(sent.len() * stride > 14 && sent.is_sorted() && sent[sent.len() - 1], "{sent:?}");
     note(format_args!("crash channel, send to a poller asleep: {} points, killed unnoticed", sent.len() - 1));
 }
+
+/// What the child does to a channel with message 1 in it, and how many writes that are at least.
+struct Locking {
+    name: &'static str,
+    floor: u64,
+    work: fn(&Channel),
+}
+
+/// Before each write: locks fall with their holder, a quiesce stays and can be ended, and the message is there.
+fn sweep_locking(plan: &Locking) {
+    let mut spinners = Vec::new();
+    let mut points = 0;
+    for write in (1..).step_by(stride()) {
+        let world = World::new(plan.name, 2);
+        world.channel.send(&letter(1)).unwrap();
+        let mut victim = child::spawn(|| {
+            let channel = world.attach();
+            drop(world.pool.0.alloc(200).unwrap());
+            crash::arm(write, die_here);
+            (plan.work)(&channel);
+            crash::disarm();
+            std::mem::forget(channel);
+        })
+        .unwrap();
+        let killed = victim.wait().unwrap().was_killed();
+        world.pool.0.recover();
+        let state = world.channel.state().unwrap();
+        assert_eq!((state.write_locked_by, state.read_locked_by, state.depth), (None, None, 1));
+        if state.quiesced {
+            assert!(matches!(world.channel.try_send(&letter(2)), Err(weyr_channel::Error::Quiesced)));
+            world.channel.quiesce().unwrap();
+            assert!(world.channel.is_quiesced());
+            world.channel.unquiesce().unwrap();
+        }
+        spinners.push(world.channel.attributes().unwrap().max_spinners);
+        let message = world.channel.try_receive().unwrap();
+        assert!(!message.is_redelivered());
+        assert_eq!(number_of(&message.into_bytes().unwrap()), 1);
+        let mut ledger = Ledger::default();
+        ledger.pass(&world.channel, WaitMode::Adaptive).unwrap();
+        ledger.assert_passed(|_| false);
+        assert_sound(&world.pool.0, 1);
+        world.leave();
+        if !killed {
+            break;
+        }
+        points += 1;
+    }
+    assert!((points * stride()) as u64 >= plan.floor, "{}: only {points} writes", plan.name);
+    assert!(spinners.is_sorted(), "{}: {spinners:?}", plan.name);
+    note(format_args!("crash channel, {}: {points} points, killed", plan.name));
+}
+
+#[test]
+fn locks_and_quiesces() {
+    let plan = |name, floor, work| Locking { name, floor, work };
+    sweep_locking(&plan("write lock", 3, |channel| drop(channel.write_lock().unwrap())));
+    sweep_locking(&plan("read lock", 3, |channel| drop(channel.try_read_lock().unwrap())));
+    sweep_locking(&plan("both locks", 6, |channel| {
+        let _both = (channel.write_lock().unwrap(), channel.read_lock().unwrap());
+    }));
+    sweep_locking(&plan("quiesce", 3, |channel| channel.quiesce().unwrap()));
+    sweep_locking(&plan("unquiesce", 4, |channel| {
+        channel.quiesce().unwrap();
+        channel.unquiesce().unwrap();
+    }));
+    sweep_locking(&plan("set attributes", 1, |channel| {
+        let mut attributes = channel.attributes().unwrap();
+        attributes.max_spinners = 5;
+        channel.set_attributes(&attributes).unwrap();
+    }));
+}

@@ -500,3 +500,30 @@ fn calls_that_do_not_say_wait_as_their_handle_does() {
         assert_eq!(receiver.with_timeout(Duration::ZERO).receive().err(), Some(Error::Empty));
     }
 }
+
+#[test]
+fn what_is_popped_is_gone_and_its_memory_with_it_but_for_what_is_frozen() {
+    let pool = TestPool::new("popped");
+    let attributes = ChannelAttributes::new().block_size(64).capacity(5).side_loading(true);
+    let channel = Channel::create(&pool.0, &attributes).unwrap();
+    let (sender, receiver, before) = (channel.sender(), channel.receiver(), pool.blocks());
+    assert_eq!(receiver.try_pop(), Err(Error::Empty));
+    assert_eq!(receiver.pop_until(Instant::now()), Err(Error::Timeout));
+    let frozen = memory(&pool, b"for good").freeze().unwrap();
+    let published = memory(&pool, b"the pool's").publish().unwrap();
+    sender.send(b"bytes").unwrap();
+    sender.send(&[7; 5000]).unwrap();
+    sender.send_allocation(memory(&pool, b"given away")).unwrap();
+    sender.send_frozen(&frozen).unwrap();
+    sender.send_published(published).unwrap();
+    assert_eq!((channel.len(), pool.blocks()), (Ok(5), before + 4));
+    for left in [4, 3, 2, 1, 0] {
+        receiver.pop().unwrap();
+        assert_eq!(channel.len(), Ok(left));
+    }
+    // What was published is the pool's again.
+    assert_eq!((bytes_of(&frozen), pool.blocks()), (b"for good".to_vec(), before + 2));
+    sender.send(b"next").unwrap();
+    assert_eq!(channel.receive().unwrap().into_bytes().unwrap(), b"next");
+    assert_eq!(receiver.statistics().received, 5);
+}

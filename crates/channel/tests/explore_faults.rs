@@ -3,7 +3,7 @@
 
 mod explored;
 
-use explored::{COUNTED, Case, found};
+use explored::{COUNTED, Case, Locker, found};
 use weyr_shared::fault::Fault;
 
 fn with(faults: &'static [Fault], case: Case, message: &str) {
@@ -110,4 +110,24 @@ fn a_message_given_back_to_the_next_lap_is_found() {
 fn a_slot_released_by_a_store_is_found() {
     let case = Case { capacity: 2, receivers: 2, messages: 3, lease: true, ..Case::PLAIN };
     with(&[Fault::ReleasedByStore], case, "lost");
+}
+
+#[test]
+fn a_lock_that_is_not_announced_or_not_looked_for_is_found() {
+    let case = Case { lockers: &[Locker::Write], messages: 1, ..Case::PLAIN };
+    with(&[Fault::LockUnannounced], case, "entered a locked channel");
+    with(&[Fault::ClaimLooksNotAgain], case, "entered a locked channel");
+    with(&[Fault::LockLooksAtNoSlot], case, "entered a locked channel");
+    let case = Case { lockers: &[Locker::Read], ..case };
+    with(&[Fault::ClaimLooksNotAgain], case, "left a locked channel");
+    with(&[Fault::LockLooksAtNoSlot], case, "left a locked channel");
+    let case = Case { lockers: &[Locker::Quiesce], ..case };
+    with(&[Fault::ClaimLooksNotAgain], case, "a locked channel");
+}
+
+#[test]
+fn a_dead_holders_lock_that_nobody_breaks_is_found() {
+    let case =
+        Case { lockers: &[Locker::Write], lockers_fall: true, deaths: 1, recoverers: 1, ..Case::PLAIN };
+    with(&[Fault::RepairLeavesLocks], case, "waits for ever");
 }

@@ -1,9 +1,9 @@
-//! Polling and peeking, in every interleaving with those who send, take, revoke, die and recover.
+//! Polling and peeking, and locks, in every interleaving with those who send, take, revoke, die and recover.
 #![cfg(weyr_face = "explore")]
 
 mod explored;
 
-use explored::{Case, explore, explore_so_far};
+use explored::{Case, Locker, explore, explore_so_far};
 use weyr_channel::PollEvents;
 use weyr_shared::fault::Fault;
 
@@ -134,4 +134,52 @@ fn receipts_hold_beside_leases_that_the_ring_goes_round() {
 #[test]
 fn a_message_that_was_gone_round_and_is_taken_for_a_later_one_is_found() {
     found(ROUND, &[Fault::LaterLapIsReceipt], "and was not");
+}
+
+/// One sends and one receives, and somebody locks.
+const LOCKED: Case = Case { messages: 1, ..Case::PLAIN };
+
+#[test]
+fn no_message_enters_or_leaves_a_locked_channel() {
+    for lockers in [&[Locker::Write][..], &[Locker::Read], &[Locker::Quiesce]] {
+        for capacity in [1, 2] {
+            let case = Case { capacity, lockers, ..LOCKED };
+            explore(Case { name: "one locks", ..case }).assert_holds();
+            explore_so_far(Case { name: "one locks, two messages", messages: 2, ..case });
+        }
+        explore_so_far(Case { name: "one locks, buffered", lockers, tso: true, ..LOCKED });
+        explore_so_far(Case { name: "one locks, two senders", lockers, senders: 2, capacity: 2, ..LOCKED });
+        explore_so_far(Case { name: "one locks, two levels", lockers, levels: 2, ..LOCKED });
+    }
+}
+
+#[test]
+fn locks_exclude_each_other_and_go_with_a_quiesce() {
+    use Locker::{Quiesce, Read, Write};
+    for lockers in
+        [&[Write, Write][..], &[Write, Read], &[Read, Read], &[Quiesce, Quiesce], &[Quiesce, Write]]
+    {
+        explore_so_far(Case { name: "two lock", lockers, ..LOCKED });
+    }
+}
+
+#[test]
+fn a_holder_of_a_lock_may_die_anywhere() {
+    for lockers in [&[Locker::Write][..], &[Locker::Read], &[Locker::Quiesce]] {
+        let case = Case { lockers, lockers_fall: true, deaths: 1, ..LOCKED };
+        explore_so_far(Case { name: "one locks and is killed", recoverers: 1, ..case });
+        explore_so_far(Case { name: "one locks and is killed, nobody recovers", slices: true, ..case });
+    }
+    let two = Case { lockers: &[Locker::Write, Locker::Write], lockers_fall: true, deaths: 1, ..LOCKED };
+    explore_so_far(Case { name: "two lock, one is killed", recoverers: 1, ..two });
+}
+
+#[test]
+fn users_may_die_while_a_channel_is_locked() {
+    for lockers in [&[Locker::Write][..], &[Locker::Read], &[Locker::Quiesce]] {
+        let case = Case { lockers, deaths: 1, recoverers: 1, ..LOCKED };
+        explore_so_far(Case { name: "one locks, sender killed", senders_fall: true, ..case });
+        let two = Case { receivers: 2, receivers_fall: true, ..case };
+        explore_so_far(Case { name: "one locks, receiver killed", ..two });
+    }
 }

@@ -1,6 +1,7 @@
 //! Channels between processes, some of which are killed.
 #![cfg(not(any(weyr_face = "loom", weyr_face = "explore")))]
 
+mod locked;
 mod pools;
 
 use std::time::{Duration, Instant};

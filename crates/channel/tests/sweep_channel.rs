@@ -11,12 +11,13 @@ mod made_of;
 mod swept;
 
 use Fate::{Absent, Again, Fresh};
-use ledger::{Fate, attributes, book, letter, number_of, parcel};
+use ledger::{Fate, Ledger, assert_sound, attributes, book, letter, number_of, parcel, states};
 use rustix::process::{Signal, getpid, kill_process};
-use swept::{DONE, Ground, RECEIVED, SENT, Story, sweep};
-use weyr_channel::{Channel, Lease, Sender};
-use weyr_kill::child;
-use weyr_managed::{Allocation, Pool, Published};
+use swept::{DONE, Ground, RECEIVED, SENT, Story, kill_and_stop, sweep};
+use weyr_channel::{Channel, Error, Lease, Sender, WaitMode};
+use weyr_kill::{Moment, Point, child};
+use weyr_managed::{Allocation, Mode, Pool, Published};
+use weyr_shared::SlotState;
 
 const LEASED: &[Story] = &[(1, &[Fresh, Again])];
 
@@ -350,4 +351,122 @@ fn landing_pads_for_what_stays() {
         Some(other)
     });
     sweep("receive to, published", &ground, 4, RECEIVED, with_pad, land);
+}
+
+/// Releases a quiesce by going, as locks are.
+struct Rest(Channel);
+
+impl Drop for Rest {
+    fn drop(&mut self) {
+        self.0.unquiesce().unwrap();
+    }
+}
+
+fn rest(channel: &Channel) -> Result<Rest, Error> {
+    channel.try_quiesce().map(|()| Rest(channel.clone()))
+}
+
+/// Nothing is locked any more, whoever died; all that waits is received, and nothing else is left.
+fn assert_open(ground: &Ground, expected: &[u64]) {
+    let channel = ground.attach();
+    channel.pool().recover();
+    let state = channel.state().unwrap();
+    assert_eq!((state.write_locked_by, state.read_locked_by), (None, None));
+    if state.quiesced {
+        // Whoever died in it: another brings it to rest, and wakes it.
+        channel.quiesce().unwrap();
+        assert!(channel.is_quiesced());
+        channel.unquiesce().unwrap();
+    }
+    let mut ledger = Ledger::default();
+    ledger.pass(&channel, WaitMode::Adaptive).unwrap();
+    ledger.drain(&channel);
+    ledger.assert_passed(|number| expected.contains(&number));
+    assert!(states(&channel).iter().all(|state| *state == SlotState::Empty));
+    assert_sound(channel.pool(), 1);
+}
+
+/// At whatever instruction `operate` is stopped: when a lock has returned, no message enters or leaves any more, though
+/// the stopped process goes on.
+fn locked_out<L>(
+    name: &str,
+    ground: &Ground,
+    floor: usize,
+    expected: &[u64],
+    lock: impl Fn(&Channel) -> Result<L, Error>,
+    operate: impl Fn(&mut Channel),
+) {
+    let mut held: Option<(Channel, L, u32)> = None;
+    let look = |point: &Point| {
+        if point.moment == Moment::Stopped {
+            let channel = ground.attach();
+            held = match lock(&channel) {
+                Ok(lock) => {
+                    let depth = channel.state().unwrap().depth;
+                    Some((channel, lock, depth))
+                }
+                Err(Error::InHands { .. }) => None,
+                Err(error) => panic!("{error}"),
+            };
+            return;
+        }
+        if let Some((channel, lock, depth)) = held.take() {
+            assert_eq!(channel.state().unwrap().depth, depth, "messages behind the lock");
+            drop(lock);
+        }
+        assert_open(ground, expected);
+    };
+    kill_and_stop(name, ground, floor, Ground::warm, operate, look);
+}
+
+#[test]
+fn a_lock_holds_at_whatever_instruction_others_stand() {
+    let send = |channel: &mut Channel| {
+        let sent = channel.try_send(&letter(100));
+        assert!(matches!(sent, Ok(()) | Err(Error::WriteLocked { .. } | Error::Quiesced)), "{sent:?}");
+    };
+    let ground = Ground::new("locked-send", |_, _| ());
+    locked_out("send, locked out", &ground, 6, &[100], Channel::try_write_lock, send);
+    locked_out("send, put to rest", &ground, 6, &[100], rest, send);
+    let receive = |channel: &mut Channel| {
+        let received = channel.receiver().try_receive_into(&mut [0; 40]);
+        assert!(matches!(received, Ok(40) | Err(Error::ReadLocked { .. } | Error::Quiesced)), "{received:?}");
+    };
+    let ground = Ground::with_letter("locked-receive");
+    locked_out("receive into, locked out", &ground, 3, &[1], Channel::try_read_lock, receive);
+    locked_out("receive into, put to rest", &ground, 3, &[1], rest, receive);
+}
+
+#[test]
+fn a_process_may_die_or_stand_anywhere_in_a_lock_or_a_quiesce() {
+    type Work = fn(&mut Channel);
+    let works: [(&str, usize, Work); 4] = [
+        ("write lock and unlock", 3, |channel| channel.try_write_lock().unwrap().unlock().unwrap()),
+        ("read lock and unlock", 3, |channel| channel.try_read_lock().unwrap().unlock().unwrap()),
+        ("quiesce and unquiesce", 3, |channel| {
+            channel.try_quiesce().unwrap();
+            channel.unquiesce().unwrap();
+        }),
+        ("set attributes", 1, |channel| {
+            let mut attributes = channel.attributes().unwrap();
+            attributes.max_spinners = 5;
+            assert_eq!(channel.set_attributes(&attributes).unwrap().max_spinners, 0);
+        }),
+    ];
+    let ground = Ground::with_letter("locking");
+    for (name, floor, work) in works {
+        let look = |point: &Point| {
+            if point.moment == Moment::Stopped {
+                let channel = ground.attach();
+                let state = channel.state().unwrap();
+                assert_eq!((state.depth, state.in_hands), (1, 0));
+                assert!(channel.pool().verify(Mode::Online).holds());
+                return;
+            }
+            let spinners = ground.attach().attributes().unwrap().max_spinners;
+            assert!(spinners == 0 || spinners == 5);
+            assert_open(&ground, &[1]);
+        };
+        kill_and_stop(name, &ground, floor, Ground::warm, work, look);
+    }
 }

@@ -10,9 +10,11 @@ mod ledger;
 mod made_of;
 mod swept;
 
+use std::time::{Duration, Instant};
+
 use ledger::{Fate, Ledger, assert_sound, attributes, letter, parcel};
 use swept::{Ground, kill_and_stop, sweep};
-use weyr_channel::{Channel, WaitMode};
+use weyr_channel::{Barrier, Broken, Channel, ChannelDescriptor, Error, WaitMode};
 use weyr_kill::{Moment, Point};
 use weyr_managed::{Allocation, Mode as Verified, Pool};
 
@@ -134,4 +136,61 @@ fn destroy() {
     kill_and_stop("destroy", &ground, 8, attached, destroy, look);
     told.dedup();
     assert_eq!(told, [true, false]);
+}
+
+/// How the barrier was found behind a party that came, alone, and gave up.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Found {
+    NotCome,
+    Come,
+    GivenUp,
+}
+
+/// Nobody is stuck at the barrier, and it can be used again.
+fn look_at_the_barrier(ground: &Ground, barrier: &ChannelDescriptor, told: &mut Vec<Found>, point: &Point) {
+    let pool = ground.pool();
+    if point.moment != Moment::Stopped {
+        pool.recover();
+    }
+    let barrier = Barrier::attach_in(&pool, barrier).unwrap();
+    let found = match barrier.wait_until(Instant::now()) {
+        Err(Error::Timeout) => Found::NotCome,
+        Ok(_) => Found::Come,
+        Err(Error::BarrierBroken { why: Broken::TimedOut }) => Found::GivenUp,
+        other => panic!("{other:?}"),
+    };
+    if point.moment == Moment::Died {
+        told.push(found);
+    }
+    barrier.reset();
+    for _ in 0..2 {
+        std::thread::scope(|scope| {
+            let soon = Instant::now() + Duration::from_secs(60);
+            let both = [(); 2].map(|()| {
+                let barrier = barrier.clone();
+                scope.spawn(move || barrier.wait_until(soon))
+            });
+            let passed = both.map(|party| party.join().unwrap().is_ok());
+            assert_eq!(passed, [true; 2]);
+        });
+    }
+    assert!(!barrier.is_broken());
+    drop(barrier);
+    assert_holds(&pool);
+}
+
+#[test]
+fn a_barrier_that_a_party_comes_to_and_gives_up() {
+    let mut made = None;
+    let ground = Ground::new("barrier", |pool, _| {
+        made = Some(Barrier::create(pool, 2).unwrap().descriptor());
+    });
+    let made = made.unwrap();
+    let mut told = Vec::new();
+    let attached = |ground: &Ground| Barrier::attach_in(&ground.pool(), &made).unwrap();
+    let wait = |barrier: &mut Barrier| drop(barrier.wait_until(Instant::now()));
+    let look = |point: &Point| look_at_the_barrier(&ground, &made, &mut told, point);
+    kill_and_stop("come to a barrier and give up", &ground, 2, attached, wait, look);
+    told.dedup();
+    assert_eq!(told, [Found::NotCome, Found::Come, Found::GivenUp]);
 }

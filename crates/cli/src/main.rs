@@ -7,6 +7,7 @@
 //! | `output` | tables for people, JSON for programs |
 //! | `failure` | errors and exit codes |
 //! | `pool` | `weyr pool ...` |
+//! | `channel` | `weyr channel ...` |
 //! | `transfer` | `weyr send` and `weyr recv` |
 //! | `run` | `weyr run` |
 //! | `manual` | `weyr man` and `weyr completions` |
@@ -16,6 +17,7 @@
 #![deny(unsafe_code)]
 
 mod arguments;
+mod channel;
 mod demo;
 mod failure;
 mod manual;
@@ -45,6 +47,7 @@ fn main() -> ExitCode {
 fn run(command: Command, output: &Output) -> Result<ExitCode, Failure> {
     match command {
         Command::Run(program) => return run::run(&program),
+        Command::Channel(channel) => channel::run(&channel, output),
         Command::Send(send) => transfer::send(&send, output),
         Command::Recv(receive) => transfer::receive(&receive, output),
         Command::Man { directory } => manual::pages(directory.as_deref(), output),

@@ -8,9 +8,15 @@ use command::{Pools, text};
 fn the_page_names_every_command_and_the_exit_codes() {
     let pools = Pools::new();
     let page = text(&pools.run(&["man"]));
-    for word in
-        ["weyr\\-pool", "weyr\\-send", "weyr\\-recv", "weyr\\-run", "weyr\\-demo", "the system refused"]
-    {
+    for word in [
+        "weyr\\-pool",
+        "weyr\\-channel",
+        "weyr\\-send",
+        "weyr\\-recv",
+        "weyr\\-run",
+        "weyr\\-demo",
+        "the system refused",
+    ] {
         assert!(page.contains(word), "no {word} in {page}");
     }
     assert!(!page.contains("demo\\-worker"), "hidden commands are hidden");
@@ -25,6 +31,8 @@ fn each_command_has_a_page_of_its_own() {
         ("weyr-pool-create.1", "\\-\\-segment\\-size"),
         ("weyr-pool-dump.1", "\\-\\-block"),
         ("weyr-pool-watch.1", "the pool was destroyed or replaced"),
+        ("weyr-channel-watch.1", "the channel or its pool was destroyed"),
+        ("weyr-channel-verify.1", "\\-\\-quiesced"),
         ("weyr-run.1", "128 and the number of the signal"),
         ("weyr-recv.1", "\\-\\-follow"),
     ] {

@@ -200,3 +200,43 @@ fn a_reader_that_has_seen_enough_leaves_the_rest_in_the_channel() {
     assert!(received.success());
     assert_eq!(pools.run(&["recv", "p/c"]).stdout, b"one\ntwo\n");
 }
+
+#[test]
+fn what_has_priority_is_received_first_and_a_count_ends_it() {
+    let pools = Pools::new();
+    let created = ["send", "p/c", "--create", "--levels", "2", "--more", "--lines"];
+    assert!(send(&pools, &created, b"one\ntwo\n").status.success());
+    assert!(send(&pools, &["send", "p/c", "--more", "--priority", "1"], b"now\n").status.success());
+    let beyond = send(&pools, &["send", "p/c", "--priority", "2"], b"");
+    assert_eq!(beyond.status.code(), Some(2), "{}", text(&beyond));
+    for (wait, words) in [("spin", "now\n"), ("idle", "one\n")] {
+        let received = pools.run(&["recv", "p/c", "--count", "1", "--wait", wait, "--no-lease"]);
+        assert_eq!((received.status.code(), text(&received).as_str()), (Some(0), words));
+    }
+    assert_eq!(pools.run(&["recv", "p/c", "--wait", "polite"]).status.code(), Some(2));
+    let late = pools.run(&["recv", "p/c", "--count", "2", "--deadline", "0.05"]);
+    assert_eq!((late.status.code(), &late.stdout[..]), (Some(1), &b"two\n"[..]));
+    assert!(text(&late).contains("no message before the deadline after 1 message"), "{}", text(&late));
+    assert!(send(&pools, &["send", "p/c"], b"").status.success());
+    let ended = pools.run(&["recv", "p/c", "--count", "1", "--timeout", "0.05"]);
+    assert_eq!(ended.status.code(), Some(1), "an end of a stream is no message");
+}
+
+#[test]
+fn a_message_is_looked_at_and_stays() {
+    let pools = Pools::new();
+    assert!(send(&pools, &["send", "p/c", "--create", "--more"], b"still there").status.success());
+    let file = pools.directory().join("peeked");
+    for _ in 0..2 {
+        let report = pools.json(&["recv", "p/c", "--peek", "-o", file.to_str().unwrap()]).0;
+        assert_eq!((&report["messages"], &report["ended"]), (&1.into(), &false.into()), "{report}");
+        assert_eq!(std::fs::read(&file).unwrap(), b"still there");
+    }
+    assert_eq!(pools.json(&["channel", "show", "p/c"]).0["waiting"], 1);
+    let empty = pools.run(&["recv", "p/other", "--create", "--peek", "--timeout", "0"]);
+    assert_eq!(empty.status.code(), Some(1), "{}", text(&empty));
+    assert!(send(&pools, &["send", "p/large", "--create", "--more"], &noise(5000)).status.success());
+    let large = pools.run(&["recv", "p/large", "--peek"]);
+    assert_eq!(large.status.code(), Some(1));
+    assert!(text(&large).contains("memory of the pool"), "{}", text(&large));
+}

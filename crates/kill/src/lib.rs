@@ -8,6 +8,7 @@
 //! - [`Sweep`], [`Segment`], [`Report`]: death and stop at each instruction;
 //! - [`note`]: the numbers of a test that passes, for whom its runner shows nothing;
 //! - [`CountingAllocator`]: what must not ask for private memory;
+//! - [`system_calls_during`]: what must not call the kernel;
 //! - [`refuse`](refuse()): a kernel that lacks the named calls, for the fallbacks.
 //!
 //! A file that gets its data before its length is never seen with a length and without data:
@@ -47,6 +48,7 @@
 
 mod affinity;
 mod allocations;
+mod calls;
 pub mod child;
 mod choice;
 mod error;
@@ -64,6 +66,7 @@ mod trace;
 mod walk;
 
 pub use allocations::{CountingAllocator, allocations_during};
+pub use calls::system_calls_during;
 pub use child::{Child, Outcome};
 pub use choice::{Choice, FEW, is_few_writes, writes_to_end_at};
 pub use error::Error;

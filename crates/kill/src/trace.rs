@@ -4,7 +4,7 @@
 //! again. Between the two stops the parent lets it make single steps. A step that enters the kernel comes back when
 //! the call is done, so a system call is one step; so is each round of a repeated string instruction.
 //!
-//! Source: ptrace(2), `PTRACE_SINGLESTEP`, `PTRACE_O_EXITKILL`; alarm(2) for a child that waits for ever.
+//! Source: ptrace(2), `PTRACE_SINGLESTEP`, `PTRACE_SYSCALL`, `PTRACE_O_EXITKILL`; alarm(2) for a child that waits for ever.
 //!
 //! What it does *not* do: other threads of the child run freely.
 
@@ -40,6 +40,10 @@ impl Registers {
     fn address(&self) -> u64 {
         self.0.rip
     }
+
+    fn call(&self) -> u64 {
+        self.0.orig_rax
+    }
 }
 
 #[cfg(not(target_arch = "x86_64"))]
@@ -48,6 +52,10 @@ pub(crate) struct Registers;
 #[cfg(not(target_arch = "x86_64"))]
 impl Registers {
     fn address(&self) -> u64 {
+        0
+    }
+
+    fn call(&self) -> u64 {
         0
     }
 }
@@ -107,6 +115,31 @@ impl Traced {
             self.request(libc::PTRACE_CONT, deliver)?;
             match self.wait()? {
                 libc::SIGSTOP => return Ok(()),
+                libc::SIGALRM => return Err(self.interrupted_by(libc::SIGALRM)),
+                other => self.pending = other,
+            }
+        }
+    }
+
+    /// Lets it run up to its next system call, and through that; the call's number, or none where the operation had
+    /// ended before it. The stop at the end is a call as well, the last one.
+    pub(crate) fn next_call(&mut self) -> Result<Option<u64>, Error> {
+        if !self.run_to_call_or_end()? {
+            return Ok(None);
+        }
+        let number = self.registers()?.call();
+        self.run_to_call_or_end()?;
+        Ok(Some(number))
+    }
+
+    /// Whether it came to the start or the end of a system call, and not to the end of its operation.
+    fn run_to_call_or_end(&mut self) -> Result<bool, Error> {
+        loop {
+            let deliver = std::mem::take(&mut self.pending);
+            self.request(libc::PTRACE_SYSCALL, deliver)?;
+            match self.wait()? {
+                libc::SIGTRAP => return Ok(true),
+                libc::SIGSTOP => return Ok(false),
                 libc::SIGALRM => return Err(self.interrupted_by(libc::SIGALRM)),
                 other => self.pending = other,
             }

@@ -11,7 +11,7 @@ pub(crate) mod table;
 use std::collections::{HashMap, HashSet};
 
 use weyr_atomic::Ordering;
-use weyr_shared::{Actor, BlockReference, Corrupt, KernelFutex, Ring, RingOpenError, SlotState};
+use weyr_shared::{Actor, BlockReference, Corrupt, Ring, RingOpenError, SlotState};
 
 use crate::channels::buffer_pool::BufferPool;
 use crate::channels::table::ChannelBlock;
@@ -213,7 +213,7 @@ impl Channels for PoolChannels<'_> {
             };
             // Attached, so that nobody frees the channel while it is repaired; who finds it freed has nothing to do.
             let Ok(me) = self.0.attach_to(&ring, block) else { continue };
-            if let Err(corrupt) = ring.repair(actor, still_dead, in_flight, &KernelFutex) {
+            if let Err(corrupt) = ring.repair(actor, still_dead, in_flight, &self.0.futex) {
                 tracing::warn!(%corrupt, "a damaged channel was repaired as far as it could be");
             }
             let _freed_by_the_next_step_of_recovery = ring.detach(me);

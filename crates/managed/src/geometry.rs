@@ -4,7 +4,7 @@
 //! one allocation can be as large as the pool. Everything follows from [`Shape`], a few numbers in the header, so
 //! creator and attacher cannot disagree.
 
-use weyr_shared::Layout;
+use weyr_shared::{Layout, ReadyRow};
 
 use crate::heap::class::{CLASS_LIMIT, Class, TIER_SHIFTS, classes};
 use crate::layout::{BUCKET_RECORDS, Lane, ManifestBucket, PageDescriptor, PoolHeader, ProcessSlot};
@@ -95,6 +95,8 @@ pub struct Offsets {
     pub manifest: u64,
     /// Hints: where in the manifest the record of a block is, by the hash of its offset.
     pub manifest_index: u64,
+    /// Where processes are told what they listen to. Last, so that it costs nobody who does not.
+    pub ready: u64,
     /// End of the metadata.
     pub metadata_end: u64,
     /// Start of the data.
@@ -218,7 +220,8 @@ fn offsets(shape: &Shape) -> Offsets {
     // At most 16 bytes of tables per 64 bytes of data besides those above and the manifest, so this many chunks are
     // enough.
     let manifest_bytes = manifest_buckets(shape) * ManifestBucket::SIZE as u64 + manifest_places(shape) * 4;
-    let chunks = (data_bytes / 4 + pages * 160 + manifest_bytes + (32 << 20)) / METADATA_CHUNK + 1;
+    let rows = u64::from(shape.process_limit) * ReadyRow::SIZE as u64;
+    let chunks = (data_bytes / 4 + pages * 160 + manifest_bytes + rows + (32 << 20)) / METADATA_CHUNK + 1;
     let metadata_backed = place(chunks.div_ceil(64), 8);
     let data_backed = place((data_bytes >> chunk_shift(shape)).div_ceil(64) + 1, 8);
     let processes = place(shape.process_limit.into(), ProcessSlot::SIZE as u64);
@@ -235,6 +238,9 @@ fn offsets(shape: &Shape) -> Offsets {
     let bucket = ManifestBucket::SIZE as u64;
     let manifest = place(manifest_buckets(shape) * bucket + bucket - 64, 1).next_multiple_of(bucket);
     let manifest_index = place(manifest_places(shape), 4);
+    // Nor any row.
+    let row = ReadyRow::SIZE as u64;
+    let ready = place(rows + row - 64, 1).next_multiple_of(row);
     let metadata_end = end;
     // Small pools waste no more than a page; large ones start where huge pages can.
     let align = if data_bytes >= 16 << 20 { DATA_CHUNK } else { 1 << shape.page_shift };
@@ -254,6 +260,7 @@ fn offsets(shape: &Shape) -> Offsets {
         long,
         manifest,
         manifest_index,
+        ready,
         metadata_end,
         data,
     }

@@ -9,7 +9,7 @@ use weyr_shared::layout;
 /// Start of every pool: "weyrpool" read as a little-endian word.
 pub const POOL_MAGIC: u64 = u64::from_le_bytes(*b"weyrpool");
 /// Version of everything in this file; another version is refused by name.
-pub const LAYOUT_VERSION: u32 = 1;
+pub const LAYOUT_VERSION: u32 = 2;
 
 /// `PoolHeader::state`: being made; nobody else can see it.
 pub const STATE_MAKING: u64 = 0;

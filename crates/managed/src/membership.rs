@@ -26,6 +26,7 @@ use crate::heap::word::{ProcessWord, SlotState};
 use crate::heap::{Heap, Liveness, mark};
 use crate::layout::{FLAG_MEMBARRIER, ProcessSlot};
 use crate::pool::header;
+use crate::ready::Registrations;
 
 /// Lock bytes lie far behind any data: byte `LOCK_BASE + slot` of the object.
 const LOCK_BASE: u64 = 1 << 62;
@@ -41,6 +42,8 @@ pub(crate) struct Membership {
     _presence: Option<Presence>,
     /// For threads that found no lane of their own, and for leaving.
     pub(crate) shared_lane: Mutex<Option<LaneHeap>>,
+    /// By which bits of its row it is told what.
+    pub(crate) registrations: Registrations,
 }
 
 /// The memberships of this process and, behind them, of its forked children, each in its own life.
@@ -123,6 +126,7 @@ impl Membership {
             actor,
             _presence: presence,
             shared_lane: Mutex::new(Some(lane)),
+            registrations: Registrations::default(),
         })
     }
 

@@ -1,5 +1,6 @@
 //! Pools: created, attached, looked at and destroyed.
 
+pub(crate) mod channel_details;
 pub(crate) mod creation;
 pub(crate) mod extent;
 pub(crate) mod header;
@@ -278,7 +279,7 @@ impl Pool {
     }
 
     /// Recovers members that are probably dead: what a newcomer can see at little cost.
-    fn reap_dead(&self) {
+    pub(crate) fn reap_dead(&self) {
         let attachment = self.attachment();
         if attachment.has_dead_member() {
             let recovered = self.recover();

@@ -11,9 +11,11 @@ use weyr_managed::layout::{
     LAYOUT_VERSION, Lane, ManifestBucket, ManifestRecord, PageDescriptor, PoolHeader, ProcessSlot,
 };
 use weyr_shared::lock::{FifoLiteLock, FifoLitePlace, FifoLock, FifoPlace, GreedyLock};
-use weyr_shared::{BitsetHeader, HashTableEntry, HashTableHeader, PriorityHeapCell, PriorityHeapHeader};
 use weyr_shared::{
-    BufferPoolRecord, Layout, LevelHeader, Part, RING_VERSION, RingHeader, Slot, SlotExtension,
+    BarrierRecord, BitsetHeader, HashTableEntry, HashTableHeader, PriorityHeapCell, PriorityHeapHeader,
+};
+use weyr_shared::{
+    BufferPoolRecord, Layout, LevelHeader, Part, RING_VERSION, ReadyRow, RingHeader, Slot, SlotExtension,
 };
 
 const HEAD: &str = "\
@@ -96,12 +98,14 @@ fn the_layout_document_is_what_the_source_says() {
     describe::<PageDescriptor>(&mut document, "managed/src/layout.rs");
     describe::<ManifestBucket>(&mut document, "managed/src/layout.rs");
     describe::<ManifestRecord>(&mut document, "managed/src/layout.rs");
+    describe::<ReadyRow>(&mut document, "shared/src/ready.rs");
     channel(&mut document);
     describe::<RingHeader>(&mut document, "shared/src/ring.rs");
     describe::<LevelHeader>(&mut document, "shared/src/ring/level.rs");
     describe::<BufferPoolRecord>(&mut document, "shared/src/ring/buffers.rs");
     describe::<Slot>(&mut document, "shared/src/slot.rs");
     describe::<SlotExtension>(&mut document, "shared/src/ring/extension.rs");
+    describe::<BarrierRecord>(&mut document, "shared/src/barrier.rs");
     describe::<GreedyLock>(&mut document, "shared/src/lock/greedy.rs");
     describe::<FifoLock>(&mut document, "shared/src/lock/fifo.rs");
     describe::<FifoPlace>(&mut document, "shared/src/lock/fifo.rs");

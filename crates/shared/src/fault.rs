@@ -63,6 +63,20 @@ pub enum Fault {
     DeadTriggerLeft,
     /// The dead count as waiters of an event that is synchronised.
     CountsTheDead,
+    /// A signal takes the bit of who listens away and tells nobody.
+    ListenersUntold,
+    /// A raise tells nobody who listens.
+    RaiseTellsNobody,
+    /// A set looks at a channel before it says that it listens, and not behind it.
+    LookBeforeListening,
+    /// Who locks a channel does not say so in its state.
+    LockUnannounced,
+    /// Who claims a slot does not look whether the channel was locked meanwhile.
+    ClaimLooksNotAgain,
+    /// Who locks a channel does not look at its slots.
+    LockLooksAtNoSlot,
+    /// A repair leaves the locks of the dead.
+    RepairLeavesLocks,
     /// No mistake, but fewer states: hints are neither written nor looked at.
     WithoutHints,
 }

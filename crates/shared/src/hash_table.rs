@@ -7,28 +7,31 @@
 //!
 //! The idea that makes it survive its users: the state word of an entry alone says whether it holds a key, and it is
 //! written when key and value are there. An entry whose key was removed keeps its place in the chains that go over it,
-//! as REMOVED, until the one behind it is EMPTY. Only a value may be wider than the word that commits it, so its
-//! replacement is written to a log first:
+//! as REMOVED, until the one behind it is EMPTY. Where keys come and go there may be no EMPTY entry in the end: a search
+//! ends at the reach of the table, too, beyond which no key was put. Only a value may be wider than the word that commits
+//! it, so its replacement is written to a log first:
 //!
 //! | step | of an insertion | of a removal | of a replacement |
 //! | ---: | --- | --- | --- |
 //! | 1 | look at all that will be used | the same | the same |
 //! | 2 | `pending` = INSERTION | `pending` = REMOVAL | place and value into the log |
-//! | 3 | key and value of an entry that is not FULL | | **commit**: `pending` = REPLACEMENT |
+//! | 3 | the reach; key and value of an entry that is not FULL | | **commit**: `pending` = REPLACEMENT |
 //! | 4 | **commit**: its state is FULL | **commit**: its state is REMOVED | the value into the entry |
 //! | 5 | count | those that no chain goes over are EMPTY; count | |
 //! | 6 | `pending` = 0 | `pending` = 0 | `pending` = 0 |
 //!
 //! Every store is a Release, so a death leaves a prefix of them. A log without its commit is never read. Behind an EMPTY
 //! entry no chain goes on, so an entry before it may be EMPTY, too: each of those stores leaves a table as good as the
-//! one before. What may be wrong is the count, and a value that the log has whole. [`recover`](HashTable::recover) does
-//! both anew, and `pending` last, so one that dies is done again; until then every operation is refused.
+//! one before. What may be wrong is the count, a value that the log has whole, and the reach, which may be too far.
+//! [`recover`](HashTable::recover) does them anew, and `pending` last, so one that dies is done again; until then every
+//! operation is refused.
 //!
-//! Source: Dragon, hash table; Knuth, The Art of Computer Programming 3, section 6.4, algorithm L. What it does not do: it
-//! does not wait, and its hash withstands no one who chooses keys to make it slow. As the keys in it come and go, those
-//! that are not there take longer to be looked for ([`HashTableStatistics::removed`]).
+//! Source: Dragon, hash table; Knuth, The Art of Computer Programming 3, section 6.4, algorithm L; the reach as the
+//! maximum probe length of Celis, Robin Hood Hashing, 1986. What it does not do: it does not wait, and its hash withstands
+//! no one who chooses keys to make it slow.
 
 mod entries;
+mod reach;
 mod shape;
 
 use weyr_atomic::{AtomicU64, Ordering};
@@ -39,7 +42,7 @@ use entries::State;
 use shape::Shape;
 
 /// First word of a table.
-const MAGIC: u64 = u64::from_le_bytes(*b"WEYRHSH1");
+const MAGIC: u64 = u64::from_le_bytes(*b"WEYRHSH2");
 
 const NOTHING: u64 = 0;
 const INSERTION: u64 = 1;
@@ -48,8 +51,8 @@ const REPLACEMENT: u64 = 3;
 
 crate::layout! {
     /// What stands before a hash table. Behind it: the log, one value long; then the entries.
-    pub struct HashTableHeader: 56, align 8 {
-        /// `WEYRHSH1`; written last, by who makes it. Anything else: no table.
+    pub struct HashTableHeader: 64, align 8 {
+        /// `WEYRHSH2`; written last, by who makes it. Anything else: no table.
         0 => magic: AtomicU64,
         /// 64-bit words of a key, 1 to 1024; written once, by who makes it.
         8 => key_words: AtomicU64,
@@ -63,6 +66,8 @@ crate::layout! {
         40 => pending: AtomicU64,
         /// Index of the entry whose value the log has. Written under the users' lock. Means nothing unless `pending` is 3.
         48 => log_entry: AtomicU64,
+        /// Entries that a search goes over at most: no key lies farther from where it is looked for first. A bound, which may be too high; raised before the entry that needs it is FULL. Written under the users' lock. Zero: no key.
+        56 => reach: AtomicU64,
     }
 }
 
@@ -149,7 +154,7 @@ pub struct HashTable {
     shape: Shape,
 }
 
-/// Where a key is, or else where it could be put.
+/// Where a key is, or else where it could be put, if nothing beyond the reach is nearer.
 enum Search {
     Found(usize),
     Absent(Option<usize>),
@@ -198,6 +203,7 @@ impl HashTable {
         let header = self.header();
         self.shape.write(header);
         header.count.store(0, Ordering::Relaxed);
+        header.reach.store(0, Ordering::Relaxed);
         header.pending.store(NOTHING, Ordering::Relaxed);
     }
 
@@ -291,9 +297,11 @@ impl HashTable {
         if count == self.capacity() {
             return Err(HashTableError::Full);
         }
-        let entry = free.ok_or(Corrupt::new("count of a hash table", 32))?;
+        let entry =
+            free.or_else(|| self.free_beyond(key)).ok_or(Corrupt::new("count of a hash table", 32))?;
         let state = &self.entry(entry)?.state;
         self.begin(INSERTION);
+        self.reach_to(entry, key);
         store(self.key_at(entry), key);
         store(self.value_at(entry), value);
         state.store(State::full(key).to_word(), Ordering::Release);
@@ -345,6 +353,9 @@ impl HashTable {
         self.begin(REMOVAL);
         state.store(State::Removed.to_word(), Ordering::Release);
         self.tidy_before(entry + 1);
+        if less == 0 {
+            self.set_reach(0);
+        }
         self.finish(less);
         Ok(())
     }
@@ -410,7 +421,7 @@ impl HashTable {
         }
     }
 
-    /// Finishes what was not finished, and counts anew; returns whether something was not finished. Takes time in
+    /// Finishes what was not finished, and makes count and reach anew; returns whether something was not finished. Takes time in
     /// proportion to the capacity; the lock is held.
     ///
     /// Commit point: `pending` is 0. Who dies before it leaves the table to be recovered again.
@@ -419,12 +430,13 @@ impl HashTable {
     /// [`HashTableError::Corrupt`] when an entry, the log or `pending` holds what nobody writes there. Nothing was changed.
     pub fn recover(&self) -> Result<bool, HashTableError> {
         let pending = self.pending();
-        let count = self.count_full()?;
+        let (count, reach) = (self.count_full()?, self.needed_reach()?);
         match pending {
             NOTHING | INSERTION | REMOVAL => {}
             REPLACEMENT => self.replace_from_log()?,
             _ => return Err(Corrupt::new("pending operation of a hash table", 40).into()),
         }
+        self.set_reach(reach);
         self.finish(count);
         Ok(pending != NOTHING)
     }

@@ -3,8 +3,9 @@
 //! | from byte | what | bytes |
 //! | --- | --- | --- |
 //! | 0 | header, five lines of 64 | 320 |
-//! | 320 | listeners, reserved for channel sets, zero in this version | 8 x 16 |
+//! | 320 | listeners, one word each; zero is free | 16 x 8 |
 //! | 448 | attachments, one word a process slot of the pool | processes x 8 |
+//! | behind them | counts of sleepers, half a word a process slot | processes x 4 |
 //! | the next multiple of 64 | headers of the priority levels above the lowest | (levels - 1) x 128 |
 //! | behind them | the buffer pool, in channels whose flag says so | 512 |
 //! | behind that | slots, a multiple of 64 each, level by level | slots x stride |
@@ -20,23 +21,30 @@
 //! between two of them leaves a channel that the next one repairs, and no repairer excludes another.
 
 mod attachment;
+mod barrier;
 mod buffers;
 mod extension;
 mod flow;
 mod geometry;
 mod level;
 mod likeness;
+mod lock;
 mod map;
+mod message_type;
 mod name;
 mod order;
+mod quiesce;
 mod repair;
+mod settings;
+mod sleepers;
+mod waiting;
 
 use weyr_atomic::{AtomicU8, AtomicU32, AtomicU64, Ordering, Zeroed, publish_then_look};
 use weyr_sys::mapping::Mapping;
 
 use crate::{
-    BlockReference, Corrupt, Description, Event, Futex, MessageKind, Position, Region, SLOT_HEAD_BYTES, Slot,
-    SlotWord, Strided, Table,
+    BlockReference, Corrupt, Description, Event, Futex, Interest, Listeners, MAX_LISTENERS, MessageKind,
+    Position, Region, SLOT_HEAD_BYTES, Slot, SlotWord, Strided, Table,
 };
 pub use attachment::AttachError;
 use attachment::Attachment;
@@ -46,8 +54,13 @@ pub use flow::{FlowControl, Shares, Wish};
 pub use geometry::Geometry;
 pub use level::{Level, LevelHeader, MAX_LEVELS};
 pub use likeness::Likeness;
+pub use lock::{Bar, LockWord, RingLock};
 pub use map::Part;
 pub use name::{RING_NAME_BYTES, RingName};
+pub use quiesce::Quiesce;
+pub use settings::RingRecord;
+pub use sleepers::{Sleeper, Sleepers};
+pub use waiting::Waiting;
 
 crate::layout! {
     /// The header of a channel; the first line is read by every operation and hardly ever written.
@@ -70,13 +83,15 @@ crate::layout! {
         28 => levels: AtomicU32,
         /// Number of attachment words; written by the creator.
         32 => processes: AtomicU32,
-        /// Bits write-locked 1, read-locked 2, quiesced 4, destroyed 8, named 16; changed by any process; zero: in use.
+        /// Bits: 1 and 2 a write or read lock was ever used, 4 quiesced, 8 destroyed, 16 named, 32 at rest; from bit 16 on
+        /// how often it was quiesced, which wraps; changed by any process; zero: in use.
         36 => state: AtomicU32,
         /// How often a message was given back; raised by who gave it, and by every repair; wraps.
         40 => returned_made: AtomicU32,
         /// The `returned_made` for which all slots were searched; set by receivers that found nothing.
         44 => returned_seen: AtomicU32,
-        /// Holder of the locks `process:16 | epoch:28`; reserved, zero in this version.
+        /// The write lock, `held:1 | number:39 | process:16 | epoch:8`; changed by who takes or releases it, and by anybody
+        /// when its holder is dead; zero: nobody's.
         48 => lock: AtomicU64,
         /// Generation of the block in which the channel lies; written by the creator.
         56 => generation: AtomicU64,
@@ -97,8 +112,19 @@ crate::layout! {
         192 => to_receivers: AtomicU32,
         /// Event on which those sleep who poll; changed by them, and by signals of the other two that find those armed.
         196 => to_pollers: AtomicU32,
+        /// The read lock, as the write lock.
+        200 => read_lock: AtomicU64,
+        /// What can be changed, `count:32 | spinners:32`; spinners: number of waiters that may spin, which nothing depends
+        /// on; the count is raised by every quiesce, and wraps; changed by any process.
+        208 => settings: AtomicU64,
+        /// Process id of the creator, in its pid namespace; written by the creator; zero: not known.
+        216 => creator: AtomicU32,
+        /// `kind of lock asked for:8`, bit 8: may have existed before; written by the creator.
+        220 => notes: AtomicU32,
         /// Reserved, zero.
-        200 => reserved_receivers: [AtomicU32; 14],
+        224 => reserved_receivers: [AtomicU32; 6],
+        /// Fingerprint of the type of which messages are; set once, by the first handle that says one; zero: none.
+        248 => message_type: AtomicU64,
         /// Event on which senders sleep; changed by senders that arm it and receivers that signal it.
         256 => to_senders: AtomicU32,
         /// The name that the channel has, or is a candidate for, zeros behind it; written by the creator; zero: none.
@@ -109,7 +135,7 @@ crate::layout! {
 /// "weyrchan" in the order of the bytes.
 pub const RING_MAGIC: u64 = u64::from_le_bytes(*b"weyrchan");
 /// The layout that this version writes and reads.
-pub const RING_VERSION: u32 = 1;
+pub const RING_VERSION: u32 = 2;
 /// Largest number of slots.
 pub const MAX_CAPACITY: u32 = 1 << 24;
 /// Smallest payload block: with the slot's head it fills one cache line.
@@ -118,7 +144,7 @@ pub const MIN_BLOCK_SIZE: u32 = 48;
 pub const MAX_BLOCK_SIZE: u32 = 1 << 30;
 
 const HEADER_BYTES: u64 = 320;
-const LISTENER_BYTES: u64 = 8 * 16;
+const LISTENER_BYTES: u64 = 8 * MAX_LISTENERS as u64;
 const ATTACHMENTS_AT: u64 = HEADER_BYTES + LISTENER_BYTES;
 const ATTRIBUTE_BYTES: u64 = 48;
 const STATE_DESTROYED: u32 = 8;
@@ -161,7 +187,9 @@ pub struct MessageReference {
 #[derive(Debug, Clone)]
 pub struct Ring {
     header: Table<RingHeader>,
+    listeners: Table<AtomicU64>,
     attachments: Table<AtomicU64>,
+    sleepers: Table<AtomicU32>,
     /// Headers of the levels above the lowest; none in a channel of one level.
     upper: Option<Table<LevelHeader>>,
     /// Where the buffers lie; none in a channel whose buffers lie in its own pool.
@@ -226,7 +254,9 @@ impl Ring {
         let slots_at = geometry.slots_at();
         Ok(Self {
             header: region.table(0, 1, "channel header")?,
+            listeners: region.table(HEADER_BYTES, MAX_LISTENERS as u64, "channel listeners")?,
             attachments: region.table(ATTACHMENTS_AT, geometry.processes.into(), "channel attachments")?,
+            sleepers: region.table(geometry.sleepers_at(), geometry.processes.into(), "channel sleepers")?,
             upper: match u64::from(geometry.levels - 1) {
                 0 => None,
                 upper => Some(region.table(geometry.levels_at(), upper, "channel levels")?),
@@ -257,7 +287,9 @@ impl Ring {
             Mapping::anonymous(bytes as usize).map_err(|_| Corrupt::new("private channel", bytes))?;
         Ok(Self {
             header: Table::from_vec(vec![RingHeader::zeroed()]),
+            listeners: Table::from_vec((0..MAX_LISTENERS).map(|_| AtomicU64::zeroed()).collect()),
             attachments: Table::from_vec((0..geometry.processes).map(|_| AtomicU64::zeroed()).collect()),
+            sleepers: Table::from_vec((0..geometry.processes).map(|_| AtomicU32::zeroed()).collect()),
             upper: (geometry.levels > 1)
                 .then(|| Table::from_vec((1..geometry.levels).map(|_| LevelHeader::zeroed()).collect())),
             buffers: geometry.buffer_pool.then(|| Table::from_vec(vec![BufferPoolRecord::zeroed()])),
@@ -288,17 +320,20 @@ impl Ring {
     /// What changes in use starts at zero; payload is not cleared.
     fn clear_changing_words(&self) {
         let header = self.header();
-        for word in [&header.lock, &header.tail, &header.head, &header.wish] {
+        let truths = [&header.lock, &header.read_lock, &header.settings, &header.message_type];
+        for word in truths.into_iter().chain([&header.tail, &header.head, &header.wish]) {
             word.store(0, Ordering::Relaxed);
         }
         let small = [&header.state, &header.returned_made, &header.returned_seen];
         let events = [&header.to_receivers, &header.to_senders, &header.to_pollers];
-        for word in small.into_iter().chain(events) {
+        let said = [&header.creator, &header.notes];
+        for word in small.into_iter().chain(events).chain(said).chain(self.sleepers.iter()) {
             word.store(0, Ordering::Relaxed);
         }
         self.clear_levels();
         self.set_buffer_pool(&[]);
         header.name.iter().for_each(|byte| byte.store(0, Ordering::Relaxed));
+        self.listeners.iter().for_each(|entry| entry.store(0, Ordering::Relaxed));
         for attachment in self.attachments.iter() {
             attachment.store(Attachment::new(self.tag, 0, 0).0, Ordering::Relaxed);
         }
@@ -333,6 +368,16 @@ impl Ring {
         self.geometry.block_size
     }
 
+    /// Its sizes, as they were when it was opened.
+    pub fn geometry(&self) -> &Geometry {
+        &self.geometry
+    }
+
+    /// Bytes of the whole channel.
+    pub fn bytes(&self) -> u64 {
+        self.geometry.bytes()
+    }
+
     /// Whether what is larger than a block is sent as a copy in an allocation.
     pub fn side_loads(&self) -> bool {
         self.geometry.side_loading
@@ -364,7 +409,8 @@ impl Ring {
     /// The event on which receivers sleep.
     #[inline]
     pub fn to_receivers<'a, F: Futex>(&'a self, futex: &'a F) -> Event<'a, F> {
-        Event::new(&self.header().to_receivers, futex).watched(&self.header().to_pollers)
+        let event = Event::new(&self.header().to_receivers, futex).watched(&self.header().to_pollers);
+        event.heard(self.listeners(), Interest::ARRIVALS)
     }
 
     /// The event on which senders sleep.
@@ -373,13 +419,19 @@ impl Ring {
         // Senders of different levels wait for different slots: one that is woken in vain must not use up the wake.
         let sleepers = if self.geometry.levels == 1 { 1 } else { u32::MAX };
         let event = Event::new(&self.header().to_senders, futex).waking(sleepers);
-        event.watched(&self.header().to_pollers)
+        event.watched(&self.header().to_pollers).heard(self.listeners(), Interest::DEPARTURES)
     }
 
     /// The event on which those sleep who poll. Whoever arms it then arms one of the other two, or both: see
     /// [`Event::watched`].
     pub fn to_pollers<'a, F: Futex>(&'a self, futex: &'a F) -> Event<'a, F> {
         Event::new(&self.header().to_pollers, futex)
+    }
+
+    /// Those who listen to the two events above.
+    #[inline]
+    pub fn listeners(&self) -> Listeners<'_> {
+        Listeners::new(&self.listeners)
     }
 
     fn wake_everybody<F: Futex>(&self, futex: &F) {
@@ -403,7 +455,9 @@ impl Ring {
     #[inline]
     pub fn claim(&self, index: u32, from: SlotWord, to: SlotWord) -> Result<bool, Corrupt> {
         let word = &self.slot(index)?.word;
-        Ok(word.compare_exchange(from.bits(), to.bits(), Ordering::AcqRel, Ordering::Acquire).is_ok())
+        // SeqCst: who claims to send or to receive looks behind it whether there is a lock. On x86 and aarch64 it is the
+        // instruction of an AcqRel exchange.
+        Ok(word.compare_exchange(from.bits(), to.bits(), Ordering::SeqCst, Ordering::Acquire).is_ok())
     }
 
     /// As [`claim`](Self::claim), and what the caller loads next is at least as new as what a sleeper changed that

@@ -95,6 +95,7 @@ proptest! {
         let left = copied.statistics().unwrap();
         prop_assert_eq!(left.count, 0);
         prop_assert!(left.removed == 0 || left.removed == left.entries, "{left:?}");
+        prop_assert_eq!(left.reach, 0);
         fenced.assert_fences();
         copy.assert_fences();
     }
@@ -102,7 +103,7 @@ proptest! {
     #[test]
     fn any_bytes_are_used_without_harm(
         filled in 0_u64..12,
-        at in 0_u64..560,
+        at in 0_u64..568,
         bytes in prop::collection::vec(prop_oneof![0_u8..4, any::<u8>()], 1..60),
     ) {
         let (fenced, table) = table(12, 1, 2);
@@ -131,9 +132,9 @@ proptest! {
     fn an_entry_that_was_changed_is_found(at in 0_usize..12 * 32, change in 1_u8..) {
         let (fenced, table) = table(12, 1, 2);
         (0..12).for_each(|number| table.insert(&[number], &[number, number]).unwrap());
-        let at = 56 + 16 + at;
+        let at = 64 + 16 + at;
         let is_in_key_of_full = {
-            let (words, entry) = (fenced.bytes(), (at - 72) / 32 * 32 + 72);
+            let (words, entry) = (fenced.bytes(), (at - 80) / 32 * 32 + 80);
             words[entry] != 0 && at - entry < 16
         };
         fenced.overwrite(at as u64, &[fenced.bytes()[at] ^ change]);
@@ -151,7 +152,7 @@ fn what_cannot_be_is_refused_by_its_name() {
     assert_eq!(HashTable::size(1, 1, 0), Err(InvalidValue(0)));
     assert!(matches!(HashTable::attach(fenced.region()), Err(HashTableError::Corrupt(_))));
     let too_many = HashTable::init(fenced.region(), 100, 1, 1).err();
-    assert_eq!(too_many, Some(TooSmall { needed: 56 + 8 + 256 * 24, there: 512 }));
+    assert_eq!(too_many, Some(TooSmall { needed: 64 + 8 + 256 * 24, there: 512 }));
     let table = HashTable::init(fenced.region(), 4, 2, 1).unwrap();
     assert_eq!(HashTable::init(fenced.region(), 4, 2, 1).err(), Some(AlreadyInitialised));
     assert_eq!(table.insert(&[1], &[1]), Err(InvalidKey(1)));
@@ -189,4 +190,35 @@ fn statistics_count_what_is_there() {
     (0..24).for_each(|key| table.remove(&[key]).unwrap());
     let half = table.statistics().unwrap();
     assert!(half.load == 0.5 && half.count == 24 && half.removed < 24);
+}
+
+#[test]
+fn keys_that_come_and_go_leave_a_key_that_is_not_there_as_near() {
+    let (_fenced, table) = table(700, 1, 1);
+    (0..700).for_each(|key| table.insert(&[key], &[key]).unwrap());
+    for key in 0..100_000 {
+        table.remove(&[key]).unwrap();
+        table.insert(&[key + 700], &[key]).unwrap();
+    }
+    let after = table.statistics().unwrap();
+    assert!(after.removed + after.count > 1000, "hardly an entry was left EMPTY: {after:?}");
+    assert!((after.longest_probe..=128).contains(&after.reach), "of {} entries: {after:?}", after.entries);
+    assert_eq!(table.verify(), []);
+    assert_eq!(table.recover(), Ok(false));
+    let recovered = table.statistics().unwrap();
+    assert_eq!(recovered.reach, recovered.longest_probe);
+    (100_000..100_700).for_each(|key| assert_eq!(table.get(&[key]), Ok(vec![key - 700])));
+}
+
+#[test]
+fn a_reach_that_is_wrong_is_found_and_made_anew() {
+    let (fenced, table) = table(12, 1, 2);
+    (0..12).for_each(|key| table.insert(&[key], &[key, key]).unwrap());
+    for wrong in [1_u64, 33, u64::MAX] {
+        fenced.overwrite(56, &wrong.to_le_bytes());
+        assert!(!table.verify().is_empty(), "{wrong}");
+        assert_eq!(table.recover(), Ok(false));
+        assert_eq!(table.verify(), []);
+        assert_eq!(contents(&table).len(), 12);
+    }
 }

@@ -1,6 +1,8 @@
-//! What can go wrong with typed memory.
+//! What can go wrong with typed memory and typed channels.
 
-/// An error of typed memory. Nothing was changed.
+use std::any::type_name;
+
+/// An error of typed memory or of a typed channel. Nothing was changed, unless a variant or the call says otherwise.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
@@ -41,7 +43,42 @@ pub enum Error {
     /// The message carries something else than published memory.
     #[error("the message carries no shared memory; look at what it carries with `content`")]
     NotPublished,
+    /// The message has as many bytes as the type, but these are none of its values.
+    #[error("the bytes of the message are no {type_name}; it was dropped")]
+    InvalidValue {
+        /// The type.
+        type_name: &'static str,
+    },
+    /// The value cannot be encoded.
+    #[error("the {type_name} cannot be encoded: {reason}")]
+    Unencodable {
+        /// The type.
+        type_name: &'static str,
+        /// What its `Serialize` or the encoding says.
+        reason: String,
+    },
+    /// The message is no encoded value of the type.
+    #[error("the message is no encoded {type_name}: {reason}; it was dropped")]
+    Undecodable {
+        /// The type.
+        type_name: &'static str,
+        /// What its `Deserialize` or the encoding says.
+        reason: String,
+    },
+    /// The channel refused.
+    #[error(transparent)]
+    Channel(#[from] weyr_channel::Error),
     /// The pool refused.
     #[error(transparent)]
     Pool(#[from] weyr_managed::Error),
+}
+
+impl Error {
+    pub(crate) fn invalid<T>() -> Self {
+        Self::InvalidValue { type_name: type_name::<T>() }
+    }
+
+    pub(crate) fn wrong_size<T>(found: u64, size: usize) -> Self {
+        Self::WrongSize { found, expected: format!("it has exactly {size}"), type_name: type_name::<T>() }
+    }
 }

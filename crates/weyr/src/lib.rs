@@ -77,26 +77,33 @@
 #![deny(unsafe_code)]
 
 mod allocator;
+#[cfg(feature = "serde")]
+pub mod encoded;
 mod error;
+mod fingerprint;
 mod frozen;
+mod iterators;
 mod owned;
 mod plain;
 mod shared;
-mod typed;
+pub mod typed;
 
 pub use allocator::{IntoAllocation, PoolAllocator};
 pub use allocator_api2;
+#[cfg(feature = "serde")]
+pub use encoded::{Buffer, EncodedChannel};
 pub use error::Error;
 pub use frozen::Frozen;
 pub use owned::Owned;
 pub use plain::{Fit, Plain};
 pub use shared::Shared;
-pub use typed::{TypedMessage, TypedPool};
+pub use typed::{TypedChannel, TypedMessage, TypedPool};
 pub use weyr_channel as channel;
 pub use weyr_channel::{
-    Channel, ChannelAttributes, ChannelDescriptor, Completion, Content, FlowControl, Landed, LandingPad,
-    Lease, Message, MessageAttributes, OutgoingMessage, Peeked, PollEvents, Poller, Receiver, ReturnWhen,
-    SendError, Sender, Statistics, WaitMode,
+    Barrier, Broken, Channel, ChannelAttributes, ChannelDescriptor, ChannelSet, Content, FlowControl, Landed,
+    LandingPad, Lease, Message, MessageAttributes, Notice, Notification, OutgoingMessage, Peeked, Permit,
+    PollEvents, Poller, Receiver, ReturnWhen, Semaphore, SendError, Sender, Statistics, Subscription,
+    WaitMode, Watch,
 };
 pub use weyr_managed as managed;
 pub use weyr_managed::{
@@ -117,9 +124,11 @@ pub use zerocopy;
 
 /// What most programs need, to be imported whole.
 pub mod prelude {
+    #[cfg(feature = "serde")]
+    pub use crate::EncodedChannel;
     pub use crate::{
         Allocation, Channel, ChannelAttributes, ChannelDescriptor, Cooperative, Frozen, IntoAllocation,
-        Lease, Message, Owned, Pool, PoolAllocator, PoolAttributes, Published, Receiver, Sender, Shared,
-        TypedMessage, TypedPool,
+        Lease, Message, Owned, PollEvents, Pool, PoolAllocator, PoolAttributes, Published, Receiver, Sender,
+        Shared, TypedChannel, TypedMessage, TypedPool,
     };
 }

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::marker::PhantomData;
 
-use weyr_channel::{SendError, Sender};
+use weyr_channel::{OutgoingMessage, SendError, Sender};
 use weyr_managed::Allocation;
 use zerocopy::IntoBytes as _;
 
@@ -129,7 +129,11 @@ impl<T: Fit + ?Sized> Owned<T> {
     /// # Errors
     /// As [`Sender::send_allocation`]; each gives it back.
     pub fn send(self, to: &Sender) -> Result<(), SendError<Self>> {
-        to.send_allocation(self.allocation).map_err(|failed| SendError {
+        self.send_as(to.message())
+    }
+
+    pub(crate) fn send_as(self, message: OutgoingMessage<'_>) -> Result<(), SendError<Self>> {
+        message.send_allocation(self.allocation).map_err(|failed| SendError {
             error: failed.error,
             payload: failed.payload.map(|allocation| Self { allocation, plain: PhantomData }),
         })

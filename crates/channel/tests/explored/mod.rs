@@ -4,12 +4,14 @@
 //! oracle remembers which messages were sent, read and done with, in the same step as the access that made them so.
 #![allow(dead_code, reason = "each test binary uses its part")]
 
+mod lockers;
 mod look;
 
 use std::cell::Cell;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::time::Duration;
 
+pub(crate) use lockers::Locker;
 use weyr_atomic::explore::{
     self, Context, Fate, Ghost, Model, Outcome, Report, Woken, checkpoint, futex_wait, futex_wake, wait_until,
 };
@@ -46,6 +48,8 @@ pub(crate) struct Case {
     pub(crate) receipts: bool,
     /// Those who look at the message at the head, once.
     pub(crate) peekers: usize,
+    /// Those who lock the channel, and then unlock it.
+    pub(crate) lockers: &'static [Locker],
     /// How often in all the patience with somebody alive may run out.
     pub(crate) patience: u8,
     pub(crate) deaths: usize,
@@ -54,6 +58,7 @@ pub(crate) struct Case {
     pub(crate) senders_fall: bool,
     pub(crate) receivers_fall: bool,
     pub(crate) recoverers_fall: bool,
+    pub(crate) lockers_fall: bool,
     /// Which process alone may die, and which alone may stop, where all of a kind are alike.
     pub(crate) these_fall: Option<(usize, usize)>,
     /// A sleep ends by itself when there is something to do that nobody has woken for.
@@ -89,12 +94,14 @@ impl Case {
         pollers: &[],
         receipts: false,
         peekers: 0,
+        lockers: &[],
         patience: 0,
         deaths: 0,
         stops: 0,
         senders_fall: false,
         receivers_fall: false,
         recoverers_fall: false,
+        lockers_fall: false,
         these_fall: None,
         slices: false,
         each_receives: 0,
@@ -147,11 +154,17 @@ impl Case {
         first..first + self.pollers.len()
     }
 
+    fn locker_numbers(&self) -> std::ops::Range<usize> {
+        let first = self.poller_numbers().end + self.peekers;
+        first..first + self.lockers.len()
+    }
+
     fn falling(&self) -> Vec<usize> {
         let of = |falls: bool, numbers: std::ops::Range<usize>| numbers.filter(move |_| falls);
         of(self.senders_fall, self.sender_numbers())
             .chain(of(self.receivers_fall, self.receiver_numbers()))
             .chain(of(self.recoverers_fall, self.recoverer_numbers()))
+            .chain(of(self.lockers_fall, self.locker_numbers()))
             .collect()
     }
 }
@@ -179,6 +192,7 @@ pub(crate) struct Oracle {
     places: [u64; 16],
     /// How often patience may still run out.
     patience: u8,
+    barred: lockers::Barred,
 }
 
 /// The world of a case.
@@ -256,7 +270,14 @@ impl World {
             urgent: u32::from(case.levels > 1),
             ..Geometry::PLAIN
         };
-        let oracle = Oracle { sent: 0, read: 0, done: 0, places: [u64::MAX; 16], patience: case.patience };
+        let oracle = Oracle {
+            sent: 0,
+            read: 0,
+            done: 0,
+            places: [u64::MAX; 16],
+            patience: case.patience,
+            barred: Default::default(),
+        };
         Self { ring: Ring::private(&geometry).unwrap(), oracle: Ghost::new(oracle), case }
     }
 
@@ -279,6 +300,9 @@ impl World {
     fn wait_for_something_to_do(&self, process: usize, place: Position) {
         let sends = self.case.sender_numbers().contains(&process);
         wait_until("the end of a slice", || {
+            if self.is_lock_of_the_dead() {
+                return true;
+            }
             if self.case.levels > 1 {
                 // Its places are one number, and there is more room in the slots than in the channel.
                 self.words().iter().any(|word| sends || word.state != SlotState::Empty)
@@ -381,10 +405,12 @@ impl<'w> Host for ModelHost<'w> {
             Phase::Other => {}
             Phase::Published(number) => {
                 self.world.assert_within_capacity();
+                self.world.assert_may_send();
                 self.world.oracle.update(|oracle| oracle.sent |= bit(number));
                 self.merge_states(3);
             }
             Phase::Released(number) => {
+                self.world.assert_may_receive();
                 self.world.oracle.update(|oracle| {
                     assert_eq!(oracle.done & bit(number), 0, "message {number} was finished twice");
                     oracle.done |= bit(number);
@@ -537,6 +563,7 @@ fn receive_all(world: &World, context: &Context) {
 
 /// Reads a message and judges it.
 fn read(world: &World, channel: &Attached<ModelHost<'_>>, taken: &Taken) -> u64 {
+    world.assert_may_receive();
     let block = channel.reference(taken).unwrap().block;
     if world.case.torn {
         assert_eq!(block.offset, block.generation, "the payload was torn or replaced under the reader");
@@ -574,8 +601,8 @@ fn recover_all(world: &World, context: &Context) {
     loop {
         host.progress.set(repaired);
         host.merge_states(0);
-        let users = world.case.senders + world.case.receivers;
-        let unrepaired: Vec<usize> = (0..users).filter(|&user| repaired & bit(user as u64) == 0).collect();
+        let users = (0..world.case.senders + world.case.receivers).chain(world.case.locker_numbers());
+        let unrepaired: Vec<usize> = users.filter(|&user| repaired & bit(user as u64) == 0).collect();
         wait_until("a death", || unrepaired.iter().any(|&user| explore::is_dead(user)));
         for user in unrepaired {
             if explore::is_dead(user) {
@@ -588,7 +615,7 @@ fn recover_all(world: &World, context: &Context) {
 
 fn name_words(world: &World, regions: &mut explore::Regions) {
     let header = world.ring.header();
-    if world.case.deaths > 0 {
+    if world.case.deaths > 0 || !world.case.lockers.is_empty() {
         // Else nobody changes them, and looking at them is no step.
         regions.add(&header.returned_made, "made").add(&header.returned_seen, "seen");
     }
@@ -600,7 +627,10 @@ fn name_words(world: &World, regions: &mut explore::Regions) {
         }
     }
     regions.add(&header.to_receivers, "to_receivers").add(&header.to_senders, "to_senders");
-    if !world.case.pollers.is_empty() || world.case.receipts {
+    if !world.case.lockers.is_empty() {
+        regions.add(&header.state, "state").add(&header.lock, "lock").add(&header.read_lock, "read_lock");
+    }
+    if !world.case.pollers.is_empty() || !world.case.lockers.is_empty() || world.case.receipts {
         regions.add(&header.to_pollers, "to_pollers");
     }
     for index in 0..world.ring.slot_count() {
@@ -634,6 +664,9 @@ fn overtaken(world: &World, oracle: &Oracle, words: &[SlotWord]) -> Option<u64> 
 fn judge(world: &World, outcome: &Outcome) -> Result<(), String> {
     let (case, oracle, words) = (&world.case, world.oracle.get(), world.words());
     look::judge_pollers(world, outcome, &words)?;
+    if world.rests_for_ever() {
+        return Ok(());
+    }
     let is = |process: usize, fate: &Fate| outcome.fates[process] == *fate;
     let alive = |process: usize| !is(process, &Fate::Dead) && !is(process, &Fate::Stopped);
     if let Some(number) = overtaken(world, &oracle, &words) {
@@ -715,6 +748,9 @@ pub(crate) fn explore(case: Case) -> Report {
     }
     for _ in 0..case.peekers {
         model = model.process(look::peek_once);
+    }
+    for _ in case.locker_numbers() {
+        model = model.process(lockers::lock_once);
     }
     let (one_dies, one_stops) = case.these_fall.unzip();
     let fall = |count: usize, one: Option<usize>| match (count, one) {

@@ -1,5 +1,6 @@
 //! What the command line says.
 
+mod channel;
 mod demo;
 mod pool;
 mod run;
@@ -10,6 +11,7 @@ use std::path::PathBuf;
 
 use clap::{Parser, Subcommand};
 
+pub(crate) use channel::*;
 pub(crate) use demo::*;
 pub(crate) use pool::*;
 pub(crate) use run::*;
@@ -42,6 +44,9 @@ pub(crate) enum Command {
     /// List, show, verify and remove pools
     #[command(after_help = EXIT_CODES)]
     Pool(PoolArguments),
+    /// List, show, watch and verify channels
+    #[command(after_help = EXIT_CODES)]
+    Channel(ChannelsArguments),
     /// Send a file or standard input through a channel of a pool
     #[command(after_help = EXIT_CODES)]
     Send(SendArguments),

@@ -131,11 +131,18 @@ pub(crate) struct CreateArguments {
     pub(crate) shape: ShapeArguments,
 }
 
-/// `weyr pool watch`: how often.
+/// `weyr pool watch`.
 #[derive(Debug, Args)]
 pub(crate) struct WatchArguments {
     /// Name of the pool
     pub(crate) name: String,
+    #[command(flatten)]
+    pub(crate) looks: LookArguments,
+}
+
+/// How often something is looked at.
+#[derive(Debug, Args)]
+pub(crate) struct LookArguments {
     /// Seconds from look to look
     #[arg(long, value_name = "SECONDS", default_value = "1", value_parser = parse_interval)]
     pub(crate) interval: Duration,

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::Args;
+use weyr::WaitMode;
 
 use super::size::parse_bytes;
 
@@ -27,9 +28,18 @@ pub(crate) struct ChannelArguments {
     /// Bytes that fit into a message itself in a channel that is created; more goes as memory of the pool
     #[arg(long, value_name = "SIZE", default_value = "1K", value_parser = parse_bytes, requires = "create")]
     pub(crate) block_size: u64,
+    /// Priority levels of a channel that is created, from 1 to 8
+    #[arg(long, value_name = "NUMBER", default_value_t = 1, requires = "create")]
+    pub(crate) levels: u32,
     /// Give up when nothing can be sent or received for so many seconds
     #[arg(long, value_name = "SECONDS", value_parser = parse_seconds)]
     pub(crate) timeout: Option<Duration>,
+    /// Give up when not all is sent or received so many seconds from now
+    #[arg(long, value_name = "SECONDS", value_parser = parse_seconds)]
+    pub(crate) deadline: Option<Duration>,
+    /// How to wait: spin (fastest, keeps a processor busy), adaptive (spins a little, then sleeps) or idle (sleeps)
+    #[arg(long, value_name = "MODE", default_value = "adaptive", value_parser = parse_wait_mode)]
+    pub(crate) wait: WaitMode,
 }
 
 /// `POOL/NAME`, or `NAME`.
@@ -67,6 +77,9 @@ pub(crate) struct SendArguments {
     /// Most bytes of a message
     #[arg(long, value_name = "SIZE", default_value = "64K", value_parser = parse_chunk)]
     pub(crate) chunk: usize,
+    /// Priority level: what is sent at a higher one is received first
+    #[arg(long, value_name = "LEVEL", default_value_t = 0)]
+    pub(crate) priority: u32,
     /// Each line is a message of its own
     #[arg(long)]
     pub(crate) lines: bool,
@@ -83,12 +96,31 @@ pub(crate) struct ReceiveArguments {
     /// File to write; by default standard output
     #[arg(short, long, value_name = "FILE")]
     pub(crate) output: Option<PathBuf>,
+    /// End after so many messages; that one stream has ended does not end it then
+    #[arg(long, value_name = "NUMBER", value_parser = clap::value_parser!(u64).range(1..), conflicts_with = "follow")]
+    pub(crate) count: Option<u64>,
+    /// Write the message that would be received next, and leave it where it is; a message that is memory of the pool
+    /// cannot be looked at so
+    #[arg(long, conflicts_with_all = ["follow", "count", "destroy", "no_lease"])]
+    pub(crate) peek: bool,
+    /// Take each message before it is written: faster, but lost if this process dies in between
+    #[arg(long)]
+    pub(crate) no_lease: bool,
     /// Go on when a sender says that its stream has ended
     #[arg(long)]
     pub(crate) follow: bool,
     /// Destroy the channel when the stream has ended
     #[arg(long, conflicts_with = "follow")]
     pub(crate) destroy: bool,
+}
+
+fn parse_wait_mode(text: &str) -> Result<WaitMode, String> {
+    match text {
+        "spin" => Ok(WaitMode::Spin),
+        "adaptive" => Ok(WaitMode::Adaptive),
+        "idle" => Ok(WaitMode::Idle),
+        _ => Err("the modes are spin, adaptive, idle".into()),
+    }
 }
 
 fn parse_chunk(text: &str) -> Result<usize, String> {

@@ -12,10 +12,10 @@ mod extent;
 mod list;
 mod prune;
 mod repair;
-mod show;
+pub(crate) mod show;
 mod users;
-mod verify;
-mod watch;
+pub(crate) mod verify;
+pub(crate) mod watch;
 
 pub(crate) use create::explain as explain_creation;
 pub(crate) use users::Users;
@@ -47,6 +47,6 @@ pub(crate) fn run(arguments: &PoolArguments, output: &Output) -> Result<(), Fail
     }
 }
 
-fn path(directory: &Path, name: &str) -> Result<PathBuf, Failure> {
+pub(crate) fn path(directory: &Path, name: &str) -> Result<PathBuf, Failure> {
     Ok(name::pool_path(directory, name)?)
 }

@@ -119,7 +119,7 @@ impl Process {
 }
 
 /// Name of a process, where this one may know it.
-pub(super) fn command(pid: u32) -> Option<String> {
+pub(crate) fn command(pid: u32) -> Option<String> {
     let name = std::fs::read_to_string(format!("/proc/{pid}/comm")).ok()?;
     Some(name.trim_end().chars().filter(|character| !character.is_control()).collect())
 }

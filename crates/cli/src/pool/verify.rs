@@ -26,10 +26,10 @@ struct Report {
 }
 
 #[derive(Debug, Serialize)]
-pub(super) struct Finding {
-    pub(super) invariant: &'static str,
-    pub(super) place: u64,
-    pub(super) detail: String,
+pub(crate) struct Finding {
+    pub(crate) invariant: &'static str,
+    pub(crate) place: u64,
+    pub(crate) detail: String,
 }
 
 impl From<weyr::managed::Finding> for Finding {

@@ -15,6 +15,8 @@ use std::time::{Duration, Instant};
 use serde::Serialize;
 use weyr::Channel;
 
+use crate::arguments::ChannelArguments;
+
 /// What went through.
 #[derive(Debug, Serialize)]
 struct Report {
@@ -41,8 +43,33 @@ impl Report {
     }
 }
 
-/// When a wait that begins now is over; never without a timeout.
-fn deadline(timeout: Option<Duration>) -> Instant {
-    // As far away as `--timeout` can be, which is a hundred years.
-    Instant::now() + timeout.unwrap_or(Duration::from_secs(1 << 32))
+/// How long waits may take: each, and all together.
+#[derive(Debug, Clone, Copy)]
+struct Limits {
+    timeout: Option<Duration>,
+    end: Instant,
+}
+
+/// As far away as a number of seconds on the command line can be, which is a hundred years.
+const NO_LIMIT: Duration = Duration::from_secs(1 << 32);
+
+impl Limits {
+    /// Those of a command that begins now.
+    fn of(arguments: &ChannelArguments) -> Self {
+        let end = Instant::now() + arguments.deadline.unwrap_or(NO_LIMIT);
+        Self { timeout: arguments.timeout, end }
+    }
+
+    /// When a wait that begins now is over.
+    fn deadline(&self) -> Instant {
+        self.end.min(Instant::now() + self.timeout.unwrap_or(NO_LIMIT))
+    }
+
+    /// Which of the two ended a wait, in words.
+    fn passed(&self) -> String {
+        match self.timeout {
+            Some(timeout) if Instant::now() < self.end => format!("for {timeout:?}"),
+            _ => "before the deadline".to_owned(),
+        }
+    }
 }

@@ -14,8 +14,10 @@ pub(super) fn open(arguments: &ChannelArguments) -> Result<Channel, Failure> {
     let pool = open_pool(arguments)?;
     let name = &arguments.channel.name;
     if arguments.create {
-        let attributes =
-            ChannelAttributes::new().capacity(arguments.capacity).block_size(arguments.block_size);
+        let attributes = ChannelAttributes::new()
+            .capacity(arguments.capacity)
+            .block_size(arguments.block_size)
+            .priority_levels(arguments.levels);
         return Channel::attach_or_create(&pool, name, &attributes).map_err(|error| refused(error, name));
     }
     Channel::attach_named(&pool, name).map_err(|error| refused(error, name))
@@ -27,9 +29,10 @@ fn refused(error: weyr::channel::Error, name: &str) -> Failure {
         Channel::NoSuchChannel { pool, .. } => Failure::System(format!(
             "no channel named {name:?} in pool {pool:?}; pass --create, or see `weyr pool show {pool}`"
         )),
-        Channel::InvalidName { .. } | Channel::InvalidCapacity { .. } | Channel::InvalidBlockSize { .. } => {
-            Failure::Usage(error.to_string())
-        }
+        Channel::InvalidName { .. }
+        | Channel::InvalidCapacity { .. }
+        | Channel::InvalidBlockSize { .. }
+        | Channel::InvalidLevels { .. } => Failure::Usage(error.to_string()),
         Channel::Pool(error) => Failure::from(*error),
         error => error.into(),
     }

@@ -3,14 +3,15 @@
 //! Each message is leased until its bytes are written, so that none is lost when this process dies: the next receiver
 //! gets it again.
 
+use std::borrow::Cow;
 use std::fs::File;
 use std::io::{self, ErrorKind, Write};
 use std::os::fd::AsFd as _;
 
 use weyr::channel::Error as ChannelError;
-use weyr::{Channel, Lease};
+use weyr::{Channel, Lease, PollEvents, Receiver};
 
-use super::{Report, deadline, open::open};
+use super::{Limits, Report, open::open};
 use crate::arguments::ReceiveArguments;
 use crate::failure::Failure;
 use crate::output::{self, Output};
@@ -20,7 +21,11 @@ pub(crate) fn run(arguments: &ReceiveArguments, output: &Output) -> Result<(), F
     let channel = open(&arguments.channel)?;
     let mut report = Report { redelivered: Some(0), ..Report::of(&channel) };
     let mut target = target(arguments)?;
-    let received = receive_all(&channel, arguments, &mut target, &mut report);
+    let limits = Limits::of(&arguments.channel);
+    let received = match arguments.peek {
+        true => peek(&channel, arguments, &limits, &mut target, &mut report),
+        false => receive_all(&channel, arguments, &limits, &mut target, &mut report),
+    };
     if output.json && received.is_ok() {
         // Standard output may be what was received.
         if arguments.output.is_some() {
@@ -53,18 +58,19 @@ fn target(arguments: &ReceiveArguments) -> Result<File, Failure> {
 fn receive_all(
     channel: &Channel,
     arguments: &ReceiveArguments,
+    limits: &Limits,
     target: &mut File,
     report: &mut Report,
 ) -> Result<(), Failure> {
-    let receiver = channel.receiver();
-    loop {
-        let lease = receiver.lease_until(deadline(arguments.channel.timeout));
-        let lease = lease.map_err(|error| explain(error, channel, arguments, report))?;
-        let bytes = lease.bytes()?;
+    let receiver = channel.receiver().with_wait_mode(arguments.channel.wait);
+    while arguments.count != Some(report.messages) {
+        let received = Received::next(&receiver, limits, arguments.no_lease);
+        let received = received.map_err(|error| explain(error, channel, limits, report))?;
+        let bytes = received.bytes()?;
         if bytes.is_empty() {
-            lease.done()?;
+            received.done()?;
             report.ended = true;
-            if !arguments.follow {
+            if !arguments.follow && arguments.count.is_none() {
                 return Ok(());
             }
             continue;
@@ -72,9 +78,77 @@ fn receive_all(
         if !write(target, &bytes)? {
             return Ok(());
         }
-        note_redelivered(&lease, report);
-        lease.done()?;
+        note_redelivered(received.is_redelivered(), report);
         report.count(bytes.len());
+        received.done()?;
+    }
+    Ok(())
+}
+
+/// A message: in the channel until it is done, or taken out of it already.
+enum Received {
+    Leased(Lease),
+    Taken { bytes: Vec<u8>, redelivered: bool },
+}
+
+impl Received {
+    fn next(receiver: &Receiver, limits: &Limits, no_lease: bool) -> Result<Self, ChannelError> {
+        if !no_lease {
+            return receiver.lease_until(limits.deadline()).map(Self::Leased);
+        }
+        let message = receiver.receive_until(limits.deadline())?;
+        let redelivered = message.is_redelivered();
+        Ok(Self::Taken { bytes: message.into_bytes()?, redelivered })
+    }
+
+    fn bytes(&self) -> Result<Cow<'_, [u8]>, ChannelError> {
+        match self {
+            Self::Leased(lease) => lease.bytes().map(Cow::Owned),
+            Self::Taken { bytes, .. } => Ok(Cow::Borrowed(bytes)),
+        }
+    }
+
+    fn is_redelivered(&self) -> bool {
+        match self {
+            Self::Leased(lease) => lease.is_redelivered(),
+            Self::Taken { redelivered, .. } => *redelivered,
+        }
+    }
+
+    fn done(self) -> Result<(), ChannelError> {
+        match self {
+            Self::Leased(lease) => lease.done(),
+            Self::Taken { .. } => Ok(()),
+        }
+    }
+}
+
+/// Writes a copy of the message at the head, waiting for one.
+fn peek(
+    channel: &Channel,
+    arguments: &ReceiveArguments,
+    limits: &Limits,
+    target: &mut File,
+    report: &mut Report,
+) -> Result<(), Failure> {
+    let poller = channel.poller().with_wait_mode(arguments.channel.wait);
+    loop {
+        let waited = poller.poll_until(PollEvents::IN, limits.deadline());
+        waited.map_err(|error| explain(error, channel, limits, report))?;
+        let peeked = match channel.receiver().try_peek() {
+            // Somebody was faster.
+            Err(ChannelError::Empty) => continue,
+            peeked => peeked?,
+        };
+        let Some(bytes) = peeked.bytes() else {
+            let len = output::bytes(peeked.len());
+            return Err(Failure::Wrong(format!(
+                "the next message is memory of the pool, {len}: receive it to see what is in it"
+            )));
+        };
+        report.count(bytes.len());
+        report.ended = bytes.is_empty();
+        return write(target, bytes).map(drop);
     }
 }
 
@@ -87,8 +161,8 @@ fn write(target: &mut File, bytes: &[u8]) -> Result<bool, Failure> {
     }
 }
 
-fn note_redelivered(lease: &Lease, report: &mut Report) {
-    if lease.is_redelivered() {
+fn note_redelivered(redelivered: bool, report: &mut Report) {
+    if redelivered {
         *report.redelivered.get_or_insert_default() += 1;
         output::note(
             "an earlier receiver may have written some of this: a message was delivered again, out of turn",
@@ -96,7 +170,7 @@ fn note_redelivered(lease: &Lease, report: &mut Report) {
     }
 }
 
-fn explain(error: ChannelError, channel: &Channel, arguments: &ReceiveArguments, report: &Report) -> Failure {
+fn explain(error: ChannelError, channel: &Channel, limits: &Limits, report: &Report) -> Failure {
     match error {
         ChannelError::Timeout => {
             let users = Users::beside_this_process(&channel.pool().members());
@@ -106,10 +180,10 @@ fn explain(error: ChannelError, channel: &Channel, arguments: &ReceiveArguments,
                     output::counted(alive, "other process has", "other processes have") + " the pool attached"
                 }
             };
-            let timeout = arguments.channel.timeout.unwrap_or_default();
             let received = output::counted(report.messages, "message", "messages");
             Failure::Wrong(format!(
-                "no message for {timeout:?} after {received}, and no end of the stream; {others}"
+                "no message {} after {received}, and no end of the stream; {others}",
+                limits.passed()
             ))
         }
         error => error.into(),

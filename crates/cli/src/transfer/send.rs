@@ -2,13 +2,12 @@
 
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, ErrorKind, Read};
-use std::time::Duration;
 
 use weyr::channel::Error as ChannelError;
 use weyr::managed::Error as PoolError;
-use weyr::{Allocation, Channel};
+use weyr::{Allocation, Channel, Sender};
 
-use super::{Report, deadline, open::open};
+use super::{Limits, Report, open::open};
 use crate::arguments::SendArguments;
 use crate::failure::Failure;
 use crate::output::Output;
@@ -22,8 +21,11 @@ pub(crate) fn run(arguments: &SendArguments, output: &Output) -> Result<(), Fail
         None => Box::new(io::stdin().lock()),
     };
     let channel = open(&arguments.channel)?;
-    let mut stream =
-        Stream { report: Report::of(&channel), channel: &channel, timeout: arguments.channel.timeout };
+    let limits = Limits::of(&arguments.channel);
+    let sender = channel.sender().with_wait_mode(arguments.channel.wait);
+    let sender =
+        sender.with_priority(arguments.priority).map_err(|error| Failure::Usage(error.to_string()))?;
+    let mut stream = Stream { report: Report::of(&channel), channel: &channel, sender, limits };
     if arguments.lines {
         stream.send_lines(source, arguments.chunk)?;
     } else {
@@ -39,7 +41,8 @@ pub(crate) fn run(arguments: &SendArguments, output: &Output) -> Result<(), Fail
 struct Stream<'c> {
     report: Report,
     channel: &'c Channel,
-    timeout: Option<Duration>,
+    sender: Sender,
+    limits: Limits,
 }
 
 impl Stream<'_> {
@@ -100,21 +103,21 @@ impl Stream<'_> {
     }
 
     fn send_memory(&mut self, memory: Allocation, bytes: usize) -> Result<(), Failure> {
-        let sent = self.channel.sender().send_allocation_until(memory, deadline(self.timeout));
+        let sent = self.sender.send_allocation_until(memory, self.limits.deadline());
         sent.map_err(|refused| self.explain(refused.error))?;
         self.report.count(bytes);
         Ok(())
     }
 
     fn send_copy(&self, bytes: &[u8]) -> Result<(), Failure> {
-        self.channel.send_until(bytes, deadline(self.timeout)).map_err(|error| self.explain(error))
+        self.sender.send_until(bytes, self.limits.deadline()).map_err(|error| self.explain(error))
     }
 
     fn explain(&self, error: ChannelError) -> Failure {
         match error {
             ChannelError::Timeout => Failure::Wrong(format!(
-                "the channel is full and nobody received for {:?}; {} messages were sent",
-                self.timeout.unwrap_or_default(),
+                "the channel is full and nobody received {}; {} messages were sent",
+                self.limits.passed(),
                 self.report.messages
             )),
             error => error.into(),

@@ -6,7 +6,7 @@
 //! living are in the middle of is told by the order of the looks, which each step says.
 
 use weyr_atomic::Ordering;
-use weyr_shared::{Actor, BlockReference, Holder, KernelFutex, Ring};
+use weyr_shared::{Actor, BlockReference, Holder, Ring};
 
 use crate::channels::table::ChannelBlock;
 use crate::heap::recovery::Channels as _;
@@ -18,14 +18,14 @@ impl Attachment {
     pub(crate) fn repair_nobodys_slots(&self) -> u64 {
         let in_flight = |reference: BlockReference| !self.is_lost(reference);
         self.for_each_ring(|ring, _| {
-            ring.repair_nobodys(|holder| self.is_nobody(holder), in_flight, &KernelFutex).unwrap_or(0)
+            ring.repair_nobodys(|holder| self.is_nobody(holder), in_flight, &self.futex).unwrap_or(0)
         })
     }
 
     /// Removes messages whose block is gone, in another use, or not on its way; returns how many.
     pub(crate) fn remove_lost_messages(&self) -> u64 {
         self.for_each_ring(|ring, me| {
-            ring.remove_lost(me.into(), |reference| self.is_lost(reference), &KernelFutex).unwrap_or(0)
+            ring.remove_lost(me.into(), |reference| self.is_lost(reference), &self.futex).unwrap_or(0)
         })
     }
 

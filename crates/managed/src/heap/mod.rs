@@ -51,7 +51,7 @@ pub mod word;
 use std::sync::Arc;
 
 use weyr_atomic::{AtomicU32, AtomicU64, Ordering, Zeroed};
-use weyr_shared::{BlockReference, Corrupt, Element, Layout, Region, Table};
+use weyr_shared::{BlockReference, Corrupt, Element, Layout, ReadyRow, Region, Table};
 
 use crate::geometry::Geometry;
 use crate::layout::{Lane, ManifestBucket, PageDescriptor, PoolHeader, ProcessSlot};
@@ -91,6 +91,7 @@ pub struct Heap {
     pub(crate) long: Table<AtomicU64>,
     pub(crate) manifest: Table<ManifestBucket>,
     pub(crate) manifest_index: Table<AtomicU32>,
+    pub(crate) ready: Table<ReadyRow>,
 }
 
 /// Whether participants are dead. A wrong "alive" costs time; "dead" must be a fact.
@@ -152,6 +153,7 @@ impl Heap {
             long: region.table(at.long, geometry.long_words(), "long bitmaps")?,
             manifest: region.table(at.manifest, geometry.manifest_buckets(), ManifestBucket::NAME)?,
             manifest_index: region.table(at.manifest_index, geometry.manifest_places(), "manifest index")?,
+            ready: region.table(at.ready, shape.process_limit.into(), ReadyRow::NAME)?,
             backing: Backing {
                 store,
                 metadata: region.table(at.metadata_backed, metadata_words, "backed metadata")?,
@@ -190,6 +192,7 @@ impl Heap {
             long: table(geometry.long_words()),
             manifest: table(geometry.manifest_buckets()),
             manifest_index: table(geometry.manifest_places()),
+            ready: table(shape.process_limit.into()),
             backing: Backing {
                 store: Store::Present,
                 metadata: table(0),

@@ -24,6 +24,7 @@ use crate::pool::Member;
 use crate::pool::huge;
 use crate::pool::medium::Medium;
 use crate::pool::rebuild::Rebuilt;
+use crate::ready::PoolFutex;
 use crate::{Error, PoolType};
 
 /// One attached pool. Dropped when the last handle and the last allocation are gone: the process leaves the pool,
@@ -42,6 +43,8 @@ pub(crate) struct Attachment {
     /// Whether new allocations have to be zeroed.
     pub(crate) zeroing: bool,
     pub(crate) particulars: Particulars,
+    /// How members of it sleep, and reach each other.
+    pub(crate) futex: PoolFutex,
     mapping: Arc<Mapping>,
     memberships: Memberships,
     /// What its opening had to put right.
@@ -73,7 +76,7 @@ impl Attachment {
         // Where all that is free is zero, nothing is left to be done.
         let zeroing = particulars.has(OPTION_ZEROING) && !(heap.wipes() && heap.starts_zero);
         let (memberships, rebuilt) = (Memberships::default(), OnceLock::new());
-        let key = AtomicU64::new(id);
+        let (key, futex) = (AtomicU64::new(id), PoolFutex::new(&heap));
         Arc::new_cyclic(|this| {
             let this = Weak::clone(this);
             let attachment = Self {
@@ -86,6 +89,7 @@ impl Attachment {
                 uuid,
                 zeroing,
                 particulars,
+                futex,
                 mapping,
                 memberships,
                 rebuilt,
@@ -123,6 +127,11 @@ impl Attachment {
             }
             error => error,
         })
+    }
+
+    /// The membership of this life, if there is one.
+    pub(crate) fn member(&self) -> Option<&Membership> {
+        self.memberships.existing()
     }
 
     /// The fast path of an allocation: a block that the calling thread has at hand, and in `loan` a share of `owner`,

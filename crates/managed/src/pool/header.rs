@@ -1,7 +1,7 @@
 //! The header of a pool: written by its creator, and believed by nobody before it is checked.
 
 use weyr_atomic::Ordering;
-use weyr_shared::{Corrupt, Field, Layout};
+use weyr_shared::{Corrupt, Field, Layout, ReadyRow};
 use weyr_sys::host;
 
 use crate::attributes::particulars::{Particulars, read_text};
@@ -23,6 +23,7 @@ pub(crate) const fn layout_hash() -> u64 {
             PageDescriptor::FIELDS,
             ManifestBucket::FIELDS,
             ManifestRecord::FIELDS,
+            ReadyRow::FIELDS,
         ];
         let (mut hash, mut table) = (0xcbf2_9ce4_8422_2325, 0);
         while table < tables.len() {

@@ -1,6 +1,6 @@
 //! What lies where in the object of a pool: for dumps, and for the document of the layout.
 
-use weyr_shared::{Field, Layout};
+use weyr_shared::{Field, Layout, ReadyRow};
 
 use crate::geometry::Geometry;
 use crate::layout::{Lane, ManifestBucket, PageDescriptor, PoolHeader, ProcessSlot};
@@ -93,6 +93,7 @@ impl Geometry {
             ),
             Section::packed::<ManifestBucket>("manifest", at.manifest, self.manifest_buckets()),
             Section::manifest_index(at.manifest_index, self.manifest_places()),
+            Section::packed::<ReadyRow>("ready rows", at.ready, shape.process_limit.into()),
             Section::payload(at.data, pages << shape.page_shift),
         ]
     }

@@ -10,6 +10,7 @@ use crate::Error;
 use crate::channels::table::ChannelBlock;
 use crate::heap::word::BlockState;
 use crate::pool::Inspection;
+use crate::pool::channel_details::ChannelDetails;
 use crate::pool::section::Section;
 
 /// A block of a pool, as one look found it.
@@ -122,6 +123,13 @@ impl Inspection {
         self.attachment.channel_blocks().filter_map(facts).collect()
     }
 
+    /// More of the channel that lies there; none when it is gone, destroyed or damaged.
+    pub fn channel_details(&self, reference: BlockReference) -> Option<ChannelDetails> {
+        let block = self.attachment.channel_blocks().find(|block| block.reference == reference)?;
+        let ring = self.attachment.ring(block).ok()?;
+        ChannelDetails::of(&ring, facts_of(&ring, block)?)
+    }
+
     fn sections_of(&self, reference: BlockReference, bytes: u64, state: BlockState) -> Vec<Section> {
         let start = self.attachment.heap.geometry.offsets.data + reference.offset;
         let ring = (state == BlockState::Channel)
@@ -150,7 +158,7 @@ fn facts_of(ring: &Ring, block: ChannelBlock) -> Option<ChannelFacts> {
 
 fn of_channel(ring: &Ring, start: u64) -> Vec<Section> {
     let ((attachments, count), (slots, stride)) = (ring.attachments_at(), ring.slots_at());
-    let listeners = RingHeader::SIZE as u64;
+    let (listeners, sleepers) = (RingHeader::SIZE as u64, ring.sleepers_at());
     let word = Section::of_words;
     let levels = (ring.levels() > 1).then(|| {
         let (at, count) = ring.levels_at();
@@ -158,8 +166,9 @@ fn of_channel(ring: &Ring, start: u64) -> Vec<Section> {
     });
     let all = [
         Section::of::<RingHeader>("channel header", start, listeners, 1),
-        word("channel listeners", "reserved, zero", start + listeners, (attachments - listeners) / 8),
+        word("channel listeners", "one word each", start + listeners, (attachments - listeners) / 8),
         word("channel attachments", "one word a process slot", start + attachments, count),
+        word("channel sleepers", "half a word a process slot", start + sleepers.0, sleepers.1.div_ceil(2)),
         Section::of::<Slot>("channel slots", start + slots, stride, ring.slot_count().into()),
     ];
     all.into_iter().chain(levels).collect()

@@ -70,13 +70,16 @@ pub struct HashTableStatistics {
     pub mean_probes: f64,
     /// Entries looked at to find the key that takes the most.
     pub longest_probe: u64,
+    /// Entries looked at, at most, to find that a key is not there. At least `longest_probe`; keys that were removed may
+    /// have made it more.
+    pub reach: u64,
 }
 
 impl HashTable {
     pub(super) fn search(&self, key: &[u64]) -> Result<Search, Corrupt> {
         let full = State::full(key);
         let mut free = None;
-        for entry in self.chain(key) {
+        for entry in self.chain(key).take(self.reach()) {
             match self.state(entry)? {
                 State::Empty => return Ok(Search::Absent(free.or(Some(entry)))),
                 State::Removed => free = free.or(Some(entry)),
@@ -87,12 +90,16 @@ impl HashTable {
         Ok(Search::Absent(free))
     }
 
-    /// Where a key is looked for, one after the other: every entry once.
-    fn chain(&self, key: &[u64]) -> impl Iterator<Item = usize> + use<> {
-        let mask = self.shape.entries - 1;
+    /// Every entry once, in the order in which a key is looked for.
+    pub(super) fn chain(&self, key: &[u64]) -> impl Iterator<Item = usize> + use<> {
+        let (home, mask) = (self.home(key), self.shape.entries - 1);
+        (0..self.shape.entries).map(move |step| (home + step) & mask)
+    }
+
+    /// The entry where a key is looked for first.
+    pub(super) fn home(&self, key: &[u64]) -> usize {
         // From the upper bits: each of those that the state word keeps tells keys of one chain apart.
-        let home = (hash(key) >> 2) as usize;
-        (0..self.shape.entries).map(move |step| home.wrapping_add(step) & mask)
+        (hash(key) >> 2) as usize & (self.shape.entries - 1)
     }
 
     pub(super) fn state(&self, entry: usize) -> Result<State, Corrupt> {
@@ -143,14 +150,13 @@ impl HashTable {
             load: count as f64 / self.capacity() as f64,
             mean_probes: if count == 0 { 0.0 } else { probes as f64 / count as f64 },
             longest_probe: longest,
+            reach: self.reach() as u64,
         })
     }
 
     /// Entries looked at to find a key that is there.
     fn probes(&self, key: &[u64]) -> Result<u64, HashTableError> {
-        let found = self.find(key)?;
-        let before = self.chain(key).take_while(|entry| *entry != found).count();
-        Ok(before as u64 + 1)
+        Ok(self.distance(self.find(key)?, key) as u64)
     }
 
     /// What is wrong: a header that is not what was attached, an operation that was not finished, and else the count, and
@@ -171,6 +177,9 @@ impl HashTable {
         }
         if self.count_full().is_ok_and(|count| count != self.len()) {
             found.push(Corrupt::new("count of a hash table", 32));
+        }
+        if header.reach.load(Ordering::Relaxed) > self.shape.entries as u64 {
+            found.push(Corrupt::new("reach of a hash table", 56));
         }
         let entries = (0..self.shape.entries).filter(|entry| !self.is_sound(*entry));
         found.extend(entries.map(|entry| self.shape.corrupt_entry(entry)));

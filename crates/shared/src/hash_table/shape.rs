@@ -5,7 +5,7 @@ use weyr_atomic::{AtomicU64, Ordering};
 use super::{HashTableError, HashTableHeader};
 use crate::Corrupt;
 
-pub(super) const HEADER_BYTES: u64 = 56;
+pub(super) const HEADER_BYTES: u64 = 64;
 /// Words of an entry before its key.
 const ENTRY_WORDS: usize = 1;
 const MAX_CAPACITY: u64 = 1 << 32;

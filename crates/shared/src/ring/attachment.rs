@@ -93,6 +93,13 @@ impl Ring {
         self.attachments.iter().any(|word| Attachment(word.load(Ordering::SeqCst)).handles() > 0)
     }
 
+    /// Who is attached: process slot, low half of the epoch, and handles. Others may have changed that when it returns.
+    pub fn attached(&self) -> impl Iterator<Item = (u16, u16, u16)> {
+        let words = self.attachments.iter().map(|word| Attachment(word.load(Ordering::Relaxed)));
+        let users = words.enumerate().filter(|(_, word)| word.tag() == self.tag && word.handles() > 0);
+        users.map(|(process, word)| (process as u16, word.epoch(), word.handles()))
+    }
+
     pub(super) fn detach_dead(&self, actor: Actor, still_dead: &impl Fn() -> bool) -> Result<(), Corrupt> {
         let word = self.attachment_word(actor.process)?;
         loop {

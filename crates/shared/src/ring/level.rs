@@ -5,7 +5,7 @@
 
 use weyr_atomic::{AtomicU32, AtomicU64, Ordering};
 
-use super::{ATTACHMENTS_AT, Geometry, Ring};
+use super::{Geometry, Ring};
 use crate::{Corrupt, Position, Region, SlotState, SlotWord};
 
 crate::layout! {
@@ -34,7 +34,7 @@ pub(super) const LEVEL_HEADER_BYTES: u64 = 128;
 impl Geometry {
     /// Byte of the channel at which the headers of the upper levels lie, or would.
     pub(super) const fn levels_at(&self) -> u64 {
-        (ATTACHMENTS_AT + self.processes as u64 * 8).next_multiple_of(64)
+        (self.sleepers_at() + self.sleepers_bytes()).next_multiple_of(64)
     }
 
     /// Slots of all levels together.
@@ -107,8 +107,7 @@ impl Ring {
 
     /// Byte of the channel at which the headers of the levels above the lowest lie, and how many there are.
     pub fn levels_at(&self) -> (u64, u64) {
-        let attachments = ATTACHMENTS_AT + 8 * self.attachments.len() as u64;
-        (attachments.next_multiple_of(64), (self.geometry.levels - 1).into())
+        (self.geometry.levels_at(), (self.geometry.levels - 1).into())
     }
 
     pub(super) fn clear_levels(&self) {

@@ -24,7 +24,7 @@ const fn part(offset: u64, bytes: u64, name: &'static str, holds: &'static str) 
 /// Where everything lies.
 impl Geometry {
     /// The parts of a channel, by offset; between them are only bytes that round up to a line.
-    pub const fn parts(&self) -> [Part; 6] {
+    pub const fn parts(&self) -> [Part; 7] {
         let (attachments, slots) = (self.processes as u64 * 8, self.slot_count() as u64 * self.stride());
         let levels = (self.levels as u64 - 1) * LEVEL_HEADER_BYTES;
         [
@@ -33,13 +33,19 @@ impl Geometry {
                 HEADER_BYTES,
                 LISTENER_BYTES,
                 "listeners",
-                "reserved for channel sets, zero in this version",
+                "`process:16 | registration:16 | interest:8 | epoch:24`, one word each; zero is free",
             ),
             part(
                 ATTACHMENTS_AT,
                 attachments,
                 "attachments",
                 "`tag:32 | epoch:16 | handles:16`, one word a process slot of the pool",
+            ),
+            part(
+                self.sleepers_at(),
+                self.sleepers_bytes(),
+                "sleepers",
+                "`epoch:8 | senders:12 | receivers:12`, half a word a process slot of the pool",
             ),
             part(self.levels_at(), levels, "levels", "LevelHeader of each priority level above the lowest"),
             part(

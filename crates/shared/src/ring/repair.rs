@@ -4,11 +4,12 @@ use weyr_atomic::Ordering;
 
 use super::{Ring, UNSTABLE_READS};
 use crate::fault::{self, Fault};
-use crate::{Actor, BlockReference, Corrupt, Futex, Holder, MessageKind, SlotState, SlotWord};
+use crate::{Actor, BlockReference, Corrupt, Futex, Holder, Listener, MessageKind, SlotState, SlotWord};
 
 /// What is done for the dead.
 impl Ring {
-    /// Ends everything that `actor`, which is dead, left undone here, detaches it and wakes everybody. The caller is
+    /// Ends everything that `actor`, which is dead, left undone here, and its locks, detaches it, lets it listen no more
+    /// and wakes everybody. The caller is
     /// attached. Any number may do this at once, and again; each may die anywhere in it.
     ///
     /// `still_dead` is asked after each word was loaded and before it is changed; `in_flight` whether the pool's block
@@ -34,7 +35,10 @@ impl Ring {
                 Err(corrupt) => outcome = outcome.and(Err(corrupt)),
             }
         }
+        let broken = self.break_locks(&|holder| holder == Holder::from(actor), &|_| still_dead());
+        self.forget_sleepers(actor.into());
         let detached = self.detach_dead(actor, &still_dead);
+        self.listeners().clear(|listener| listener.is_of(actor) && still_dead());
         // Also when nothing was changed: who repaired it before may have died before this line.
         if !fault::is(Fault::RepairCountsNothing) && !fault::is(Fault::CountedBeforeReturned) {
             self.count_returned();
@@ -42,7 +46,7 @@ impl Ring {
         if !fault::is(Fault::RepairWakesNobody) {
             self.wake_everybody(futex);
         }
-        outcome.and(detached).map(|()| changed)
+        outcome.and(broken).and(detached).map(|()| changed)
     }
 
     /// Ends what slots hold for a holder who `is_nobody`: who had that name is gone, and was repaired. That is asked
@@ -63,10 +67,18 @@ impl Ring {
                 Err(corrupt) => outcome = outcome.and(Err(corrupt)),
             }
         }
+        match self.break_locks(&is_nobody, &is_nobody) {
+            Ok(count) => changed += count,
+            Err(corrupt) => outcome = outcome.and(Err(corrupt)),
+        }
         if changed > 0 {
             self.count_returned();
             self.wake_everybody(futex);
         }
+        // Of no slot; who has a set enters itself again.
+        let holder =
+            |listener: Listener| Holder { process: listener.process(), epoch: listener.epoch() as u8 };
+        self.listeners().clear(|listener| is_nobody(holder(listener)));
         outcome.map(|()| changed)
     }
 

@@ -13,7 +13,7 @@ use crate::output::{self, DIM, GOOD, HEADING, WARNING};
 /// Letters of a bar.
 const BAR: usize = 32;
 /// Letters of a bar in a table.
-const SMALL_BAR: usize = 16;
+pub(crate) const SMALL_BAR: usize = 16;
 
 /// Writes a look, with the rows of each table that fit `room` lines; all of them without it.
 pub(super) fn write(to: &mut dyn Write, look: &Look, told: &[Event], room: Option<usize>) -> io::Result<()> {
@@ -71,7 +71,7 @@ fn write_whole(to: &mut dyn Write, look: &Look) -> io::Result<()> {
     writeln!(to, "recovered  {recovered} since the pool was made")
 }
 
-fn write_rows<R>(
+pub(crate) fn write_rows<R>(
     to: &mut dyn Write,
     heading: &[&str],
     rows: &[R],
@@ -106,7 +106,7 @@ fn process(process: &Process) -> Vec<Cell> {
 }
 
 /// Letters that are one column wide in every terminal.
-fn plain(text: &str) -> String {
+pub(crate) fn plain(text: &str) -> String {
     text.chars().map(|letter| if letter == ' ' || letter.is_ascii_graphic() { letter } else { '?' }).collect()
 }
 
@@ -132,7 +132,7 @@ fn size(size: &Size) -> Vec<Cell> {
 }
 
 /// `████░░░░  50 %`: what is there shows at least one letter, and only what is whole is full.
-fn bar(part: u64, whole: u64, letters: usize) -> String {
+pub(crate) fn bar(part: u64, whole: u64, letters: usize) -> String {
     let part = part.min(whole);
     let share = part as f64 / whole.max(1) as f64;
     let least = usize::from(part > 0);

@@ -83,7 +83,7 @@ pub(super) struct Rates {
 /// What happened between two looks.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(tag = "event", rename_all = "lowercase")]
-pub(super) enum Event {
+pub(crate) enum Event {
     /// A process attached the pool.
     Attached { pid: u32 },
     /// A process died, with what it had.
@@ -188,8 +188,13 @@ impl Channel {
     fn passed_since(&self, before: &Look) -> u64 {
         let same = |other: &&Channel| (other.offset, other.generation) == (self.offset, self.generation);
         let passed = before.channels.iter().find(same).map_or(0, |other| other.passed);
-        self.passed.wrapping_sub(passed) & ((1 << LAP_BITS) - 1)
+        passed_between(passed, self.passed)
     }
+}
+
+/// Positions from `before` to `now`, which may have begun anew between.
+pub(crate) fn passed_between(before: u64, now: u64) -> u64 {
+    now.wrapping_sub(before) & ((1 << LAP_BITS) - 1)
 }
 
 fn events(before: &Look, now: &Look) -> Vec<Event> {

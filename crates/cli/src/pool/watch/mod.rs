@@ -3,19 +3,20 @@
 //! Every look opens the pool anew, maps it read-only and is no member: so nothing of it is ever changed, whoever was
 //! stopped or killed holds nothing up, and a pool that grew, was destroyed or replaced is seen as such.
 
-mod draw;
-mod look;
+pub(crate) mod draw;
+pub(crate) mod look;
 mod pause;
 mod screen;
 
 use std::collections::VecDeque;
-use std::io::{self, IsTerminal as _, Write as _};
+use std::io::{self, IsTerminal as _, Write};
 use std::path::Path;
 use std::time::{Duration, Instant};
 
+use serde::Serialize;
 use weyr::managed::Error;
 
-use crate::arguments::WatchArguments;
+use crate::arguments::{LookArguments, WatchArguments};
 use crate::failure::Failure;
 use crate::output::{self, Output};
 use look::{Event, Look};
@@ -26,8 +27,38 @@ use screen::Screen;
 const EVENTS_SHOWN: usize = 5;
 
 pub(crate) fn run(arguments: &WatchArguments, path: &Path, output: &Output) -> Result<(), Failure> {
+    watch(&arguments.looks, output, |before| match before {
+        None => Ok(Look::at(path)?),
+        Some((before, elapsed)) => next(path, before, elapsed),
+    })
+}
+
+/// What can be watched: it is written as JSON, or drawn.
+pub(crate) trait Watched: Serialize {
+    /// What happened since the look before.
+    fn events(&self) -> &[Event];
+    /// Writes a look and `told` events, cut to `room` lines if a number is given.
+    fn draw(&self, to: &mut dyn Write, told: &[Event], room: Option<usize>) -> io::Result<()>;
+}
+
+impl Watched for Look {
+    fn events(&self) -> &[Event] {
+        &self.events
+    }
+
+    fn draw(&self, to: &mut dyn Write, told: &[Event], room: Option<usize>) -> io::Result<()> {
+        draw::write(to, self, told, room)
+    }
+}
+
+/// Shows look after look. `next` makes the first one, and each other from the one before and the time since.
+pub(crate) fn watch<W: Watched>(
+    arguments: &LookArguments,
+    output: &Output,
+    mut next: impl FnMut(Option<(&W, Duration)>) -> Result<W, Failure>,
+) -> Result<(), Failure> {
     let mut begin = Instant::now();
-    let mut look = Look::at(path)?;
+    let mut look = next(None)?;
     let mut target = Target::of(arguments, output)?;
     let pause = Pause::new(matches!(target, Target::Screen { .. }))?;
     let count = if arguments.once { Some(1) } else { arguments.count };
@@ -44,7 +75,7 @@ pub(crate) fn run(arguments: &WatchArguments, path: &Path, output: &Output) -> R
         }
         let before = begin;
         begin = Instant::now();
-        look = next(path, &look, begin - before)?;
+        look = next(Some((&look, begin - before)))?;
     }
     Ok(())
 }
@@ -71,7 +102,7 @@ enum Target {
 }
 
 impl Target {
-    fn of(arguments: &WatchArguments, output: &Output) -> Result<Self, Failure> {
+    fn of(arguments: &LookArguments, output: &Output) -> Result<Self, Failure> {
         let interval = arguments.interval;
         match output.json {
             true => Ok(Self::Json),
@@ -81,27 +112,27 @@ impl Target {
     }
 
     /// False when nobody reads any more.
-    fn show(&mut self, look: &Look) -> Result<bool, Failure> {
+    fn show(&mut self, look: &impl Watched) -> Result<bool, Failure> {
         if let Self::Screen { told, .. } = self {
-            told.extend(look.events.iter().cloned());
+            told.extend(look.events().iter().cloned());
             told.drain(..told.len().saturating_sub(EVENTS_SHOWN));
         }
         self.show_again(look)
     }
 
-    fn show_again(&mut self, look: &Look) -> Result<bool, Failure> {
+    fn show_again(&mut self, look: &impl Watched) -> Result<bool, Failure> {
         output::is_read(match self {
             Self::Json => write_json(look),
             Self::Text { is_first } => write_text(look, std::mem::take(is_first)),
             Self::Screen { screen, told, interval } => {
                 let footer = format!("every {interval:?}; q ends");
-                screen.draw(&footer, |to, lines| draw::write(to, look, told.make_contiguous(), Some(lines)))
+                screen.draw(&footer, |to, lines| look.draw(to, told.make_contiguous(), Some(lines)))
             }
         })
     }
 }
 
-fn write_json(look: &Look) -> io::Result<()> {
+fn write_json(look: &impl Watched) -> io::Result<()> {
     let mut line = serde_json::to_string(look)?;
     line.push('\n');
     let mut stdout = io::stdout().lock();
@@ -109,12 +140,12 @@ fn write_json(look: &Look) -> io::Result<()> {
     stdout.flush()
 }
 
-fn write_text(look: &Look, is_first: bool) -> io::Result<()> {
+fn write_text(look: &impl Watched, is_first: bool) -> io::Result<()> {
     let mut text = Vec::new();
     if !is_first {
         writeln!(text)?;
     }
-    draw::write(&mut text, look, &look.events, None)?;
+    look.draw(&mut text, look.events(), None)?;
     let mut stdout = anstream::stdout().lock();
     stdout.write_all(&text)?;
     stdout.flush()

@@ -1,0 +1,124 @@
+//! The attributes of a channel that is there, and those that can be changed.
+
+use weyr_managed::{LockKind, PoolDescriptor};
+use weyr_shared::RingRecord;
+
+use crate::{Channel, Error};
+
+/// What a channel is: its attributes, as *Dragon channels* lists them. [`ChannelState`](crate::ChannelState) says what it
+/// holds just now.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct CurrentAttributes {
+    /// Its name, if it has one.
+    pub name: Option<String>,
+    /// Process id of its creator, in the creator's pid namespace. Not looked at by
+    /// [`set_attributes`](Channel::set_attributes).
+    pub creator: u32,
+    /// Whether its creator wanted it to be new. Not looked at by [`set_attributes`](Channel::set_attributes).
+    pub exclusive: bool,
+    /// The kind of lock that was asked for, which a channel has not: nothing depends on it. Not looked at by
+    /// [`set_attributes`](Channel::set_attributes).
+    pub lock_kind: LockKind,
+    /// Messages that can wait at once.
+    pub capacity: u32,
+    /// Bytes that a message can carry by copy.
+    pub block_size: u32,
+    /// Priority levels.
+    pub priority_levels: u32,
+    /// Messages that can wait at once in each level above the lowest.
+    pub urgent_capacity: u32,
+    /// Whether messages carry attributes.
+    pub message_attributes: bool,
+    /// Whether bytes that do not fit a block are sent as a copy.
+    pub side_loading: bool,
+    /// The pool of those copies, where it is not the channel's own.
+    pub buffer_pool: Option<PoolDescriptor>,
+    /// Waiters that may spin. Nothing depends on it: who spins gives its processor up every 50 looks. Can be set.
+    pub max_spinners: u32,
+}
+
+/// As it is kept.
+pub(crate) fn lock_kind_of(code: u8) -> LockKind {
+    LockKind::ALL.into_iter().find(|kind| *kind as u32 == u32::from(code)).unwrap_or_default()
+}
+
+impl Channel {
+    /// The attributes of the channel. Does not block, and may be asked of a locked, quiesced or destroyed channel.
+    ///
+    /// # Errors
+    /// [`Error::Pool`] when what is written down of its buffer pool cannot be.
+    /// Source: *Dragon channels*, `dragon_channel_getattr`.
+    pub fn attributes(&self) -> Result<CurrentAttributes, Error> {
+        let (ring, RingRecord { creator_pid, lock_kind, exclusive, spinners }) =
+            (self.ring(), self.ring().record());
+        let geometry = ring.geometry();
+        let buffers = ring.buffer_pool().map(|bytes| PoolDescriptor::from_bytes(&bytes)).transpose()?;
+        Ok(CurrentAttributes {
+            name: self.name(),
+            creator: creator_pid,
+            exclusive,
+            lock_kind: lock_kind_of(lock_kind),
+            capacity: geometry.capacity,
+            block_size: geometry.block_size,
+            priority_levels: geometry.levels,
+            urgent_capacity: geometry.urgent,
+            message_attributes: geometry.attributes,
+            side_loading: geometry.side_loading,
+            buffer_pool: buffers,
+            max_spinners: spinners,
+        })
+    }
+
+    /// Makes the attributes of the channel those of `new`, for every process at once, and returns what they were.
+    ///
+    /// `max_spinners` changes. `exclusive`, `lock_kind` and `creator` are not looked at. Of several that set at once the
+    /// last one's count. A death in between leaves the old or the new. Does not block.
+    ///
+    /// ```
+    /// use weyr_channel::{Channel, ChannelAttributes, Error};
+    /// use weyr_managed::{Pool, PoolAttributes};
+    /// # let name = format!("doc-channel-attributes-{}", std::process::id());
+    /// # let pool = Pool::create(&PoolAttributes::new(&name, 1 << 20))?;
+    /// let channel = Channel::create(&pool, &ChannelAttributes::new().capacity(10))?;
+    /// let mut attributes = channel.attributes()?;
+    /// attributes.max_spinners = 4;
+    /// assert_eq!(channel.set_attributes(&attributes)?.capacity, 10);
+    /// attributes.capacity = 20;
+    /// let refused = channel.set_attributes(&attributes);
+    /// assert!(matches!(refused, Err(Error::FixedAttribute { attribute: "capacity" })));
+    /// # pool.destroy()?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Errors
+    /// [`Error::FixedAttribute`] names what cannot be changed once the channel is made; [`Error::Quiesced`],
+    /// [`Error::Destroyed`]; as [`attributes`](Self::attributes). Nothing is changed then.
+    /// Source: *Dragon channels*, `dragon_channel_setattr`.
+    pub fn set_attributes(&self, new: &CurrentAttributes) -> Result<CurrentAttributes, Error> {
+        self.attached().me()?;
+        self.attached().check_usable()?;
+        let old = self.attributes()?;
+        old.check_fixed(new)?;
+        let max_spinners = self.ring().set_spinners(new.max_spinners).ok_or(Error::Quiesced)?;
+        Ok(CurrentAttributes { max_spinners, ..old })
+    }
+}
+
+impl CurrentAttributes {
+    /// Refuses the first change of what is settled when a channel is made.
+    fn check_fixed(&self, new: &Self) -> Result<(), Error> {
+        let same = [
+            (self.name == new.name, "name"),
+            (self.capacity == new.capacity, "capacity"),
+            (self.block_size == new.block_size, "block size"),
+            (self.priority_levels == new.priority_levels, "priority levels"),
+            (self.urgent_capacity == new.urgent_capacity, "urgent capacity"),
+            (self.message_attributes == new.message_attributes, "message attributes"),
+            (self.side_loading == new.side_loading, "side-loading"),
+            (self.buffer_pool == new.buffer_pool, "buffer pool"),
+        ];
+        let changed = same.iter().find(|(same, _)| !same);
+        changed.map_or(Ok(()), |(_, attribute)| Err(Error::FixedAttribute { attribute }))
+    }
+}
