@@ -4,6 +4,7 @@
 //! and `run TARGET FILE...` gives it again. What is worth keeping goes into `corpus/TARGET/`.
 
 mod channel;
+mod channel_requests;
 mod descriptors;
 mod heap;
 mod input;
@@ -25,9 +26,16 @@ pub struct Target {
     run: fn(&[u8]),
 }
 
-const TARGETS: [Target; 4] = [
+const TARGETS: [Target; 5] = [
     Target { name: "descriptors", short: 400_000, full: 20_000_000, longest: 200, run: descriptors::run },
     Target { name: "requests", short: 2_000_000, full: 100_000_000, longest: 300, run: requests::run },
+    Target {
+        name: "channel-requests",
+        short: 300_000,
+        full: 30_000_000,
+        longest: 300,
+        run: channel_requests::run,
+    },
     Target { name: "heap", short: 1_500, full: 300_000, longest: 600, run: heap::run },
     Target { name: "channel", short: 3_000, full: 600_000, longest: 400, run: channel::run },
 ];

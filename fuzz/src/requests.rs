@@ -84,13 +84,13 @@ pub fn run(input: &[u8]) {
 }
 
 /// With a checksum that is right, so that what lies before it is looked at.
-fn framed(mut bytes: Vec<u8>) -> Vec<u8> {
+pub fn framed(mut bytes: Vec<u8>) -> Vec<u8> {
     bytes.extend(crc32fast::hash(&bytes).to_le_bytes());
     bytes
 }
 
 /// With some bytes others: pairs of place and value.
-fn patched(right: &[u8], pairs: &[u8]) -> Vec<u8> {
+pub fn patched(right: &[u8], pairs: &[u8]) -> Vec<u8> {
     let mut bytes = right.to_vec();
     for pair in pairs.chunks_exact(2).take(6) {
         let at = usize::from(pair[0]) % bytes.len();

@@ -26,6 +26,7 @@ pub(crate) mod weyr_channel;
 pub(crate) mod weyr_lock;
 pub(crate) mod weyr_ownership;
 pub(crate) mod weyr_pool;
+pub(crate) mod weyr_set;
 
 /// Why a peer is absent that this program was built without.
 pub(crate) fn not_built() -> String {

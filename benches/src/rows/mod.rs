@@ -6,6 +6,7 @@ mod exchange;
 mod locks;
 mod media;
 mod pool;
+mod sets;
 mod sleeping;
 mod structures;
 mod sweep;
@@ -34,6 +35,7 @@ pub(crate) fn all(processors: Processors) -> Vec<Row> {
         exchange::rows(processors),
         sweep::rows(processors),
         sleeping::rows(processors),
+        sets::rows(processors),
         thread::rows(processors),
         channel::rows(processors),
         locks::rows(processors),

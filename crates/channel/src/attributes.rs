@@ -289,6 +289,22 @@ impl ChannelAttributes {
     }
 }
 
+crate::request::values::record! {
+    ChannelAttributes {
+        block_size "u64" "bytes that a message can carry by copy",
+        capacity "u64" "messages that can wait at once",
+        levels "u32" "priority levels",
+        urgent "optional u64" "slots of each level above the lowest; none: the default",
+        message_attributes "bool" "whether messages say who sent them",
+        side_loading "bool" "whether bytes larger than a block are sent in allocations",
+        buffers "optional pool" "the pool of these; none: the channel's own",
+        flow_control "flow control" "what holds senders back",
+        exclusive "bool" "whether a channel of that name must be new",
+        lock_kind "kind of lock" "kind of lock; without effect",
+        max_spinners "u32" "waiters that may spin; without effect",
+    }
+}
+
 #[cfg(all(test, not(any(weyr_face = "loom", weyr_face = "explore"))))]
 mod tests {
     use super::*;

@@ -122,3 +122,20 @@ impl CurrentAttributes {
         changed.map_or(Ok(()), |(_, attribute)| Err(Error::FixedAttribute { attribute }))
     }
 }
+
+crate::request::values::record! {
+    CurrentAttributes {
+        name "optional text" "name",
+        creator "u32" "process id of its creator",
+        exclusive "bool" "whether its creator wanted it to be new",
+        lock_kind "kind of lock" "kind of lock; without effect",
+        capacity "u32" "messages that can wait at once",
+        block_size "u32" "bytes that a message can carry by copy",
+        priority_levels "u32" "priority levels",
+        urgent_capacity "u32" "slots of each level above the lowest",
+        message_attributes "bool" "whether messages say who sent them",
+        side_loading "bool" "whether bytes larger than a block are sent in allocations",
+        buffer_pool "optional pool" "the pool of these; none: the channel's own",
+        max_spinners "u32" "waiters that may spin; without effect",
+    }
+}

@@ -70,6 +70,9 @@ pub enum Error {
     /// The channel is quiesced: nothing moves or changes until it is resumed.
     #[error("the channel is quiesced; resume it with `unquiesce`, or wait")]
     Quiesced,
+    /// The process that executes requests has no such lock on the channel.
+    #[error("the channel is not locked by a request to this process; lock it first, by who is to unlock it")]
+    NotLocked,
     /// The channel is not quiesced.
     #[error("the channel is not quiesced")]
     NotQuiesced,

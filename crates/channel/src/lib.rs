@@ -28,6 +28,7 @@
 //! | `side_load` | bytes larger than a block, in allocations |
 //! | `elsewhere` | these in another pool |
 //! | `peek`, `poll` | looking without taking |
+//! | `request` | operations on channels elsewhere |
 //! | `pop` | taking without looking |
 //! | `set` | waiting for many channels in one sleep |
 //! | `future`, `watch`, `subscription` | without a thread of one's own that waits |
@@ -82,6 +83,7 @@ mod receipt;
 mod receive;
 mod receiver;
 mod reordering;
+mod request;
 mod return_mode;
 mod semaphore;
 mod send;
@@ -118,6 +120,7 @@ pub use poll::PollEvents;
 pub use poller::Poller;
 pub use receiver::Receiver;
 pub use reordering::{Part, RefusedPart, Reordering};
+pub use request::{ChannelCompletion, ChannelOperation, ChannelRequest, ChannelRequestKind, ChannelResponse};
 pub use return_mode::ReturnWhen;
 pub use semaphore::{Permit, Semaphore};
 pub use sender::Sender;

@@ -202,7 +202,7 @@ impl<H: Host> Attached<H> {
                 Err(_) => waiter.pause(&onlooker, false)?,
             }
         };
-        let over = self.wait_for_end_of(Claims::of(lock), patience);
+        let over = self.wait_for_end_of(Claims::of(lock), patience, word.bits());
         if over.is_err() {
             self.ring.end_lock(lock, word, self.host.futex());
         }
@@ -247,15 +247,20 @@ impl<H: Host> Attached<H> {
         }
     }
 
-    /// Behind a lock or a quiesce: until nobody whom it is about is in the middle of a message.
+    /// Behind a lock or a quiesce, whose word is `behind`: until nobody whom it is about is in the middle of a message.
     ///
     /// # Errors
     /// [`Error::InHands`] at the end of patience; [`Error::Destroyed`], [`Error::Corrupt`].
-    pub(crate) fn wait_for_end_of(&self, claims: Claims, patience: Patience) -> Result<(), Error> {
+    pub(crate) fn wait_for_end_of(
+        &self,
+        claims: Claims,
+        patience: Patience,
+        behind: u64,
+    ) -> Result<(), Error> {
         let (mut waiter, onlooker) = (idle_waiter(patience), self.onlooker());
         loop {
             self.check_usable()?;
-            self.host.before_try(waiter.remembered(2));
+            self.host.before_try(waiter.remembered(behind));
             let Some(holder) = self.end_claims(claims)? else { return Ok(()) };
             if claims == Claims::All && !self.ring.is_quiesced() {
                 return Ok(());

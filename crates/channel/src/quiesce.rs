@@ -19,7 +19,7 @@ impl<H: Host> Attached<H> {
         loop {
             self.check_usable()?;
             let quiesce = self.ring.halt();
-            match self.wait_for_end_of(Claims::All, patience) {
+            match self.wait_for_end_of(Claims::All, patience, quiesce.bits()) {
                 Ok(()) if self.ring.come_to_rest(quiesce) => return Ok(()),
                 // Another has resumed it.
                 Ok(()) => {}

@@ -110,3 +110,28 @@ impl Channel {
         self.attached().state()
     }
 }
+
+crate::request::values::record! {
+    ChannelState {
+        depth "u32" "messages that wait",
+        in_hands "u32" "messages in the hands of a receiver",
+        available "u32" "messages that can still be sent",
+        memory "channel memory" "memory",
+        blocked_senders "u32" "threads that sleep until they can send",
+        blocked_receivers "u32" "threads that sleep until they can receive",
+        write_locked_by "optional u16" "process slot of the holder of the write lock",
+        read_locked_by "optional u16" "process slot of the holder of the read lock",
+        quiesced "bool" "whether it is quiesced, or about to be",
+        destroyed "bool" "whether it was destroyed",
+    }
+}
+
+crate::request::values::record! {
+    ChannelMemory {
+        channel_bytes "u64" "bytes of the channel itself",
+        inline_bytes "u64" "of these, bytes of messages",
+        side_loaded_bytes "u64" "bytes in the channel's pool that did not fit a block",
+        buffer_bytes "u64" "bytes in the buffer pool",
+        allocation_bytes "u64" "bytes of allocations that go with messages",
+    }
+}

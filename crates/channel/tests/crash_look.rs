@@ -1,5 +1,6 @@
 //! Death before each shared write of what is sent and received beside plain bytes and allocations: attributes, frozen
-//! and published memory, landing pads; and of those who poll, and of those who signal them.
+//! and published memory, landing pads; and of those who poll or wait in sets, and of those who
+//! signal them.
 //!
 //! For each write a fresh pool, channel and child: the child is killed just before it, the parent recovers, and
 //! receives what there is. The later the death, the further the message is on its way, and the memory of frozen and
@@ -10,12 +11,14 @@
 mod ledger;
 mod pools;
 
+use std::time::Instant;
+
 use Fate::{Absent, Again, Fresh};
 use ledger::{Fate, Ledger, assert_sound, assert_whole, letter, number_of, parcel, soon, states};
 use pools::TestPool;
 use rustix::process::{Signal, getpid, kill_process};
 use weyr_atomic::{Ordering, crash};
-use weyr_channel::{Channel, ChannelAttributes, Content, Message, PollEvents, WaitMode};
+use weyr_channel::{Channel, ChannelAttributes, ChannelSet, Content, Error, Message, PollEvents, WaitMode};
 use weyr_kill::{Child, Rendezvous, child, is_few_writes, note};
 use weyr_managed::{AllocationDescriptor, PoolAttributes, Published};
 use weyr_shared::{Ring, SlotState};
@@ -321,6 +324,102 @@ fn a_poller_asleep_while_the_only_sender_dies_finds_what_was_sent() {
     }
     assert!(sent.len() * stride > 14 && sent.is_sorted() && sent[sent.len() - 1], "{sent:?}");
     note(format_args!("crash channel, send to a poller asleep: {} points, killed unnoticed", sent.len() - 1));
+}
+
+/// A set of one channel, which is told when this returns: it was looked at and found empty.
+fn listening(channel: &Channel) -> ChannelSet {
+    let mut set = ChannelSet::new().with_wait_mode(WaitMode::Idle);
+    set.add(channel, PollEvents::IN, 7).unwrap();
+    assert_eq!(set.wait_until(&mut Vec::new(), Instant::now()), Err(Error::Timeout));
+    set
+}
+
+/// Nobody recovers but the set itself, which sleeps while the only one who would have told it dies.
+#[test]
+fn a_set_asleep_while_the_only_sender_dies_finds_what_was_sent() {
+    let (mut sent, stride) = (Vec::new(), stride());
+    for write in (1..).step_by(stride) {
+        let (world, line) = (World::new("set asleep", 2), Rendezvous::new().unwrap());
+        let mut set = listening(&world.channel);
+        let mut victim = child::spawn(|| {
+            let channel = world.attach();
+            line.wait().unwrap();
+            crash::arm(write, die_here);
+            send_bytes(&channel, None);
+            crash::disarm();
+            std::mem::forget(channel);
+        })
+        .unwrap();
+        let row = world.pool.0.ready_row().unwrap();
+        let sleeper = std::thread::spawn(move || {
+            let mut ready = Vec::new();
+            set.wait_until(&mut ready, soon()).map(|count| (count, ready[0].token, ready[0].events))
+        });
+        while row.event.load(Ordering::Acquire) & 1 == 0 {
+            std::thread::yield_now();
+        }
+        line.post().unwrap();
+        let killed = victim.wait().unwrap().was_killed();
+        sent.push(states(&world.channel).contains(&SlotState::Full));
+        if !sent[sent.len() - 1] {
+            world.channel.send(&letter(2)).unwrap();
+        }
+        assert_eq!(sleeper.join().unwrap(), Ok((1, 7, PollEvents::IN)));
+        world.pool.0.recover();
+        drop(world.channel.try_receive().unwrap());
+        world.leave();
+        if !killed {
+            break;
+        }
+    }
+    assert!(sent.len() * stride > 16 && sent.is_sorted() && sent[sent.len() - 1], "{sent:?}");
+    note(format_args!("crash channel, send to a set asleep: {} points, killed unnoticed", sent.len() - 1));
+}
+
+/// A set that hears of a message, and changes.
+fn come_and_go(channel: &Channel) {
+    let (mut set, mut ready) = (listening(channel), Vec::new());
+    channel.send(&letter(1)).unwrap();
+    assert_eq!(set.wait(&mut ready), Ok(1));
+    drop(channel.try_receive().unwrap());
+    let key = set.add(channel, PollEvents::OUT, 8).unwrap();
+    set.modify(key, PollEvents::FULL).unwrap();
+    set.remove(key).unwrap();
+}
+
+#[test]
+fn sets_that_die_leave_no_entries_and_cost_nobody_a_message() {
+    let (mut points, stride) = (0, stride());
+    for write in (1..).step_by(stride) {
+        let world = World::new("dead set", 2);
+        let mut beside = listening(&world.channel);
+        let mut victim = child::spawn(|| {
+            let channel = world.attach();
+            crash::arm(write, die_here);
+            come_and_go(&channel);
+            crash::disarm();
+            std::mem::forget(channel);
+        })
+        .unwrap();
+        let killed = victim.wait().unwrap().was_killed();
+        world.pool.0.recover();
+        assert_eq!(world.ring().listeners().all().count(), 1, "write {write}: but for the one that lives");
+        while world.channel.try_receive().is_ok() {}
+        let mut ledger = Ledger::default();
+        ledger.pass(&world.channel, WaitMode::Idle).unwrap();
+        ledger.assert_passed(|_| false);
+        world.channel.send(&letter(3)).unwrap();
+        assert_eq!(beside.wait_until(&mut Vec::new(), soon()), Ok(1));
+        drop(beside);
+        drop(world.channel.try_receive().unwrap());
+        world.leave();
+        if !killed {
+            break;
+        }
+        points += 1;
+    }
+    assert!(points * stride > 20, "{points}");
+    note(format_args!("crash channel, a set that comes and goes: {points} points, killed"));
 }
 
 /// What the child does to a channel with message 1 in it, and how many writes that are at least.

@@ -388,7 +388,7 @@ fn a_sender_puts_the_payload_where_it_says() {
     let small = pool.0.alloc(5).unwrap();
     let refused = sender.message().send_into(small, &b"six by"[..]).unwrap_err();
     assert_eq!(refused.error, Error::TooLarge { needed: 6, largest: 5 });
-    assert_eq!(refused.payload.unwrap().len(), 5);
+    assert_eq!(refused.payload.as_ref().unwrap().len(), 5);
     pad.free().unwrap();
     drop((source, refused));
     assert_eq!((channel.len(), pool.blocks()), (Ok(0), 1));

@@ -114,20 +114,13 @@ fn a_slot_released_by_a_store_is_found() {
 
 #[test]
 fn a_lock_that_is_not_announced_or_not_looked_for_is_found() {
-    let case = Case { lockers: &[Locker::Write], messages: 1, ..Case::PLAIN };
-    with(&[Fault::LockUnannounced], case, "entered a locked channel");
-    with(&[Fault::ClaimLooksNotAgain], case, "entered a locked channel");
-    with(&[Fault::LockLooksAtNoSlot], case, "entered a locked channel");
-    let case = Case { lockers: &[Locker::Read], ..case };
-    with(&[Fault::ClaimLooksNotAgain], case, "left a locked channel");
-    with(&[Fault::LockLooksAtNoSlot], case, "left a locked channel");
-    let case = Case { lockers: &[Locker::Quiesce], ..case };
-    with(&[Fault::ClaimLooksNotAgain], case, "a locked channel");
-}
-
-#[test]
-fn a_dead_holders_lock_that_nobody_breaks_is_found() {
-    let case =
-        Case { lockers: &[Locker::Write], lockers_fall: true, deaths: 1, recoverers: 1, ..Case::PLAIN };
-    with(&[Fault::RepairLeavesLocks], case, "waits for ever");
+    let write = Case { lockers: &[Locker::Write], receivers: 0, messages: 1, ..Case::PLAIN };
+    with(&[Fault::LockUnannounced], write, "entered a locked channel");
+    with(&[Fault::ClaimLooksNotAgain], write, "entered a locked channel");
+    with(&[Fault::LockLooksAtNoSlot], write, "entered a locked channel");
+    let rest = Case { lockers: &[Locker::Quiesce], ..write };
+    with(&[Fault::ClaimLooksNotAgain], rest, "entered a locked channel");
+    let read = Case { lockers: &[Locker::Read], receivers: 1, each_receives: 1, ..write };
+    with(&[Fault::ClaimLooksNotAgain], read, "left a locked channel");
+    with(&[Fault::LockLooksAtNoSlot], read, "left a locked channel");
 }

@@ -1,4 +1,4 @@
-//! Polling and peeking, and locks, in every interleaving with those who send, take, revoke, die and recover.
+//! Polling, peeking, waiting in sets, and locks, in every interleaving with those who send, take, revoke, die and recover.
 #![cfg(weyr_face = "explore")]
 
 mod explored;
@@ -98,6 +98,64 @@ fn a_look_that_is_not_confirmed_is_found() {
     found(LOOKED_AT, &[Fault::PeekWithoutSecondLook], "never sent");
 }
 
+/// A receiver waits in a set.
+const BY_SET: Case = Case { by_set: true, messages: 1, ..Case::PLAIN };
+
+#[test]
+fn sets_hear_what_comes_and_goes() {
+    explore(Case { name: "a set for a message", sets: &[IN], ..ARRIVING }).assert_holds();
+    explore(Case { name: "two sets for a message", sets: &[IN, IN], ..ARRIVING }).assert_holds();
+    let full = Case { messages: 2, each_receives: 1, ..Case::PLAIN };
+    for sets in [&[OUT][..], &[EMPTY]] {
+        explore_so_far(Case { name: "a set beside a receiver", sets, ..full });
+    }
+}
+
+#[test]
+fn who_receives_by_a_set_gets_every_message() {
+    explore(BY_SET).assert_holds();
+    explore(Case { name: "by set, two messages", messages: 2, ..BY_SET }).assert_holds();
+    explore(Case { name: "by set, a channel of two", messages: 2, capacity: 2, ..BY_SET }).assert_holds();
+    explore(Case { name: "by set, buffered", tso: true, ..BY_SET }).assert_holds();
+    explore_so_far(Case { name: "by set, two receivers", receivers: 2, ..BY_SET });
+    explore_so_far(Case { name: "by set, two senders", senders: 2, capacity: 2, ..BY_SET });
+}
+
+#[test]
+fn nobody_loses_a_wake_to_a_set() {
+    let beside = Case { sets: &[IN], messages: 1, ..Case::PLAIN };
+    explore_so_far(Case { name: "a set beside a sleeping receiver", ..beside });
+    explore_so_far(Case { name: "a set beside a poller", sets: &[IN], pollers: &[IN], ..ARRIVING });
+}
+
+#[test]
+fn sets_outlive_the_death_of_who_would_have_told_them() {
+    let recovered = Case { recoverers: 1, deaths: 1, senders_fall: true, sets: &[IN], ..ARRIVING };
+    explore(Case { name: "a set, sender killed", ..recovered }).assert_holds();
+    let doubting = Case { recoverers: 0, slices: true, ..recovered };
+    explore(Case { name: "a set, sender killed, nobody recovers", ..doubting }).assert_holds();
+    let stopped = Case { deaths: 0, stops: 1, ..doubting };
+    explore(Case { name: "a set, sender stopped", ..stopped }).assert_holds();
+    let receivers = Case { receivers: 2, receivers_fall: true, deaths: 1, slices: true, ..BY_SET };
+    explore_so_far(Case { name: "by set, a receiver killed", ..receivers });
+}
+
+#[test]
+fn a_bit_that_is_taken_without_telling_is_found() {
+    found(Case { sets: &[IN], ..ARRIVING }, &[Fault::ListenersUntold], "a set");
+}
+
+#[test]
+fn a_set_that_looks_before_it_listens_is_found() {
+    found(Case { sets: &[IN], ..ARRIVING }, &[Fault::LookBeforeListening], "a set");
+}
+
+#[test]
+fn a_raise_that_tells_nobody_is_found() {
+    let dying = Case { recoverers: 1, deaths: 1, senders_fall: true, sets: &[IN], ..ARRIVING };
+    found(dying, &[Fault::RaiseTellsNobody], "a set");
+}
+
 /// A sender that waits until each of its messages was received.
 const AWAITED: Case = Case { receipts: true, messages: 2, ..Case::PLAIN };
 
@@ -141,10 +199,12 @@ const LOCKED: Case = Case { messages: 1, ..Case::PLAIN };
 
 #[test]
 fn no_message_enters_or_leaves_a_locked_channel() {
+    let write = Case { lockers: &[Locker::Write], ..LOCKED };
+    explore(Case { name: "one locks for senders", ..write }).assert_holds();
     for lockers in [&[Locker::Write][..], &[Locker::Read], &[Locker::Quiesce]] {
         for capacity in [1, 2] {
             let case = Case { capacity, lockers, ..LOCKED };
-            explore(Case { name: "one locks", ..case }).assert_holds();
+            explore_so_far(Case { name: "one locks", ..case });
             explore_so_far(Case { name: "one locks, two messages", messages: 2, ..case });
         }
         explore_so_far(Case { name: "one locks, buffered", lockers, tso: true, ..LOCKED });

@@ -6,7 +6,6 @@ mod pools;
 
 use std::collections::BTreeSet;
 use std::future::Future;
-use std::os::fd::OwnedFd;
 use std::pin::{Pin, pin};
 use std::sync::{Arc, mpsc};
 use std::task::{Context, Poll, Wake, Waker};
@@ -473,7 +472,7 @@ fn an_eventfd_counts_what_a_watch_is_told_of() {
     let channel = pool.channel(4);
     let eventfd = rustix::event::eventfd(0, rustix::event::EventfdFlags::empty()).unwrap();
     let mut ours: std::fs::File = eventfd.try_clone().unwrap().into();
-    let _watch = channel.watch(IN, Notification::eventfd(OwnedFd::from(eventfd))).unwrap();
+    let _watch = channel.watch(IN, Notification::eventfd(eventfd)).unwrap();
     for _ in 0..5 {
         channel.send(b"message").unwrap();
         let mut count = [0; 8];

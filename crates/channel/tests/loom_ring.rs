@@ -11,7 +11,8 @@ use weyr_atomic::{AtomicU32, Ordering};
 use weyr_channel::Error;
 use weyr_channel::protocol::{Attached, Attempt, Host, ReceiveSide, SendSide, Taken, Transfer, Tried};
 use weyr_shared::{
-    Actor, Awake, BlockReference, Event, Futex, Geometry, Holder, MessageReference, Ring, SlotState,
+    Actor, Awake, BlockReference, Event, Futex, Geometry, Holder, Interest, Listener, MessageReference,
+    ReadyRow, Ring, SlotState, Zeroed,
 };
 
 /// Nobody sleeps here: what must hold is that nobody would have slept wrongly.
@@ -334,5 +335,76 @@ fn a_sender_that_goes_round_and_the_one_it_passes_agree() {
         assert!(sent[0], "there was room behind the held slot, or in it");
         let received = [3, 4].map(|_| take(&channel, &to).map(|taken| number(&channel, &taken)));
         assert_eq!(received, [Some(3), sent[1].then_some(4)]);
+    });
+}
+
+/// Tells listeners in one row, by their registrations.
+struct Telling<'r>(&'r ReadyRow);
+
+impl Futex for Telling<'_> {
+    fn wait(&self, _: &AtomicU32, _: u32, _: Duration) -> Awake {
+        Awake::Changed
+    }
+
+    fn wake(&self, _: &AtomicU32, _: u32) -> u32 {
+        0
+    }
+
+    fn tell(&self, listener: Listener) {
+        self.0.tell(listener.registration(), &NoFutex);
+    }
+}
+
+/// Whether a set that has just come to the channel saw its message.
+fn listened_and_saw(ring: &Ring, row: &ReadyRow, registration: u16) -> bool {
+    assert!(ring.listeners().enter(Listener::new(actor(2), registration, Interest::ARRIVALS)));
+    ring.to_receivers(&Telling(row)).listen();
+    ring.load(0).unwrap().state == SlotState::Full
+}
+
+/// Sends a message beside a set that comes, and sees it or is told; `others` listen already.
+fn send_to_a_newcomer(others: u16) {
+    explore(move || {
+        let (ring, row) = (ring(1), Arc::new(ReadyRow::zeroed()));
+        (0..others).for_each(|other| assert!(!listened_and_saw(&ring, &row, other)));
+        let (shared, told) = (Arc::clone(&ring), Arc::clone(&row));
+        let newcomer = thread::spawn(move || listened_and_saw(&shared, &told, others));
+        let empty = ring.load(0).unwrap();
+        assert!(ring.publish(0, empty, empty.becomes(SlotState::Full)).unwrap());
+        ring.to_receivers(&Telling(&row)).signal();
+        let saw = newcomer.join().unwrap();
+        let told =
+            |registration: u16| row.is_any(&std::array::from_fn(|word| u64::from(word == 0) << registration));
+        assert!(saw || told(others), "the newcomer knows nothing of the message");
+        assert!((0..others).all(told), "another knows nothing of the message");
+    });
+}
+
+#[test]
+fn who_listened_and_saw_no_message_is_told() {
+    send_to_a_newcomer(0);
+}
+
+#[test]
+fn who_finds_that_another_listens_is_told_too() {
+    send_to_a_newcomer(1);
+}
+
+#[test]
+fn what_is_told_behind_the_taking_is_told_again() {
+    explore(|| {
+        let (changed, row) = (Arc::new(AtomicU32::new(0)), Arc::new(ReadyRow::zeroed()));
+        let (seen_change, told) = (Arc::clone(&changed), Arc::clone(&row));
+        let listener = thread::spawn(move || {
+            let mut seen = 0;
+            told.take(&[1; 16], |_| seen = seen_change.load(Ordering::SeqCst));
+            seen
+        });
+        for number in 1..=2 {
+            changed.store(number, Ordering::SeqCst);
+            row.tell(0, &NoFutex);
+        }
+        let seen = listener.join().unwrap();
+        assert!(seen == 2 || row.is_any(&[1; 16]), "change {seen} was seen last, and nothing is told");
     });
 }

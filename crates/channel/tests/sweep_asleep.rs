@@ -15,7 +15,7 @@ use std::time::{Duration, Instant};
 use Fate::{Absent, Again, Fresh};
 use ledger::{Fate, letter, number_of};
 use swept::{Ground, Onlooker, Story, beside_another, kill_and_stop_at, until_alone};
-use weyr_channel::{Channel, Error, PollEvents, ReturnWhen, WaitMode};
+use weyr_channel::{Channel, ChannelSet, Error, PollEvents, ReturnWhen, WaitMode};
 use weyr_kill::{Moment, Point, Stops};
 
 /// `operate`, which sleeps, beside another process that does `act` when it does. While it stands, the others may take
@@ -119,4 +119,18 @@ fn poll_an_empty_channel() {
     };
     let stories: &[Story] = &[(1, &[Absent, Fresh])];
     sweep("poll, asleep", &ground, 4, (stories, Some(2)), send, poll);
+}
+
+#[test]
+fn wait_in_a_set_for_an_empty_channel() {
+    let ground = Ground::new("set-asleep", |_, _| ());
+    let wait = |channel: &mut Channel| {
+        let mut set = ChannelSet::new().with_wait_mode(WaitMode::Idle);
+        set.add(channel, PollEvents::IN, 7).unwrap();
+        let mut ready = Vec::new();
+        set.wait(&mut ready).unwrap();
+        assert_eq!((ready[0].token, ready[0].events), (7, PollEvents::IN));
+    };
+    let stories: &[Story] = &[(1, &[Absent, Fresh])];
+    sweep("set, asleep", &ground, 6, (stories, Some(2)), send, wait);
 }

@@ -14,7 +14,7 @@ use Fate::{Absent, Again, Fresh};
 use ledger::{Fate, Ledger, assert_sound, attributes, book, letter, number_of, parcel, states};
 use rustix::process::{Signal, getpid, kill_process};
 use swept::{DONE, Ground, RECEIVED, SENT, Story, kill_and_stop, sweep};
-use weyr_channel::{Channel, Error, Lease, Sender, WaitMode};
+use weyr_channel::{Channel, ChannelSet, Error, Lease, PollEvents, Sender, WaitMode};
 use weyr_kill::{Moment, Point, child};
 use weyr_managed::{Allocation, Mode, Pool, Published};
 use weyr_shared::SlotState;
@@ -351,6 +351,33 @@ fn landing_pads_for_what_stays() {
         Some(other)
     });
     sweep("receive to, published", &ground, 4, RECEIVED, with_pad, land);
+}
+
+/// With a set that the channel tells.
+fn listening(ground: &Ground) -> (Channel, ChannelSet) {
+    let (channel, mut set) = (ground.warm(), ChannelSet::new().with_wait_mode(WaitMode::Idle));
+    set.add(&channel, PollEvents::IN, 7).unwrap();
+    assert_eq!(set.wait_until(&mut Vec::new(), std::time::Instant::now()), Err(Error::Timeout));
+    (channel, set)
+}
+
+#[test]
+fn sets() {
+    let ground = Ground::new("send-to-set", |_, _| ());
+    let send = |(channel, _): &mut (Channel, ChannelSet)| channel.send(&letter(100)).unwrap();
+    sweep("send, to a set", &ground, 8, SENT, listening, send);
+    let ground = Ground::with_letter("set");
+    let come_and_go = |channel: &mut Channel| {
+        let (mut set, mut ready) = (ChannelSet::new().with_wait_mode(WaitMode::Idle), Vec::new());
+        let key = set.add(channel, PollEvents::IN, 7).unwrap();
+        set.try_wait(&mut ready).unwrap();
+        set.modify(key, PollEvents::FULL).unwrap();
+        set.try_wait(&mut ready).unwrap();
+        let second = set.add(channel, PollEvents::OUT, 8).unwrap();
+        set.remove(key).unwrap();
+        assert_ne!(key, second);
+    };
+    sweep("set, adds and leaves", &ground, 5, &[(1, &[Fresh])], Ground::warm, come_and_go);
 }
 
 /// Releases a quiesce by going, as locks are.

@@ -7,27 +7,30 @@ pub(crate) const CRC_BYTES: usize = 4;
 
 /// One kind of bytes that leave this process.
 #[derive(Debug)]
-pub(crate) struct Frame {
+pub struct Frame {
     /// First four bytes.
-    pub(crate) magic: &'static [u8; 4],
+    pub magic: &'static [u8; 4],
     /// Version of what lies within.
-    pub(crate) version: u16,
+    pub version: u16,
     /// What other bytes are not.
-    pub(crate) wrong_kind: &'static str,
+    pub wrong_kind: &'static str,
     /// Makes an error of what is wrong with some bytes.
-    pub(crate) damaged: fn(&'static str) -> Error,
+    pub damaged: fn(&'static str) -> Error,
 }
 
 impl Frame {
     /// The front of a frame.
-    pub(crate) fn begin(&self) -> Vec<u8> {
+    pub fn begin(&self) -> Vec<u8> {
         let mut bytes = self.magic.to_vec();
         bytes.extend(self.version.to_le_bytes());
         bytes
     }
 
     /// Checks frame, kind and version; what lies between is left to be taken.
-    pub(crate) fn open<'b>(&'static self, bytes: &'b [u8]) -> Result<Fields<'b>, Error> {
+    ///
+    /// # Errors
+    /// That of the frame, with what is wrong.
+    pub fn open<'b>(&'static self, bytes: &'b [u8]) -> Result<Fields<'b>, Error> {
         let damaged = self.damaged;
         let end = bytes.len().checked_sub(CRC_BYTES).ok_or(damaged("it is too short"))?;
         let (body, crc) = bytes.split_at(end);
@@ -46,7 +49,7 @@ impl Frame {
 }
 
 /// Ends a frame with its checksum.
-pub(crate) fn close(mut bytes: Vec<u8>) -> Vec<u8> {
+pub fn close(mut bytes: Vec<u8>) -> Vec<u8> {
     let crc = crc32fast::hash(&bytes);
     bytes.extend(crc.to_le_bytes());
     bytes
@@ -54,48 +57,75 @@ pub(crate) fn close(mut bytes: Vec<u8>) -> Vec<u8> {
 
 /// Takes fields from the front of bytes whose end was checked. All numbers are little-endian.
 #[derive(Debug)]
-pub(crate) struct Fields<'b> {
+pub struct Fields<'b> {
     rest: &'b [u8],
     damaged: fn(&'static str) -> Error,
 }
 
 impl<'b> Fields<'b> {
     /// What is wrong with them, as an error.
-    pub(crate) fn damaged(&self, reason: &'static str) -> Error {
+    pub fn damaged(&self, reason: &'static str) -> Error {
         (self.damaged)(reason)
     }
 
-    pub(crate) fn take(&mut self, bytes: usize) -> Result<&'b [u8], Error> {
+    /// So many bytes.
+    ///
+    /// # Errors
+    /// That of the frame, when they are not there.
+    pub fn take(&mut self, bytes: usize) -> Result<&'b [u8], Error> {
         let (front, rest) =
             self.rest.split_at_checked(bytes).ok_or_else(|| self.damaged("it is too short"))?;
         self.rest = rest;
         Ok(front)
     }
 
-    pub(crate) fn number<const N: usize>(&mut self) -> Result<[u8; N], Error> {
+    /// The bytes of a number.
+    ///
+    /// # Errors
+    /// That of the frame, when they are not there.
+    pub fn number<const N: usize>(&mut self) -> Result<[u8; N], Error> {
         let (number, rest) = self.rest.split_first_chunk().ok_or_else(|| self.damaged("it is too short"))?;
         self.rest = rest;
         Ok(*number)
     }
 
-    pub(crate) fn u16(&mut self) -> Result<u16, Error> {
+    /// A number.
+    ///
+    /// # Errors
+    /// That of the frame, when they are not there.
+    pub fn u16(&mut self) -> Result<u16, Error> {
         self.number().map(u16::from_le_bytes)
     }
 
-    pub(crate) fn u32(&mut self) -> Result<u32, Error> {
+    /// A number.
+    ///
+    /// # Errors
+    /// That of the frame, when they are not there.
+    pub fn u32(&mut self) -> Result<u32, Error> {
         self.number().map(u32::from_le_bytes)
     }
 
-    pub(crate) fn u64(&mut self) -> Result<u64, Error> {
+    /// A number.
+    ///
+    /// # Errors
+    /// That of the frame, when they are not there.
+    pub fn u64(&mut self) -> Result<u64, Error> {
         self.number().map(u64::from_le_bytes)
     }
 
-    pub(crate) fn u128(&mut self) -> Result<u128, Error> {
+    /// A number.
+    ///
+    /// # Errors
+    /// That of the frame, when they are not there.
+    pub fn u128(&mut self) -> Result<u128, Error> {
         self.number().map(u128::from_le_bytes)
     }
 
     /// Nothing must be left.
-    pub(crate) fn end(&self) -> Result<(), Error> {
+    ///
+    /// # Errors
+    /// That of the frame.
+    pub fn end(&self) -> Result<(), Error> {
         if self.rest.is_empty() { Ok(()) } else { Err(self.damaged("it has bytes too many")) }
     }
 }

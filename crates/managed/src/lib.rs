@@ -71,3 +71,11 @@ pub use request::response::{Completion, Response};
 pub use request::{MESSAGE_LIMIT, Request};
 pub use weyr_shared::{Actor, BlockReference, Cooperative, Field, Forgotten};
 pub use weyr_sys::mapping::Mapping;
+
+/// What crosses the wire, for requests of the crates above; no part of the stable interface.
+#[doc(hidden)]
+pub mod wire {
+    pub use crate::frame::{Fields, Frame, close};
+    pub use crate::request::wire::{Wire, read_bytes, write_bytes};
+    pub use crate::request::{check_length, damaged};
+}

@@ -64,6 +64,12 @@ impl Futex for PoolFutex {
             row.tell(listener.registration(), &KernelFutex);
         }
     }
+
+    fn tell_after_death(&self, listener: Listener) {
+        if let Some(row) = self.row(listener.process()) {
+            row.tell_after_death(listener.registration(), &KernelFutex);
+        }
+    }
 }
 
 /// Which registrations of its row a process has given out, in private memory.

@@ -41,12 +41,16 @@ pub const MESSAGE_LIMIT: usize = 64 << 20;
 /// Most entries that a response lists, which is less than [`MESSAGE_LIMIT`] bytes of them.
 pub(crate) const LISTING_LIMIT: usize = 1 << 19;
 
-pub(crate) const fn damaged(reason: &'static str) -> Error {
+/// What is wrong with the bytes of a request or response.
+pub const fn damaged(reason: &'static str) -> Error {
     Error::DamagedRequest { reason }
 }
 
 /// Longer bytes than any message has are not looked at.
-pub(crate) fn check_length(bytes: &[u8]) -> Result<(), Error> {
+///
+/// # Errors
+/// [`Error::DamagedRequest`].
+pub fn check_length(bytes: &[u8]) -> Result<(), Error> {
     if bytes.len() > MESSAGE_LIMIT { Err(damaged("it is longer than any can be")) } else { Ok(()) }
 }
 

@@ -59,6 +59,8 @@ pub trait Futex {
     fn wake(&self, word: &AtomicU32, count: u32) -> u32;
     /// Tells a listener that something has changed; does not block. Where nothing has listeners there is nothing to do.
     fn tell(&self, _listener: Listener) {}
+    /// The same, and wakes it in any case: whoever told it before may have died before it woke it.
+    fn tell_after_death(&self, _listener: Listener) {}
 }
 
 /// The futex of the kernel. It reaches no listeners.
@@ -318,7 +320,7 @@ impl<'a, F: Futex> Event<'a, F> {
             own.raise();
         }
         if let Some((listeners, _)) = self.listeners.filter(|_| !fault::is(Fault::RaiseTellsNobody)) {
-            listeners.all().for_each(|listener| self.futex.tell(listener));
+            listeners.all().for_each(|listener| self.futex.tell_after_death(listener));
         }
     }
 }
@@ -359,6 +361,10 @@ mod tests {
 
         fn tell(&self, listener: Listener) {
             self.told.fetch_or(1 << listener.registration(), Ordering::Relaxed);
+        }
+
+        fn tell_after_death(&self, listener: Listener) {
+            self.told.fetch_or(0x100 << listener.registration(), Ordering::Relaxed);
         }
     }
 
@@ -406,7 +412,7 @@ mod tests {
     fn a_raise_tells_everybody_whatever_the_bit_says() {
         let (word, table, fake) = (AtomicU32::new(0), listeners(), Fake::new(0));
         Event::new(&word, &fake).heard(Listeners::new(&table), Interest::ARRIVALS).raise();
-        assert_eq!(fake.told.load(Ordering::Relaxed), 0b111);
+        assert_eq!(fake.told.load(Ordering::Relaxed), 0x700);
     }
 
     #[test]

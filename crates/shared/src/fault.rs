@@ -75,8 +75,6 @@ pub enum Fault {
     ClaimLooksNotAgain,
     /// Who locks a channel does not look at its slots.
     LockLooksAtNoSlot,
-    /// A repair leaves the locks of the dead.
-    RepairLeavesLocks,
     /// No mistake, but fewer states: hints are neither written nor looked at.
     WithoutHints,
 }

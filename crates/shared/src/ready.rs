@@ -5,8 +5,10 @@
 //! its look sets the bit again.
 //!
 //! Crash argument: bits and event are hints. A bit too many costs a look in vain, also one that was meant for a process
-//! that had this row before. A teller that dies before its signal leaves a bit that the next look finds; what happens
-//! when it dies before its bit is said where it took the LISTENED bit away (`event.rs`).
+//! that had this row before. A teller that dies before its signal, or in it, when it has disarmed the event and woken
+//! nobody, leaves a bit that the next look finds, and perhaps a sleeper whom a signal does not wake any more: who repairs
+//! a channel wakes in any case. What happens when it dies before its bit is said where it took the LISTENED bit away
+//! (`event.rs`).
 
 use weyr_atomic::{AtomicU32, AtomicU64, Ordering, look_after_write};
 
@@ -37,12 +39,23 @@ crate::layout! {
 impl ReadyRow {
     /// Says that what `registration` stands for has changed. Makes a system call only where somebody sleeps.
     pub fn tell<F: Futex>(&self, registration: u16, futex: &F) {
+        self.set(registration);
+        // Not by taking the event's bit away first: who dies between that and its wake would keep the others' from it.
+        self.event(futex).waking(u32::MAX).signal();
+    }
+
+    /// The same where somebody died who may have signalled the event and not woken who slept there.
+    pub fn tell_after_death<F: Futex>(&self, registration: u16, futex: &F) {
+        self.set(registration);
+        self.event(futex).raise();
+    }
+
+    fn set(&self, registration: u16) {
         let registration = registration % REGISTRATIONS;
         let word = &self.ready[usize::from(registration / 64)];
         // SeqCst: pairs with the look of who has armed the event.
         word.fetch_or(1 << (registration % 64), Ordering::SeqCst);
         look_after_write();
-        self.event(futex).signal_all();
     }
 
     /// The event on which the process sleeps.

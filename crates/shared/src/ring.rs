@@ -434,6 +434,11 @@ impl Ring {
         Listeners::new(&self.listeners)
     }
 
+    /// One word of their table, for models.
+    pub fn listener_word(&self, index: usize) -> Option<&AtomicU64> {
+        self.listeners.get(index)
+    }
+
     fn wake_everybody<F: Futex>(&self, futex: &F) {
         self.to_receivers(futex).raise();
         self.to_senders(futex).raise();

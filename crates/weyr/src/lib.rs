@@ -68,7 +68,8 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
-//! A pool that this process cannot reach is asked for by [requests](Request), which another process executes.
+//! A pool that this process cannot reach is asked for by [requests](Request), and a channel by
+//! [others](ChannelRequest), which another process executes.
 //!
 //! This crate adds the typed states; the rest is `weyr-managed` (pools) and `weyr-channel` (channels).
 //!
@@ -100,10 +101,12 @@ pub use shared::Shared;
 pub use typed::{TypedChannel, TypedMessage, TypedPool};
 pub use weyr_channel as channel;
 pub use weyr_channel::{
-    Barrier, Broken, Channel, ChannelAttributes, ChannelDescriptor, ChannelSet, Content, FlowControl, Landed,
-    LandingPad, Lease, Message, MessageAttributes, Notice, Notification, OutgoingMessage, Peeked, Permit,
-    PollEvents, Poller, Receiver, ReturnWhen, Semaphore, SendError, Sender, Statistics, Subscription,
-    WaitMode, Watch,
+    Barrier, Broken, Channel, ChannelAttributes, ChannelCompletion, ChannelDescriptor, ChannelMemory,
+    ChannelOperation, ChannelRequest, ChannelRequestKind, ChannelResponse, ChannelSet, ChannelState, Content,
+    FlowControl, Landed, LandingPad, Lease, Message, MessageAttributes, Notice, Notification,
+    OutgoingMessage, Peeked, Permit, PollEvents, Poller, ReadLock, Ready, Receiver, ReturnWhen, Semaphore,
+    SendCompletion, SendError, Sender, SetKey, SetWaker, Statistics, Subscription, WaitMode, Watch,
+    WriteLock,
 };
 pub use weyr_managed as managed;
 pub use weyr_managed::{

@@ -71,9 +71,7 @@ impl<C: Listened> Gathering<C> {
     pub fn add(&mut self, channel: C, events: PollEvents, token: u64) -> Result<SetKey, Error> {
         let actor = channel.attached().actor()?;
         let place = self.place_for(&channel, actor.process)?;
-        let Some(registration) = self.at(place).map(Place::registration).transpose()? else {
-            return Err(Error::TooManySets);
-        };
+        let registration = self.registration_in(place)?;
         let listener = Listener::new(actor, registration, interest_of(events));
         if let Err(error) = channel.attached().add_listener(listener) {
             self.release(place, registration);
@@ -85,6 +83,11 @@ impl<C: Listened> Gathering<C> {
         }
         self.enqueue(key.index);
         Ok(key)
+    }
+
+    fn registration_in(&mut self, place: usize) -> Result<u16, Error> {
+        let registration = self.at(place).ok_or(Error::TooManySets)?.registration();
+        registration.inspect_err(|_| self.drop_unused(place))
     }
 
     /// Has the member reported when something has happened behind which it is ready, and not each time that it is.

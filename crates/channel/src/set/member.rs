@@ -174,6 +174,6 @@ impl<C: Listened> Member<C> {
 
     /// What the next look depends on, for models.
     pub(super) fn remembered(&self) -> u64 {
-        self.side.positions() << 1 | u64::from(self.queued)
+        self.side.positions() << 2 | u64::from(self.inspect) << 1 | u64::from(self.queued)
     }
 }

@@ -16,7 +16,7 @@ pub(super) struct Place<P> {
     mask: RegistrationMask,
     /// How many they are.
     held: u32,
-    /// Members by registration.
+    /// Members by registration, as far as there are any.
     members: Vec<Vec<u32>>,
     count: usize,
     /// The registration that is shared next when no more can be had.
@@ -26,8 +26,7 @@ pub(super) struct Place<P> {
 impl<P: ListeningPool> Place<P> {
     pub(super) fn new(pool: P, process: u16) -> Result<Self, Error> {
         let row = pool.row()?;
-        let members = (0..REGISTRATIONS).map(|_| Vec::new()).collect();
-        Ok(Self { pool, row, process, mask: [0; 16], held: 0, members, count: 0, shared_next: 0 })
+        Ok(Self { pool, row, process, mask: [0; 16], held: 0, members: Vec::new(), count: 0, shared_next: 0 })
     }
 
     pub(super) fn is_of(&self, pool: &P, process: u16) -> bool {
@@ -55,22 +54,28 @@ impl<P: ListeningPool> Place<P> {
     }
 
     pub(super) fn add(&mut self, registration: u16, member: u32) {
-        self.members[usize::from(registration)].push(member);
+        let at = usize::from(registration);
+        if self.members.len() <= at {
+            self.members.resize_with(at + 1, Vec::new);
+        }
+        self.members[at].push(member);
         self.count += 1;
     }
 
     /// Takes a member out; its registration is given back when it was the last that had it.
     pub(super) fn remove(&mut self, registration: u16, member: u32) {
-        let members = &mut self.members[usize::from(registration)];
-        let before = members.len();
-        members.retain(|other| *other != member);
-        self.count -= before - members.len();
+        if let Some(members) = self.members.get_mut(usize::from(registration)) {
+            let before = members.len();
+            members.retain(|other| *other != member);
+            self.count -= before - members.len();
+        }
         self.release_unused(registration);
     }
 
     /// Gives a registration back that no member has.
     pub(super) fn release_unused(&mut self, registration: u16) {
-        if !self.members[usize::from(registration)].is_empty() || !self.has(registration) {
+        let members = self.members.get(usize::from(registration));
+        if members.is_some_and(|members| !members.is_empty()) || !self.has(registration) {
             return;
         }
         let (word, bit) = (usize::from(registration / 64), 1 << (registration % 64));
@@ -95,7 +100,8 @@ impl<P: ListeningPool> Place<P> {
     #[inline]
     pub(super) fn take_told(&self, mut each: impl FnMut(u32)) {
         self.row.take(&self.mask, |registration| {
-            self.members[usize::from(registration)].iter().for_each(|member| each(*member));
+            let members = self.members.get(usize::from(registration));
+            members.into_iter().flatten().for_each(|member| each(*member));
         });
     }
 

@@ -22,28 +22,26 @@ pub(super) struct Barred {
     quiesced: bool,
 }
 
-impl Barred {
-    /// No message is sent behind this.
-    fn assert_may_send(self) {
-        assert!(!is_alive(self.write) && !self.quiesced, "a message entered a locked channel: {self:?}");
-    }
-
-    fn assert_may_receive(self) {
-        assert!(!is_alive(self.read) && !self.quiesced, "a message left a locked channel: {self:?}");
-    }
-}
-
 fn is_alive(holder: Option<usize>) -> bool {
     holder.is_some_and(|process| explore::ghost(|| !explore::is_dead(process)))
 }
 
 impl World {
+    /// No message is sent behind a lock.
     pub(super) fn assert_may_send(&self) {
-        self.oracle.read(|oracle| oracle.barred).assert_may_send();
+        let (holder, quiesced) = self.barred(|barred| barred.write);
+        assert!(!is_alive(holder) && !quiesced, "a message entered a locked channel: {holder:?}, {quiesced}");
     }
 
+    /// No message is received behind a lock.
     pub(super) fn assert_may_receive(&self) {
-        self.oracle.read(|oracle| oracle.barred).assert_may_receive();
+        let (holder, quiesced) = self.barred(|barred| barred.read);
+        assert!(!is_alive(holder) && !quiesced, "a message left a locked channel: {holder:?}, {quiesced}");
+    }
+
+    fn barred(&self, of: impl Fn(Barred) -> Option<usize>) -> (Option<usize>, bool) {
+        let holder = self.oracle.read(|oracle| of(oracle.barred).map_or(0, |process| process + 1));
+        (holder.checked_sub(1), self.oracle.read(|oracle| oracle.barred.quiesced))
     }
 
     pub(super) fn is_lock_of_the_dead(&self) -> bool {
@@ -82,8 +80,7 @@ pub(super) fn lock_once(world: &World, context: &Context) {
         Locker::Quiesce => {
             channel.quiesce(Patience::Until(None)).unwrap();
             world.note(|barred| barred.quiesced = true);
-            channel.host().progress.set(1);
-            channel.host().merge_states(0);
+            hold(world, &channel);
             world.note(|barred| barred.quiesced = false);
             let _another_was_first = channel.unquiesce();
         }
@@ -98,8 +95,14 @@ fn lock(world: &World, channel: &Attached<ModelHost<'_>>, lock: RingLock, set: i
         Err(error) => panic!("{error}"),
     };
     world.note(|barred| set(barred, true));
-    channel.host().progress.set(1);
-    channel.host().merge_states(0);
+    hold(world, channel);
     world.note(|barred| set(barred, false));
     channel.end_lock(lock, word);
+}
+
+/// Between a lock and its end lies a step, so that others act in between.
+fn hold(world: &World, channel: &Attached<ModelHost<'_>>) {
+    channel.host().progress.set(1);
+    channel.host().merge_states(0);
+    let _a_step = world.ring.header().state.load(weyr_atomic::Ordering::SeqCst);
 }

@@ -1,6 +1,6 @@
 //! Those who look and take nothing: pollers and peekers.
 
-use weyr_atomic::explore::{Context, Outcome};
+use weyr_atomic::explore::{Context, Fate, Outcome};
 use weyr_channel::protocol::{PollSide, ReceiveSide};
 use weyr_channel::{PollEvents, WaitMode};
 use weyr_shared::{SlotState, SlotWord};
@@ -29,6 +29,17 @@ pub(super) fn peek_once(world: &World, context: &Context) {
 
 /// Nobody can go on: whoever still polls has nothing to find.
 pub(super) fn judge_pollers(world: &World, outcome: &Outcome, words: &[SlotWord]) -> Result<(), String> {
+    judge_who_waits(outcome, words, world.case.pollers, world.case.poller_numbers(), "a poller")
+}
+
+/// The same of those processes, each of which waits for one of the `events`.
+pub(super) fn judge_who_waits(
+    outcome: &Outcome,
+    words: &[SlotWord],
+    events: &[PollEvents],
+    processes: std::ops::Range<usize>,
+    who: &str,
+) -> Result<(), String> {
     let waits = |word: &SlotWord| word.state == SlotState::Full || word.state.is_returned();
     let holds = |event: &PollEvents| match *event {
         PollEvents::IN => words.iter().any(waits),
@@ -37,11 +48,10 @@ pub(super) fn judge_pollers(world: &World, outcome: &Outcome, words: &[SlotWord]
         _ => words.iter().all(|word| word.state == SlotState::Full),
     };
     let all = [PollEvents::IN, PollEvents::OUT, PollEvents::EMPTY, PollEvents::FULL];
-    for process in world.case.poller_numbers() {
-        let events = world.case.pollers[process - world.case.poller_numbers().start];
+    for (process, &events) in processes.zip(events) {
         let missed = all.iter().any(|event| events.contains(*event) && holds(event));
-        if missed && !outcome.finished(process) {
-            return Err(format!("a poller for {events:?} waits for ever: {outcome}; {words:?}"));
+        if missed && !outcome.finished(process) && outcome.fates[process] != Fate::Dead {
+            return Err(format!("{who} for {events:?} waits for ever: {outcome}; {words:?}"));
         }
     }
     Ok(())

@@ -6,9 +6,11 @@
 
 mod lockers;
 mod look;
+mod sets;
 
 use std::cell::Cell;
 use std::hash::{DefaultHasher, Hash, Hasher};
+use std::rc::Rc;
 use std::time::Duration;
 
 pub(crate) use lockers::Locker;
@@ -22,12 +24,13 @@ use weyr_channel::protocol::{
 use weyr_channel::{Error, PollEvents, WaitMode};
 use weyr_shared::fault::{self, Fault};
 use weyr_shared::{
-    Actor, Awake, BlockReference, Futex, Geometry, Holder, MessageReference, Position, Ring, SlotState,
-    SlotWord,
+    Actor, Awake, BlockReference, Futex, Geometry, Holder, Listener, MessageReference, Position, ReadyRow,
+    Ring, SlotState, SlotWord, Table, Zeroed,
 };
 
 /// Messages that one sender can send at most.
 const PER_SENDER: usize = 4;
+const PROCESSES: u32 = 8;
 
 /// One small channel and what may happen to its users.
 #[derive(Debug, Clone, Copy)]
@@ -50,6 +53,10 @@ pub(crate) struct Case {
     pub(crate) peekers: usize,
     /// Those who lock the channel, and then unlock it.
     pub(crate) lockers: &'static [Locker],
+    /// What each of those waits for who wait in a set, once, and then leave.
+    pub(crate) sets: &'static [PollEvents],
+    /// Receivers wait in sets, each in its own.
+    pub(crate) by_set: bool,
     /// How often in all the patience with somebody alive may run out.
     pub(crate) patience: u8,
     pub(crate) deaths: usize,
@@ -95,6 +102,8 @@ impl Case {
         receipts: false,
         peekers: 0,
         lockers: &[],
+        sets: &[],
+        by_set: false,
         patience: 0,
         deaths: 0,
         stops: 0,
@@ -159,6 +168,16 @@ impl Case {
         first..first + self.lockers.len()
     }
 
+    fn set_numbers(&self) -> std::ops::Range<usize> {
+        let first = self.locker_numbers().end;
+        first..first + self.sets.len()
+    }
+
+    /// Whether a process waits in a set.
+    fn has_set(&self, process: usize) -> bool {
+        self.set_numbers().contains(&process) || self.by_set && self.receiver_numbers().contains(&process)
+    }
+
     fn falling(&self) -> Vec<usize> {
         let of = |falls: bool, numbers: std::ops::Range<usize>| numbers.filter(move |_| falls);
         of(self.senders_fall, self.sender_numbers())
@@ -198,6 +217,8 @@ pub(crate) struct Oracle {
 /// The world of a case.
 pub(crate) struct World {
     ring: Ring,
+    /// Where each process is told what it listens to.
+    rows: Table<ReadyRow>,
     oracle: Ghost<Oracle>,
     case: Case,
 }
@@ -225,6 +246,7 @@ struct ModelHost<'w> {
     world: &'w World,
     process: usize,
     futex: ModelFutex<'w>,
+    pool: sets::ModelPool<'w>,
     phase: Cell<Phase>,
     /// How far the program is: what the process remembers besides what the waiter does.
     progress: Cell<u64>,
@@ -232,6 +254,7 @@ struct ModelHost<'w> {
 }
 
 /// Sleeps by the explorer; its wakes are the explorer's choice.
+#[derive(Clone)]
 struct ModelFutex<'w> {
     world: &'w World,
     process: usize,
@@ -259,13 +282,21 @@ impl Futex for ModelFutex<'_> {
     fn wake(&self, word: &AtomicU32, count: u32) -> u32 {
         futex_wake(word, count)
     }
+
+    fn tell(&self, listener: Listener) {
+        self.world.rows[usize::from(listener.process())].tell(listener.registration(), self);
+    }
+
+    fn tell_after_death(&self, listener: Listener) {
+        self.world.rows[usize::from(listener.process())].tell_after_death(listener.registration(), self);
+    }
 }
 
 impl World {
     fn new(case: Case) -> Self {
         let geometry = Geometry {
             capacity: case.capacity,
-            processes: 8,
+            processes: PROCESSES,
             levels: case.levels,
             urgent: u32::from(case.levels > 1),
             ..Geometry::PLAIN
@@ -278,7 +309,8 @@ impl World {
             patience: case.patience,
             barred: Default::default(),
         };
-        Self { ring: Ring::private(&geometry).unwrap(), oracle: Ghost::new(oracle), case }
+        let rows = Table::from_vec((0..PROCESSES).map(|_| ReadyRow::zeroed()).collect());
+        Self { ring: Ring::private(&geometry).unwrap(), rows, oracle: Ghost::new(oracle), case }
     }
 
     fn words(&self) -> Vec<SlotWord> {
@@ -298,10 +330,14 @@ impl World {
 
     /// The end of a slice matters only where a try could do something; elsewhere it is a turn on the spot.
     fn wait_for_something_to_do(&self, process: usize, place: Position) {
+        if self.case.has_set(process) {
+            return sets::wait_for_something_to_find(self, process);
+        }
         let sends = self.case.sender_numbers().contains(&process);
         wait_until("the end of a slice", || {
-            if self.is_lock_of_the_dead() {
-                return true;
+            let locks = self.case.locker_numbers().contains(&process);
+            if locks || self.is_lock_of_the_dead() {
+                return self.is_lock_of_the_dead() || self.words().into_iter().any(holder_is_dead);
             }
             if self.case.levels > 1 {
                 // Its places are one number, and there is more room in the slots than in the channel.
@@ -359,6 +395,7 @@ impl<'w> ModelHost<'w> {
         Self {
             world,
             process,
+            pool: sets::ModelPool::new(futex.clone()),
             futex,
             phase: Cell::new(Phase::Other),
             progress: Cell::new(0),
@@ -544,16 +581,22 @@ fn send_and_wait(world: &World, channel: &Attached<ModelHost<'_>>, side: &SendSi
 }
 
 fn receive_all(world: &World, context: &Context) {
-    let (channel, side) = (ModelHost::new(world, context.process()).attached(), ReceiveSide::default());
+    let channel = sets::Member(Rc::new(ModelHost::new(world, context.process()).attached()));
+    let side = ReceiveSide::default();
+    let mut set = world.case.by_set.then(|| sets::set_of(&channel, PollEvents::IN));
     let state = if world.case.lease { SlotState::Leased } else { SlotState::Taking };
     let mut received = 0;
     while world.case.each_receives == 0 || received < world.case.each_receives {
         if world.case.each_receives > 0 {
-            channel.host().progress.set(received as u64);
+            channel.0.host().progress.set(received as u64);
         }
-        let taken = channel.take_until(&side, state, WaitMode::Idle, None).unwrap();
+        let taken = match &mut set {
+            Some(set) => sets::take_in_set(&channel, set, &side, state),
+            None => channel.0.take_until(&side, state, WaitMode::Idle, None).unwrap(),
+        };
+        let channel = &channel.0;
         channel.host().merge_states_behind_take(&side, &taken);
-        let number = read(world, &channel, &taken);
+        let number = read(world, channel, &taken);
         channel.host().remembered.set(u128::from(side.position()));
         channel.host().phase.set(Phase::Released(number));
         channel.release(taken).unwrap();
@@ -633,6 +676,12 @@ fn name_words(world: &World, regions: &mut explore::Regions) {
     if !world.case.pollers.is_empty() || !world.case.lockers.is_empty() || world.case.receipts {
         regions.add(&header.to_pollers, "to_pollers");
     }
+    let listening = (0..PROCESSES as usize).filter(|process| world.case.has_set(*process));
+    for (entry, process) in listening.enumerate() {
+        regions.add(world.ring.listener_word(entry).unwrap(), format!("listener{entry}"));
+        let row = &world.rows[process];
+        regions.add(&row.event, format!("row{process}")).add(&row.ready[0], format!("ready{process}"));
+    }
     for index in 0..world.ring.slot_count() {
         let slot = world.ring.slot(index).unwrap();
         regions.add(&slot.word, format!("slot{index}")).add(&slot.offset, format!("payload{index}"));
@@ -664,6 +713,7 @@ fn overtaken(world: &World, oracle: &Oracle, words: &[SlotWord]) -> Option<u64> 
 fn judge(world: &World, outcome: &Outcome) -> Result<(), String> {
     let (case, oracle, words) = (&world.case, world.oracle.get(), world.words());
     look::judge_pollers(world, outcome, &words)?;
+    sets::judge(world, outcome, &words)?;
     if world.rests_for_ever() {
         return Ok(());
     }
@@ -726,7 +776,7 @@ pub(crate) fn explore_so_far(case: Case) {
 
 /// Explores a case in which something must be found, in one order after the other.
 pub(crate) fn found(case: Case, message: &str) {
-    let mut reports = (0..32).map(|order| explore(Case { order, bound: 1 << 17, ..case }));
+    let mut reports = (0..64).map(|order| explore(Case { order, bound: 1 << 17, ..case }));
     let ended = |report: &Report| report.violation.is_some() || report.complete || report.error.is_some();
     reports.find(ended).expect("something is found, in some order").assert_violated(message);
 }
@@ -751,6 +801,9 @@ pub(crate) fn explore(case: Case) -> Report {
     }
     for _ in case.locker_numbers() {
         model = model.process(lockers::lock_once);
+    }
+    for _ in case.set_numbers() {
+        model = model.process(sets::wait_once);
     }
     let (one_dies, one_stops) = case.these_fall.unzip();
     let fall = |count: usize, one: Option<usize>| match (count, one) {

@@ -4,7 +4,7 @@
 use weyr_channel::{Channel, ChannelAttributes, ChannelDescriptor, WaitMode};
 use weyr_kill::{FileSegment, Moment, Point, Rendezvous, Report, Segments, Stops, Sweep, child};
 use weyr_managed::{AllocationDescriptor, Mode as Verified, Pool, PoolAttributes, Published};
-use weyr_shared::SlotState;
+use weyr_shared::{Ring, SlotState};
 
 use crate::ledger::{self, Fate, Ledger, assert_sound, attributes, letter, parcel, states, wide_attributes};
 use crate::made_of::{self, Home};
@@ -157,12 +157,21 @@ impl<'g> Onlooker<'g> {
         }
         channel.pool().recover();
         assert_eq!(channel.pool().members().len(), 1);
+        self.assert_nobody_listens(channel.pool());
         self.pass(&channel, point);
         self.ledger.drain(&channel);
         assert!(states(&channel).iter().all(|state| *state == SlotState::Empty));
         assert_sound(channel.pool(), 1 + u64::from(self.ground.memory.is_some()));
         self.ground.assert_no_buffers();
         self.account(point.moment);
+    }
+
+    /// Who had the channel in a set is dead, and recovered.
+    fn assert_nobody_listens(&self, pool: &Pool) {
+        let reference = self.ground.channel.reference();
+        let bytes = pool.channel_block(reference).unwrap().bytes;
+        let ring = Ring::open(&pool.region().part(reference.offset, bytes).unwrap(), reference).unwrap();
+        assert_eq!(ring.listeners().all().next(), None);
     }
 
     fn pass(&mut self, channel: &Channel, point: &Point) {

@@ -1,7 +1,8 @@
 //! Values drawn by a seed, for tests.
 
 /// Source: Steele, Lea and Flood, "Fast splittable pseudorandom number generators" (SplitMix64).
-pub(crate) struct Draw(u64);
+#[allow(unreachable_pub, reason = "a method of a public trait takes it, in tests")]
+pub struct Draw(u64);
 
 impl Draw {
     pub(crate) fn new(seed: u64) -> Self {

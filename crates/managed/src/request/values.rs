@@ -1,6 +1,7 @@
 //! How the values of pools cross the wire.
 
-use weyr_shared::{BlockReference, Corrupt, PayloadError};
+use weyr_shared::barrier::Broken;
+use weyr_shared::{BlockReference, Corrupt, FlowControl, PayloadError};
 use weyr_sys::Errno;
 
 use crate::frame::Fields;
@@ -224,6 +225,24 @@ choice! {
     PayloadError as u8 "payload error" {
         0 OutOfRange { offset, len, size },
         1 NotCooperative,
+    }
+}
+
+choice! {
+    Broken as u8 "why a barrier is broken" {
+        0 Aborted,
+        1 TimedOut,
+        2 Died,
+        3 Reset,
+    }
+}
+
+choice! {
+    FlowControl as u8 "flow control" {
+        0 None,
+        1 Resources,
+        2 Memory { bytes },
+        3 Messages { messages },
     }
 }
 

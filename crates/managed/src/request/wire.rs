@@ -17,11 +17,14 @@ use crate::frame::Fields;
 use super::draw::Draw;
 
 /// A value that crosses the wire.
-pub(crate) trait Wire: Sized {
+pub trait Wire: Sized {
     /// Appends its bytes.
     fn write(&self, to: &mut Vec<u8>);
 
     /// Takes it from the front.
+    ///
+    /// # Errors
+    /// That of the frame, when it is not there.
     fn read(from: &mut Fields<'_>) -> Result<Self, Error>;
 
     /// What the document calls its form.
@@ -162,7 +165,7 @@ macro_rules! numbers {
     )*};
 }
 
-numbers! { u8 u16 u32 u64 u128 }
+numbers! { u8 u16 u32 u64 u128 i32 }
 
 impl Wire for usize {
     fn write(&self, to: &mut Vec<u8>) {
@@ -226,12 +229,16 @@ impl Wire for bool {
 }
 
 /// Length, then bytes.
-pub(super) fn write_bytes(bytes: &[u8], to: &mut Vec<u8>) {
+pub fn write_bytes(bytes: &[u8], to: &mut Vec<u8>) {
     (bytes.len() as u32).write(to);
     to.extend(bytes);
 }
 
-pub(super) fn read_bytes<'b>(from: &mut Fields<'b>) -> Result<&'b [u8], Error> {
+/// The bytes behind their length.
+///
+/// # Errors
+/// That of the frame, when they are not there.
+pub fn read_bytes<'b>(from: &mut Fields<'b>) -> Result<&'b [u8], Error> {
     let bytes = u32::read(from)?;
     from.take(bytes as usize)
 }

@@ -238,7 +238,6 @@ impl Ring {
         let [write, read] = RingLock::ALL.map(|lock| {
             let held = self.lock(lock)?;
             let is_broken = held.holder().is_some_and(|holder| is_dead(holder) && still_so(holder))
-                && !fault::is(Fault::RepairLeavesLocks)
                 && self.exchange_lock(lock, held, held.released());
             Ok(u32::from(is_broken))
         });

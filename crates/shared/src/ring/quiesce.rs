@@ -37,6 +37,13 @@ pub(super) const fn count(state: u32) -> u32 {
 #[must_use = "bring the channel to rest, or give up"]
 pub struct Quiesce(u32);
 
+impl Quiesce {
+    /// For models, which tell states apart by it.
+    pub const fn bits(self) -> u64 {
+        self.0 as u64
+    }
+}
+
 const fn parts(state: u32) -> u32 {
     state & BOTH | count(state) << COUNT_SHIFT
 }
