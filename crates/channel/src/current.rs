@@ -1,7 +1,7 @@
 //! The attributes of a channel that is there, and those that can be changed.
 
 use weyr_managed::{LockKind, PoolDescriptor};
-use weyr_shared::RingRecord;
+use weyr_shared::{FlowControl, RingRecord};
 
 use crate::{Channel, Error};
 
@@ -34,6 +34,8 @@ pub struct CurrentAttributes {
     pub side_loading: bool,
     /// The pool of those copies, where it is not the channel's own.
     pub buffer_pool: Option<PoolDescriptor>,
+    /// What holds a sender back that has its share.
+    pub flow_control: FlowControl,
     /// Waiters that may spin. Nothing depends on it: who spins gives its processor up every 50 looks. Can be set.
     pub max_spinners: u32,
 }
@@ -66,6 +68,7 @@ impl Channel {
             message_attributes: geometry.attributes,
             side_loading: geometry.side_loading,
             buffer_pool: buffers,
+            flow_control: ring.flow_control(),
             max_spinners: spinners,
         })
     }
@@ -117,6 +120,7 @@ impl CurrentAttributes {
             (self.message_attributes == new.message_attributes, "message attributes"),
             (self.side_loading == new.side_loading, "side-loading"),
             (self.buffer_pool == new.buffer_pool, "buffer pool"),
+            (self.flow_control == new.flow_control, "flow control"),
         ];
         let changed = same.iter().find(|(same, _)| !same);
         changed.map_or(Ok(()), |(_, attribute)| Err(Error::FixedAttribute { attribute }))
@@ -136,6 +140,7 @@ crate::request::values::record! {
         message_attributes "bool" "whether messages say who sent them",
         side_loading "bool" "whether bytes larger than a block are sent in allocations",
         buffer_pool "optional pool" "the pool of these; none: the channel's own",
+        flow_control "flow control" "what holds senders back",
         max_spinners "u32" "waiters that may spin; without effect",
     }
 }

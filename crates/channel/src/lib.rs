@@ -21,7 +21,7 @@
 //! | `completion` | sends that keep the caller's buffer until they are done |
 //! | `return_mode`, `receipt` | when a send returns, and what was received |
 //! | `flow_control`, `metering` | who comes first, and how much one process may send |
-//! | `send_side` | what a sending handle remembers |
+//! | `send_side`, `claim` | what a sending handle remembers, and what it has claimed |
 //! | `payload` | what a send writes into its slot |
 //! | `inspect` | what was given back, and what the dead hold |
 //! | `levels` | priority levels, and how they share one capacity |
@@ -46,6 +46,7 @@ mod attached;
 mod attributes;
 mod barrier;
 mod channel;
+mod claim;
 mod completion;
 mod current;
 mod defaults;

@@ -15,45 +15,13 @@ use std::time::Instant;
 use weyr_shared::{Corrupt, Holder, Level, Position, RingLock, Sleeper, SlotState, SlotWord};
 
 use crate::attached::Attached;
+pub use crate::claim::Claim;
 use crate::host::Host;
 pub use crate::payload::{Bytes, Outgoing, Transfer};
 pub use crate::send_side::SendSide;
 use crate::wait::{Attempt, Tried, Waiter};
 use crate::walk::{End, Walk};
 use crate::{Error, WaitMode};
-
-/// A slot in FILLING by this process.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[must_use = "publish it or abandon it"]
-pub struct Claim {
-    pub(crate) index: u32,
-    /// Its slot's word, in one piece: parts would be written and read apart on their way to the caller.
-    bits: u64,
-}
-
-impl Claim {
-    #[inline]
-    pub(crate) fn new(index: u32, word: SlotWord) -> Self {
-        Self { index, bits: word.bits() }
-    }
-
-    #[inline]
-    pub(crate) fn word(&self) -> SlotWord {
-        SlotWord::from_own_bits(self.bits)
-    }
-
-    /// The slot.
-    #[inline]
-    pub fn index(&self) -> u32 {
-        self.index
-    }
-
-    /// Process slot of this process.
-    #[inline]
-    pub fn sender(&self) -> u16 {
-        self.word().holder.process
-    }
-}
 
 /// What a sender sees in the slot at its place.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -1,5 +1,7 @@
 //! The state of a channel: what it holds, who waits, what is locked.
 
+use std::collections::BTreeMap;
+
 use weyr_shared::{Holder, MessageKind, RingLock, SlotState, Waiting};
 
 use crate::attached::Attached;
@@ -53,6 +55,9 @@ pub struct ChannelState {
     pub available: u32,
     /// Memory.
     pub memory: ChannelMemory,
+    /// Messages there are of each process that has any, by its process slot in the pool: of who has the slot now, or had it
+    /// when they were sent.
+    pub processes: BTreeMap<u16, u32>,
     /// Threads that sleep until they can send. Those that spin are not counted.
     pub blocked_senders: u32,
     /// Threads that sleep until they can receive. Those that spin are not counted.
@@ -84,6 +89,7 @@ impl<H: Host> Attached<H> {
             let waits = message.word.state == SlotState::Full || message.word.state.is_returned();
             *if waits { &mut state.depth } else { &mut state.in_hands } += 1;
             state.memory.add(&message);
+            *state.processes.entry(message.sender).or_default() += 1;
         }
         state.available = ring.capacity().saturating_sub(state.depth + state.in_hands);
         self.count_sleepers(&mut state);
@@ -117,6 +123,7 @@ crate::request::values::record! {
         in_hands "u32" "messages in the hands of a receiver",
         available "u32" "messages that can still be sent",
         memory "channel memory" "memory",
+        processes "table of u16 to u32" "messages of each process that has any",
         blocked_senders "u32" "threads that sleep until they can send",
         blocked_receivers "u32" "threads that sleep until they can receive",
         write_locked_by "optional u16" "process slot of the holder of the write lock",

@@ -32,6 +32,7 @@ mod lock;
 mod map;
 mod message_type;
 mod name;
+mod opening;
 mod order;
 mod quiesce;
 mod repair;
@@ -57,6 +58,7 @@ pub use likeness::Likeness;
 pub use lock::{Bar, LockWord, RingLock};
 pub use map::Part;
 pub use name::{RING_NAME_BYTES, RingName};
+pub use opening::RingOpenError;
 pub use quiesce::Quiesce;
 pub use settings::RingRecord;
 pub use sleepers::{Sleeper, Sleepers};
@@ -153,25 +155,6 @@ const UNSTABLE_READS: u32 = 1 << 16;
 
 const _: () = assert!(MAX_CAPACITY <= Position::MAX_CAPACITY);
 
-/// Why bytes could not be opened as a channel.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub enum RingOpenError {
-    /// The magic number is not there.
-    #[error("there is no channel at this place")]
-    NotAChannel,
-    /// Another version of weyr wrote it.
-    #[error(
-        "the channel has layout version {found}, this program knows version {RING_VERSION}; use one version of weyr"
-    )]
-    Version {
-        /// Version in the header.
-        found: u32,
-    },
-    /// A header field is out of its range.
-    #[error(transparent)]
-    Corrupt(#[from] Corrupt),
-}
-
 /// What a message in a slot refers to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct MessageReference {
@@ -216,25 +199,6 @@ impl Ring {
         ring.write_header(geometry, reference.generation);
         ring.header().magic.store(RING_MAGIC, Ordering::Release);
         Ok(ring)
-    }
-
-    /// Opens the channel in `region`, whose block is `reference`. Loads only.
-    ///
-    /// # Errors
-    /// [`RingOpenError`]: no magic number, another version, or a field out of its range.
-    pub fn open(region: &Region, reference: BlockReference) -> Result<Self, RingOpenError> {
-        let header = region.view::<RingHeader>(0)?;
-        if header.magic.load(Ordering::Acquire) != RING_MAGIC {
-            return Err(RingOpenError::NotAChannel);
-        }
-        let found = header.version.load(Ordering::Relaxed);
-        if found != RING_VERSION {
-            return Err(RingOpenError::Version { found });
-        }
-        let mut geometry = Geometry::stored_in(header);
-        geometry.read_urgent(region)?;
-        check_header(header, &geometry, reference)?;
-        Ok(Self::laid_over(region, &geometry, tag_of(reference))?)
     }
 
     /// A channel in private memory of its own, for models and tests.
@@ -616,19 +580,4 @@ fn tag_of(reference: BlockReference) -> u32 {
 
 fn check_geometry(geometry: &Geometry) -> Result<(), Corrupt> {
     if geometry.is_valid() { Ok(()) } else { Err(Corrupt::new("channel sizes", 16)) }
-}
-
-fn check_header(header: &RingHeader, geometry: &Geometry, reference: BlockReference) -> Result<(), Corrupt> {
-    check_geometry(geometry)?;
-    let expected = [
-        (u64::from(header.flags.load(Ordering::Relaxed)), u64::from(geometry.flags()), "channel flags", 12),
-        (u64::from(header.slot_stride.load(Ordering::Relaxed)), geometry.stride(), "channel slot stride", 24),
-        (header.generation.load(Ordering::Relaxed), reference.generation, "channel generation", 56),
-    ];
-    for (found, wanted, what, offset) in expected {
-        if found != wanted {
-            return Err(Corrupt::new(what, offset));
-        }
-    }
-    Ok(())
 }

@@ -189,6 +189,7 @@ fn errors() -> Vec<Error> {
         Error::WriteLocked { process: 1 },
         Error::ReadLocked { process: 2 },
         Error::NotLocked,
+        Error::Pending,
     ]
 }
 

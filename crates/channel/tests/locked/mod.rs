@@ -228,6 +228,7 @@ fn the_state_counts_messages_memory_and_sleepers() {
     let lease = channel.receiver().try_lease().unwrap();
     let state = channel.state().unwrap();
     assert_eq!((state.depth, state.in_hands, state.available), (2, 1, 1));
+    assert_eq!(state.processes.into_iter().collect::<Vec<_>>(), [(pool.0.actor().unwrap().process, 3)]);
     let memory = state.memory;
     assert_eq!((memory.inline_bytes, memory.side_loaded_bytes, memory.allocation_bytes), (10, 1000, 5000));
     assert_eq!(memory.total(), memory.channel_bytes + 6000);
@@ -272,13 +273,14 @@ fn attributes_are_given_back_and_those_that_are_settled_refused_by_name() {
     assert_eq!(now.max_spinners, 10);
     OTHER.get_or_init(|| pool.0.descriptor());
     type Change = fn(&mut weyr_channel::CurrentAttributes);
-    let settled: [(&str, Change); 8] = [
+    let settled: [(&str, Change); 9] = [
         ("name", |new| new.name = None),
         ("capacity", |new| new.capacity = 2),
         ("block size", |new| new.block_size = 200),
         ("priority levels", |new| new.priority_levels = 1),
         ("urgent capacity", |new| new.urgent_capacity = 2),
         ("message attributes", |new| new.message_attributes = false),
+        ("flow control", |new| new.flow_control = weyr_channel::FlowControl::None),
         ("side-loading", |new| new.side_loading = !new.side_loading),
         ("buffer pool", |new| {
             new.buffer_pool = new.buffer_pool.is_none().then(|| OTHER.get().unwrap().clone())

@@ -94,7 +94,7 @@ fn patience() -> Instant {
 }
 
 fn is_waiting(error: &Error) -> bool {
-    matches!(error, Error::Timeout | Error::Full | Error::Empty)
+    matches!(error, Error::Timeout | Error::Full | Error::Empty | Error::FlowControl(_))
 }
 
 impl<'s> Worker<'s> {

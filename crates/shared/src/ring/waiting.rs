@@ -3,7 +3,7 @@
 use weyr_atomic::{Ordering, fence};
 
 use super::{Ring, UNSTABLE_READS};
-use crate::{Corrupt, MessageKind, SlotState, SlotWord};
+use crate::{Corrupt, Description, MessageKind, SlotState, SlotWord};
 
 /// A message in a slot.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -14,6 +14,8 @@ pub struct Waiting {
     pub kind: MessageKind,
     /// Bytes of the message.
     pub bytes: u64,
+    /// Process slot from which it was sent; who has it now may be the sender's successor.
+    pub sender: u16,
 }
 
 impl Ring {
@@ -29,6 +31,7 @@ impl Ring {
             if matches!(word.state, Empty | Reserved | Filling | Revoked) {
                 return Ok(None);
             }
+            let bits = self.slot(index)?.description.load(Ordering::Relaxed);
             let (description, message) = (self.description(index), self.reference(index)?);
             // Pairs with the claim of the next sender: the same word means that nobody wrote here in between.
             fence(Ordering::Acquire);
@@ -38,7 +41,8 @@ impl Ring {
                     MessageKind::Inline => description.len.into(),
                     _ => message.view_len,
                 };
-                return Ok(Some(Waiting { word, kind: description.kind, bytes }));
+                let sender = Description::sender_in(bits);
+                return Ok(Some(Waiting { word, kind: description.kind, bytes, sender }));
             }
         }
         Err(Corrupt::new("slot that never rests", self.word_at(index)))
