@@ -302,12 +302,17 @@ impl<C: Listened> Gathering<C> {
         if !cfg!(weyr_face = "explore") {
             return;
         }
+        place.pool.before_pass(u128::from(slept) << 64 | u128::from(self.remembered()));
+    }
+
+    /// What the next pass depends on, for models.
+    #[doc(hidden)]
+    pub fn remembered(&self) -> u64 {
         let mut hasher = DefaultHasher::new();
-        slept.hash(&mut hasher);
         for entry in &self.entries {
             entry.member.as_ref().map(|member| member.remembered()).hash(&mut hasher);
         }
-        place.pool.before_pass(hasher.finish().into());
+        hasher.finish()
     }
 }
 

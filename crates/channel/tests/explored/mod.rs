@@ -251,6 +251,10 @@ struct ModelHost<'w> {
     /// How far the program is: what the process remembers besides what the waiter does.
     progress: Cell<u64>,
     remembered: Cell<u128>,
+    /// What the process's set remembers, when the process is not in it.
+    beside: Cell<u64>,
+    /// In the wait of a set, which says by itself what the process remembers.
+    in_set: Cell<bool>,
 }
 
 /// Sleeps by the explorer; its wakes are the explorer's choice.
@@ -400,6 +404,8 @@ impl<'w> ModelHost<'w> {
             phase: Cell::new(Phase::Other),
             progress: Cell::new(0),
             remembered: Cell::new(0),
+            beside: Cell::new(0),
+            in_set: Cell::new(false),
         }
     }
 
@@ -410,8 +416,11 @@ impl<'w> ModelHost<'w> {
 
     /// From here on the process remembers nothing but what is hashed here.
     fn merge_states(&self, step: u32) {
+        if self.in_set.get() {
+            return;
+        }
         let mut hasher = DefaultHasher::new();
-        (self.progress.get(), self.remembered.get(), step).hash(&mut hasher);
+        (self.progress.get(), self.remembered.get(), self.beside.get(), step).hash(&mut hasher);
         checkpoint(hasher.finish());
     }
 

@@ -116,7 +116,11 @@ pub(super) fn take_in_set<'w>(
     loop {
         member.0.host().pool.stand_at(side.position());
         ready.clear();
+        let host = member.0.host();
+        host.in_set.set(true);
         set.wait_until(&mut ready, 1, WaitMode::Idle, None).unwrap();
+        host.in_set.set(false);
+        host.beside.set(set.remembered());
         assert!(ready[0].events == PollEvents::IN && ready[0].error.is_none(), "{ready:?}");
         // Another receiver may have it by now, or somebody may write there whom only patience overcomes.
         if let Tried::Done(taken) = member.0.try_take(side, state, Attempt::AT_ONCE).unwrap() {
@@ -130,6 +134,7 @@ pub(super) fn wait_once(world: &World, context: &Context) {
     let member = Member(Rc::new(ModelHost::new(world, context.process()).attached()));
     let events = world.case.sets[context.process() - world.case.set_numbers().start];
     let (mut set, mut ready) = (set_of(&member, events), Vec::new());
+    member.0.host().in_set.set(true);
     set.wait_until(&mut ready, 1, WaitMode::Idle, None).unwrap();
     let found = ready[0].events;
     assert!(!found.is_empty() && events.contains(found), "waited for {events:?}, found {found:?}");
