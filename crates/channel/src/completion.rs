@@ -2,7 +2,7 @@
 //!
 //! The payload goes with the call, so that nobody can write it while it is not sent, and comes back with the completion.
 //! Where there is room at once the message is in the channel before the call returns. Where there is none it goes when
-//! its [`Completion`] is polled or waited for, and until then its sender sends nothing else: a message cannot be overtaken
+//! its [`SendCompletion`] is polled or waited for, and until then its sender sends nothing else: a message cannot be overtaken
 //! by later ones of its sender. No thread works in the background.
 
 use std::time::Instant;
@@ -50,7 +50,7 @@ use crate::{Error, ReturnWhen, SendError};
 /// ```
 #[derive(Debug)]
 #[must_use = "until it is done the message may not be sent, and its sender sends nothing else"]
-pub struct Completion<'s, P: AsRef<[u8]>> {
+pub struct SendCompletion<'s, P: AsRef<[u8]>> {
     sender: &'s Sender,
     /// There until it is given back.
     payload: Option<P>,
@@ -69,21 +69,24 @@ fn is_for_now(error: &Error) -> bool {
 }
 
 impl<'s> OutgoingMessage<'s> {
-    /// Sends a copy of `payload` without waiting, and keeps it until that is done: see [`Completion`]. Of what was
+    /// Sends a copy of `payload` without waiting, and keeps it until that is done: see [`SendCompletion`]. Of what was
     /// said about waiting and returning nothing holds.
     ///
     /// # Errors
     /// As [`Sender::try_send`], but for want of room; [`Error::Pending`] when another completion of this sender
     /// is not done. Each gives the payload back.
     /// Source: *Dragon channels*, `DRAGON_CHANNEL_SEND_BLOCKING_NONE`.
-    pub fn send_owned<P: AsRef<[u8]> + 'static>(self, payload: P) -> Result<Completion<'s, P>, SendError<P>> {
+    pub fn send_owned<P: AsRef<[u8]> + 'static>(
+        self,
+        payload: P,
+    ) -> Result<SendCompletion<'s, P>, SendError<P>> {
         let (sender, manner) = self.into_parts();
         let manner = Manner { return_when: ReturnWhen::Deposited, ..manner };
         if sender.is_pending() {
             return Err(SendError { error: Error::Pending, payload: Some(payload) });
         }
         let nonce = sender.nonce();
-        let mut completion = Completion { sender, payload: Some(payload), manner, nonce, is_done: false };
+        let mut completion = SendCompletion { sender, payload: Some(payload), manner, nonce, is_done: false };
         match completion.poll() {
             Ok(_) => Ok(completion),
             Err(error) => Err(SendError { error, payload: completion.payload.take() }),
@@ -91,7 +94,7 @@ impl<'s> OutgoingMessage<'s> {
     }
 }
 
-impl<P: AsRef<[u8]>> Completion<'_, P> {
+impl<P: AsRef<[u8]>> SendCompletion<'_, P> {
     /// Whether the message is in the channel, and the payload the caller's.
     pub fn is_done(&self) -> bool {
         self.is_done
@@ -153,7 +156,7 @@ impl<P: AsRef<[u8]>> Completion<'_, P> {
     }
 }
 
-impl<P: AsRef<[u8]>> Drop for Completion<'_, P> {
+impl<P: AsRef<[u8]>> Drop for SendCompletion<'_, P> {
     fn drop(&mut self) {
         if !self.is_done {
             self.sender.set_pending(false);

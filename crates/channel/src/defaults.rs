@@ -24,6 +24,11 @@ pub(crate) struct Defaults {
 }
 
 impl Defaults {
+    /// Whether a call of that limit may wait. Reads no clock.
+    pub(crate) fn waits(self, limit: Limit) -> bool {
+        !matches!((limit, self.timeout), (Limit::Now, _) | (Limit::Default, Some(Duration::ZERO)))
+    }
+
     /// What `limit` means from now on; None: not to wait. Asked for when a first try has failed, so that calls that
     /// need not wait read no clock.
     pub(crate) fn deadline(self, limit: Limit) -> Option<Option<Instant>> {

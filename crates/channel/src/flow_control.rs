@@ -55,7 +55,7 @@ impl Courtesy {
         self.wary.load(Ordering::Relaxed) != 0
     }
 
-    /// Whether a message of the handle waits in the hands of a [`Completion`](crate::Completion).
+    /// Whether a message of the handle waits in the hands of a [`SendCompletion`](crate::SendCompletion).
     pub(crate) fn is_pending(&self) -> bool {
         self.wary.load(Ordering::Relaxed) & PENDING != 0
     }
@@ -79,12 +79,12 @@ impl<H: Host> Attached<H> {
         }
     }
 
-    /// Whether a sender is to let another go first. Does not wait.
+    /// Whether a sender is to let another go first. Does not wait. `waits`: the caller will, and so comes again by itself.
     ///
     /// # Errors
     /// [`Error::Corrupt`], or the pool's.
     #[cold]
-    pub(crate) fn is_held_back(&self, side: &SendSide) -> Result<bool, Error> {
+    pub(crate) fn is_held_back(&self, side: &SendSide, waits: bool) -> Result<bool, Error> {
         let me = self.me()?.process;
         let others = self.ring.wish().filter(|wish| wish.process() != me);
         let Some(wish) = others else {
@@ -92,7 +92,8 @@ impl<H: Host> Attached<H> {
             return Ok(false);
         };
         let shares = self.shares(side, me, wish)?;
-        if shares.ones * shares.senders <= shares.all {
+        // Where nothing is to be received no change will tell others when to try again.
+        if shares.there == 0 && !waits || shares.ones * shares.senders <= shares.all {
             return Ok(false);
         }
         let over = side.courtesy.held_back.outlasts_number(wish.bits(), POLLING_PATIENCE, self.host.now());
@@ -113,7 +114,7 @@ impl<H: Host> Attached<H> {
     /// As [`is_held_back`](Self::is_held_back), and [`Error::Timeout`].
     #[cold]
     pub(crate) fn give_way(&self, side: &SendSide, deadline: Option<Instant>) -> Result<(), Error> {
-        while self.is_held_back(side)? {
+        while self.is_held_back(side, true)? {
             if deadline.is_some_and(|deadline| Instant::now() >= deadline) {
                 return Err(Error::Timeout);
             }
@@ -184,12 +185,12 @@ mod tests {
         let (process, side, to) = (pool.process(1), SendSide::default(), ReceiveSide::default());
         for _ in 0..20 {
             while is_sent(&process, &side) {
-                assert!(!process.is_held_back(&side).unwrap());
+                assert!(!process.is_held_back(&side, true).unwrap());
             }
             assert!(side.courtesy.is_wary());
             process.make_wish(&side, true).unwrap();
             receive_one(&process, &to);
-            assert!(!process.is_held_back(&side).unwrap(), "its own wish holds nobody back");
+            assert!(!process.is_held_back(&side, true).unwrap(), "its own wish holds nobody back");
             process.end_wish(&side);
         }
     }
@@ -201,9 +202,9 @@ mod tests {
         let (much, little) = (SendSide::default(), SendSide::default());
         assert!((0..4).all(|_| is_sent(&greedy, &much)) && !is_sent(&modest, &little));
         modest.make_wish(&little, false).unwrap();
-        assert!(greedy.is_held_back(&much).unwrap() && !modest.is_held_back(&little).unwrap());
+        assert!(greedy.is_held_back(&much, true).unwrap() && !modest.is_held_back(&little, true).unwrap());
         pool.pass(POLLING_PATIENCE);
-        assert!(!greedy.is_held_back(&much).unwrap(), "for no longer than patience lasts");
+        assert!(!greedy.is_held_back(&much, true).unwrap(), "for no longer than patience lasts");
         assert_eq!(pool.ring.wish(), None, "and then the wish is gone, whose maker may be dead");
         // With half of the last messages it may go on.
         let to = ReceiveSide::default();
@@ -212,7 +213,7 @@ mod tests {
             assert!(is_sent(&modest, &little));
         }
         modest.make_wish(&little, false).unwrap();
-        assert!(!greedy.is_held_back(&much).unwrap());
+        assert!(!greedy.is_held_back(&much, true).unwrap());
     }
 
     /// Of 4,000 messages, how many are each process's: they try `greed` times for each message that is received.
@@ -229,7 +230,7 @@ mod tests {
                 let one = tries[(random >> 33) as usize % tries.len()];
                 let (process, side) = (&senders[one], &sides[one]);
                 pool.pass(std::time::Duration::from_nanos(100));
-                if side.courtesy.is_wary() && process.is_held_back(side).unwrap() {
+                if side.courtesy.is_wary() && process.is_held_back(side, true).unwrap() {
                     continue;
                 }
                 if is_sent(process, side) {
@@ -257,6 +258,19 @@ mod tests {
         }
         let counts = sent(FlowControl::None, 8, &[20, 1, 1, 1]);
         assert!(counts[0] > 10 * counts[1], "without flow control: {counts:?}");
+    }
+
+    #[test]
+    fn nobody_who_does_not_wait_is_held_back_from_an_empty_channel() {
+        let pool = FakePool::with_flow_control(1, FlowControl::Resources);
+        let (greedy, modest) = (pool.process(1), pool.process(2));
+        let (much, little) = (SendSide::default(), SendSide::default());
+        assert!(is_sent(&greedy, &much) && !is_sent(&greedy, &much) && !is_sent(&modest, &little));
+        modest.make_wish(&little, false).unwrap();
+        assert!(greedy.is_held_back(&much, true).unwrap());
+        receive_one(&greedy, &ReceiveSide::default());
+        assert!(!greedy.is_held_back(&much, false).unwrap());
+        assert!(greedy.is_held_back(&much, true).unwrap());
     }
 
     #[test]

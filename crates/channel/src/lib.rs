@@ -104,7 +104,7 @@ mod watch;
 pub use attributes::ChannelAttributes;
 pub use barrier::Barrier;
 pub use channel::Channel;
-pub use completion::Completion;
+pub use completion::SendCompletion;
 pub use current::CurrentAttributes;
 pub use descriptor::ChannelDescriptor;
 pub use error::{Error, SendError};

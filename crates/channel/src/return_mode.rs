@@ -4,7 +4,7 @@
 //! | --- | --- | --- |
 //! | immediately, when buffered, when deposited | the message is in the channel | as their names say; kept for then |
 //! | when received | and its receiver is through with it: `receipt.rs` | the same |
-//! | none | [`Completion`](crate::Completion): a payload given by value, which goes when there is room | the same |
+//! | none | [`SendCompletion`](crate::SendCompletion): a payload given by value, which goes when there is room | the same |
 //!
 //! On one node there is nothing between the caller and the channel: a message is buffered by being deposited, and
 //! returning earlier would mean to keep the caller's buffer, which only the last mode may.

@@ -330,7 +330,7 @@ impl<H: Host> Attached<H> {
         let event = self.counted(Sleeper::Sender, self.ring.to_senders(self.host.futex()));
         loop {
             self.host.before_try(waiter.remembered(side.position()));
-            if side.courtesy.is_wary() && self.is_held_back(side)? {
+            if side.courtesy.is_wary() && self.is_held_back(side, true)? {
                 // The wake that it was given is for who is to go first.
                 waiter.pass_on(&event, || true);
                 self.give_way(side, deadline)?;

@@ -386,7 +386,7 @@ impl Sender {
         M: Outgoing<PoolHost>,
     {
         let attached = &self.shared.attached;
-        if self.side.courtesy.is_wary() && self.comes_later()? {
+        if self.side.courtesy.is_wary() && self.comes_later(limit)? {
             return self.post_behind_others(message, limit);
         }
         match attached.try_send(&self.side, message, Attempt::AT_ONCE)? {
@@ -412,14 +412,14 @@ impl Sender {
 
     /// Whether others are to be let go first.
     #[cold]
-    fn comes_later(&self) -> Result<bool, Error> {
+    fn comes_later(&self, limit: Limit) -> Result<bool, Error> {
         if self.is_pending() {
             return Err(Error::Pending);
         }
-        self.shared.attached.is_held_back(&self.side)
+        self.shared.attached.is_held_back(&self.side, self.defaults.waits(limit))
     }
 
-    /// Whether a message of this sender waits in the hands of a [`Completion`](crate::Completion).
+    /// Whether a message of this sender waits in the hands of a [`SendCompletion`](crate::SendCompletion).
     pub(crate) fn is_pending(&self) -> bool {
         self.side.courtesy.is_pending()
     }

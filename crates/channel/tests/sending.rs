@@ -314,7 +314,6 @@ fn senders_of_different_greed_have_fair_shares() {
     const TOTAL: u32 = 100_000;
     let (fair, unfair) = (shares(FlowControl::Resources, TOTAL), shares(FlowControl::None, TOTAL));
     note(format_args!("of {TOTAL} messages, by sender: {fair:?}; without flow control {unfair:?}"));
-    eprintln!("of {TOTAL} messages, by sender: {fair:?}; without flow control {unfair:?}");
     let (least, most) = (fair.iter().min().unwrap(), fair.iter().max().unwrap());
     // Half of it is the scheduler's doing: who has no processor cannot send. Without flow control it is a thousand.
     assert!(*most <= 16 * least, "{fair:?}");

@@ -190,7 +190,7 @@ impl Pair {
     fn rest(&mut self, how: [u8; 3]) {
         let Some([direct, asked]) = self.meant(how[0]) else { return };
         let there = Channel::attach(&direct);
-        if how[1] % 2 == 0 {
+        if how[1].is_multiple_of(2) {
             let direct = there.and_then(|channel| channel.try_quiesce());
             self.same(&direct, &ask(ChannelRequest::quiesce(&asked, Some(Duration::ZERO))));
         } else {
@@ -208,7 +208,7 @@ impl Pair {
         self.same(&state, &ask(ChannelRequest::state(&asked)));
         if let Ok(mut new) = attributes {
             new.max_spinners = how[1].into();
-            new.capacity += u32::from(how[2] % 4 == 0);
+            new.capacity += u32::from(how[2].is_multiple_of(4));
             let direct = there.and_then(|channel| channel.set_attributes(&new));
             self.same(&direct, &ask(ChannelRequest::set_attributes(&asked, &new)));
         }
@@ -228,8 +228,8 @@ impl Pair {
             4 => self.destroy(how[0]),
             5 | 6 => self.send(how[0]),
             7 => self.count(how[0]),
-            8 | 9 => self.lock(how[0], how[1] % 2 == 0),
-            10 => self.unlock(how[0], how[1] % 2 == 0),
+            8 | 9 => self.lock(how[0], how[1].is_multiple_of(2)),
+            10 => self.unlock(how[0], how[1].is_multiple_of(2)),
             11 => self.rest(how),
             _ => self.look(how),
         }

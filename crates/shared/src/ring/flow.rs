@@ -136,10 +136,11 @@ impl Ring {
         one: u16,
         other: u16,
     ) -> Result<Shares, Corrupt> {
-        let (mut place, mut senders) = (place, Vec::with_capacity(RECENT));
+        let (mut place, mut senders, mut there) = (place, Vec::with_capacity(RECENT), 0);
         for _ in 0..RECENT.min(level.capacity() as usize) {
             place = place.previous(level.capacity());
             let word = level.load(place)?;
+            there += usize::from(word.state.is_message());
             // In the first lap nobody has sent anything into an empty slot.
             if word.state != SlotState::Empty || word.lap.number() > 0 {
                 let description = &self.slot(level.slot_at(place))?.description;
@@ -151,7 +152,7 @@ impl Ring {
         senders.extend([one, other]);
         senders.sort_unstable();
         senders.dedup();
-        Ok(Shares { ones, others, all, senders: senders.len() })
+        Ok(Shares { ones, others, all, senders: senders.len(), there })
     }
 
     /// Who waits for room and asks that others let it go first: a hint, which names a process slot and a wait.
@@ -186,6 +187,8 @@ pub struct Shares {
     pub all: usize,
     /// How many processes these are.
     pub senders: usize,
+    /// Those that are in the channel still, or will be.
+    pub there: usize,
 }
 
 /// Somebody's wish to be let go first.
@@ -197,7 +200,8 @@ impl Wish {
 
     /// Of process slot `process`, which waits for `place`: another place is another wait.
     pub const fn new(process: u16, place: Position) -> Self {
-        Self(place.bits() << Self::PROCESS_BITS | (process as u64 + 1))
+        let owner = process as u64 + 1;
+        Self(place.bits() << Self::PROCESS_BITS | owner)
     }
 
     /// From what [`bits`](Self::bits) made of it; none of zero.
@@ -240,7 +244,7 @@ mod tests {
         fill(&ring, 4, 7, SlotWord::plain(SlotState::Empty, lap.plus(1)));
         assert_eq!([7, 3, 0].map(|sender| ring.used_by(sender).unwrap()), [3, 1, 0]);
         let share = ring.recent_share(ring.lowest(), Position::new(lap, 5), 7, 9).unwrap();
-        let expected = Shares { ones: 4, others: 0, all: 5, senders: 3 };
+        let expected = Shares { ones: 4, others: 0, all: 5, senders: 3, there: 4 };
         assert_eq!(share, expected, "messages that were received count, too");
     }
 
