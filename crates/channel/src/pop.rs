@@ -20,7 +20,7 @@ impl Receiver {
     /// channel.send(b"long and of no use")?;
     /// channel.send(b"wanted")?;
     /// let receiver = channel.receiver();
-    /// if receiver.peek()?.len() > 10 {
+    /// if receiver.try_peek()?.len() > 10 {
     ///     receiver.try_pop()?;
     /// }
     /// assert_eq!(channel.receive()?.into_bytes()?, b"wanted");

@@ -195,7 +195,10 @@ impl<'a, F: Futex> Event<'a, F> {
         if seen & ARMED != 0 {
             self.wake_one(seen);
         }
-        self.tell_listeners();
+        // Who listens from now on looks behind the caller's change.
+        if seen & LISTENED != 0 {
+            self.tell_listeners();
+        }
     }
 
     /// Takes the bit away and tells all who listen; nothing where there is no bit.
