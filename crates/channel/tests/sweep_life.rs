@@ -15,7 +15,7 @@ use std::time::{Duration, Instant};
 use ledger::{Fate, Ledger, assert_sound, attributes, letter, parcel};
 use swept::{Ground, kill_and_stop, sweep};
 use weyr_channel::{Barrier, Broken, Channel, ChannelDescriptor, Error, WaitMode};
-use weyr_kill::{Moment, Point};
+use weyr_kill::{Moment, Point, is_few_points};
 use weyr_managed::{Allocation, Mode as Verified, Pool};
 
 fn assert_goes_on(channel: &Channel) {
@@ -192,5 +192,7 @@ fn a_barrier_that_a_party_comes_to_and_gives_up() {
     let look = |point: &Point| look_at_the_barrier(&ground, &made, &mut told, point);
     kill_and_stop("come to a barrier and give up", &ground, 2, attached, wait, look);
     told.dedup();
-    assert_eq!(told, [Found::NotCome, Found::Come, Found::GivenUp]);
+    // Of a few points the one in between may be left out.
+    let all = [Found::NotCome, Found::Come, Found::GivenUp];
+    assert!(told == all || is_few_points() && told == [all[0], all[2]], "{told:?}");
 }

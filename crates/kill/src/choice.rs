@@ -64,6 +64,12 @@ pub fn is_few_writes() -> bool {
     is("WEYR_CRASH", "few")
 }
 
+/// Whether `WEYR_SWEEP=few` is set.
+#[must_use]
+pub fn is_few_points() -> bool {
+    is("WEYR_SWEEP", "few")
+}
+
 fn is(variable: &str, wanted: &str) -> bool {
     env::var(variable).is_ok_and(|choice| choice == wanted)
 }
@@ -73,7 +79,7 @@ fn is_full() -> bool {
 }
 
 fn or_few(points: usize) -> usize {
-    if is("WEYR_SWEEP", "few") { points.min(FEW) } else { points }
+    if is_few_points() { points.min(FEW) } else { points }
 }
 
 fn seed() -> u64 {

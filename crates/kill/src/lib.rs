@@ -68,7 +68,7 @@ mod walk;
 pub use allocations::{CountingAllocator, allocations_during};
 pub use calls::system_calls_during;
 pub use child::{Child, Outcome};
-pub use choice::{Choice, FEW, is_few_writes, writes_to_end_at};
+pub use choice::{Choice, FEW, is_few_points, is_few_writes, writes_to_end_at};
 pub use error::Error;
 pub use notes::{note, note_skipped};
 pub use point::{Moment, Place, Point};
