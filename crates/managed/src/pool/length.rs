@@ -11,16 +11,17 @@ impl Attachment {
     /// Fails where the object is shorter than the pool. Touches nothing of it that is not there.
     pub(crate) fn check_length(&self) -> Result<(), Error> {
         let Some(object) = self.object() else { return Ok(()) };
-        let bytes = object.len().map_err(Error::os("asking for the length of the pool's object"))?;
+        let length = || object.len().map_err(Error::os("asking for the length of the pool's object"));
         let geometry = &self.heap.geometry;
-        let truncated = |expected| Error::Truncated { name: self.name.clone(), bytes, expected };
-        let least = geometry.object_bytes(geometry.shape.initial_pages);
-        if bytes < least {
-            return Err(truncated(least));
-        }
-        // The header is there, so it can be asked.
+        let compare = |bytes, expected| {
+            let truncated = Error::Truncated { name: self.name.clone(), bytes, expected };
+            if bytes < expected { Err(truncated) } else { Ok(()) }
+        };
+        compare(length()?, geometry.object_bytes(geometry.shape.initial_pages))?;
+        // The header is there, so it can be asked: before the length, for who grows the pool makes the object longer
+        // before it says so.
         let expected = geometry.object_bytes(self.heap.current_pages());
-        if bytes < expected { Err(truncated(expected)) } else { Ok(()) }
+        compare(length()?, expected)
     }
 
     /// What there is to be said of a pool whose words cannot be looked at.
@@ -32,7 +33,7 @@ impl Attachment {
 }
 
 impl Pool {
-    /// Whether the object that the pool lies in is as long as the pool. One system call; no memory of the pool is touched
+    /// Whether the object that the pool lies in is as long as the pool. Two system calls; no memory of the pool is touched
     /// that is not there, so it can be asked where somebody may have cut the file, which the kernel tells nobody of.
     ///
     /// A process that touches what was cut off ends by SIGBUS. Nobody can cut a [sealed](crate::PoolType::Sealed) pool;
