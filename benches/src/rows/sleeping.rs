@@ -52,7 +52,7 @@ fn idle_share() -> Result<Samples> {
     let channel = Channel::create(&pool, &ChannelAttributes::new())?;
     let receiver = channel.receiver().with_wait_mode(WaitMode::Idle);
     let (start, before) = (Instant::now(), processor_time());
-    if receiver.receive_until(start + IDLE) != Err(Error::Timeout) {
+    if !matches!(receiver.receive_until(start + IDLE), Err(Error::Timeout)) {
         return Err("nobody sends, and it received".into());
     }
     let (worked, lasted) = (processor_time() - before, start.elapsed());
