@@ -7,13 +7,15 @@ use std::time::Duration;
 
 use weyr_atomic::AtomicU32;
 use weyr_shared::{
-    Actor, Awake, BlockReference, FlowControl, Futex, Geometry, Holder, MessageReference, Ring,
+    Actor, Awake, BlockReference, FlowControl, Futex, Geometry, Holder, MessageReference, Ring, SlotState,
 };
 
 use crate::Error;
 use crate::attached::Attached;
 use crate::host::Host;
-use crate::send::Transfer;
+use crate::receive::ReceiveSide;
+use crate::send::{Bytes, SendSide, Transfer};
+use crate::wait::{Attempt, Tried};
 
 /// The block in which the channel is said to lie.
 const CHANNEL: BlockReference = BlockReference { offset: 0, generation: 1 };
@@ -210,5 +212,24 @@ impl Host for FakeHost {
         let owner = self.pool.in_flight(reference).ok_or(Error::Stale)?;
         self.pool.change(reference, owner, Owner::Process(self.actor.process))?;
         Ok(FakeBlock(reference))
+    }
+}
+
+/// Sends one byte; whether there was room.
+pub(crate) fn send(process: &Attached<FakeHost>, side: &SendSide, byte: u8) -> bool {
+    let tried = process.try_send(side, &Bytes(&[byte]), Attempt::AT_ONCE).unwrap();
+    matches!(tried, Tried::Done(()))
+}
+
+/// Receives one byte, and whether an earlier receiver may have seen it, if a message waits.
+pub(crate) fn receive(process: &Attached<FakeHost>, side: &ReceiveSide) -> Option<(u8, bool)> {
+    match process.try_take(side, SlotState::Taking, Attempt::AT_ONCE).unwrap() {
+        Tried::Done(taken) => {
+            let mut byte = [0];
+            process.read_bytes(&taken, &mut byte).unwrap();
+            process.release(taken).unwrap();
+            Some((byte[0], taken.is_redelivered()))
+        }
+        Tried::Blocked { .. } => None,
     }
 }

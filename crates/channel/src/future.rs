@@ -43,10 +43,10 @@ impl Waiting {
         channel: &Arc<Shared>,
         events: PollEvents,
         context: &Context<'_>,
-        mut attempt: impl FnMut() -> Result<T, Blocked>,
+        mut attempt: impl FnMut() -> Result<Result<T, Error>, Blocked>,
     ) -> Poll<Result<T, Error>> {
         let blocked = match attempt() {
-            Ok(done) => return self.end(Ok(done)),
+            Ok(outcome) => return self.end(outcome),
             Err(blocked) => blocked,
         };
         if let Err(error) = self.leave(channel, events, blocked, context.waker()) {
@@ -55,7 +55,7 @@ impl Waiting {
         // Of changes one is told that come behind the waker.
         match blocked {
             Blocked::ByState => Poll::Pending,
-            Blocked::ByShare => attempt().map_or(Poll::Pending, |done| self.end(Ok(done))),
+            Blocked::ByShare => attempt().map_or(Poll::Pending, |outcome| self.end(outcome)),
         }
     }
 
@@ -87,9 +87,4 @@ fn unless_blocked<T>(outcome: Result<T, Error>) -> Result<Result<T, Error>, Bloc
         Some(blocked) => Err(blocked),
         None => Ok(outcome),
     }
-}
-
-/// An outcome whose wait may have failed by itself.
-fn flat<T>(polled: Poll<Result<Result<T, Error>, Error>>) -> Poll<Result<T, Error>> {
-    polled.map(|outcome| outcome.and_then(|outcome| outcome))
 }

@@ -347,15 +347,10 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
-    use crate::fake_pool::{FakeHost, FakePool, Owner};
+    use crate::fake_pool::{FakeHost, FakePool, Owner, send};
     use crate::send::{Bytes, SendSide};
 
     type Process = Attached<FakeHost>;
-
-    fn send(process: &Process, side: &SendSide, byte: u8) -> bool {
-        let tried = process.try_send(side, &Bytes(&[byte]), Attempt::AT_ONCE).unwrap();
-        matches!(tried, Tried::Done(()))
-    }
 
     fn take(process: &Process, side: &ReceiveSide, state: SlotState) -> Option<Taken> {
         match process.try_take(side, state, Attempt::AT_ONCE).unwrap() {

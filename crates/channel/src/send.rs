@@ -366,28 +366,11 @@ mod tests {
     use weyr_atomic::Ordering;
 
     use super::*;
-    use crate::fake_pool::{FakeHost, FakePool, Owner};
+    use crate::fake_pool::{FakeHost, FakePool, Owner, receive, send};
     use crate::receive::ReceiveSide;
     use crate::wait::POLLING_PATIENCE;
 
     type Process = Attached<FakeHost>;
-
-    fn send(process: &Process, side: &SendSide, byte: u8) -> bool {
-        let tried = process.try_send(side, &Bytes(&[byte]), Attempt::AT_ONCE).unwrap();
-        matches!(tried, Tried::Done(()))
-    }
-
-    fn receive(process: &Process, side: &ReceiveSide) -> Option<(u8, bool)> {
-        match process.try_take(side, SlotState::Taking, Attempt::AT_ONCE).unwrap() {
-            Tried::Done(taken) => {
-                let mut byte = [0];
-                process.read_bytes(&taken, &mut byte).unwrap();
-                process.release(taken).unwrap();
-                Some((byte[0], taken.is_redelivered()))
-            }
-            Tried::Blocked { .. } => None,
-        }
-    }
 
     fn claim(process: &Process, side: &SendSide) -> Claim {
         match process.claim(side, process.me().unwrap(), Attempt::AT_ONCE).unwrap() {

@@ -4,7 +4,7 @@ use std::future::Future;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
-use super::{Waiting, flat};
+use super::Waiting;
 use crate::error::Blocked;
 use crate::{Error, PollEvents, Poller};
 
@@ -30,7 +30,7 @@ impl Future for PollFuture<'_> {
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
         let (poller, events) = (self.poller, self.events);
-        flat(self.waiting.poll(poller.shared(), events, context, || Self::attempt(poller, events)))
+        self.waiting.poll(poller.shared(), events, context, || Self::attempt(poller, events))
     }
 }
 

@@ -4,7 +4,7 @@ use std::future::Future;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
-use super::{Waiting, flat, unless_blocked};
+use super::{Waiting, unless_blocked};
 use crate::{Error, Lease, Message, PollEvents, Receiver};
 
 /// What [`Receiver::receive_async`] gives.
@@ -21,7 +21,7 @@ impl Future for ReceiveFuture<'_> {
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
         let receiver = self.receiver;
         let attempt = || unless_blocked(receiver.try_receive());
-        flat(self.waiting.poll(receiver.shared(), PollEvents::IN, context, attempt))
+        self.waiting.poll(receiver.shared(), PollEvents::IN, context, attempt)
     }
 }
 
@@ -39,7 +39,7 @@ impl Future for LeaseFuture<'_> {
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
         let receiver = self.receiver;
         let attempt = || unless_blocked(receiver.try_lease());
-        flat(self.waiting.poll(receiver.shared(), PollEvents::IN, context, attempt))
+        self.waiting.poll(receiver.shared(), PollEvents::IN, context, attempt)
     }
 }
 

@@ -6,7 +6,7 @@ use std::task::{Context, Poll};
 
 use weyr_managed::Allocation;
 
-use super::{Waiting, flat, unless_blocked};
+use super::{Waiting, unless_blocked};
 use crate::error::Blocked;
 use crate::{Error, PollEvents, SendError, Sender};
 
@@ -25,7 +25,7 @@ impl Future for SendFuture<'_> {
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
         let (sender, bytes) = (self.sender, self.bytes);
         let attempt = || unless_blocked(sender.try_send(bytes));
-        flat(self.waiting.poll(sender.shared(), PollEvents::OUT, context, attempt))
+        self.waiting.poll(sender.shared(), PollEvents::OUT, context, attempt)
     }
 }
 
@@ -68,7 +68,7 @@ impl Future for SendAllocationFuture<'_> {
         let Self { sender, allocation, waiting } = self.get_mut();
         assert!(allocation.is_some(), "the future was polled after it was ready");
         let attempt = || Self::attempt(sender, allocation);
-        flat(waiting.poll(sender.shared(), PollEvents::OUT, context, attempt)).map(|outcome| match outcome {
+        waiting.poll(sender.shared(), PollEvents::OUT, context, attempt).map(|outcome| match outcome {
             Ok(()) => Ok(()),
             Err(error) => Err(SendError { error, payload: allocation.take() }),
         })

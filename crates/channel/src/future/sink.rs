@@ -5,7 +5,7 @@ use std::task::{Context, Poll, ready};
 
 use futures_sink::Sink;
 
-use super::{Waiting, flat, unless_blocked};
+use super::{Waiting, unless_blocked};
 use crate::{Error, PollEvents, Sender};
 
 /// A channel that bytes are fed to: see [`Sender::into_sink`].
@@ -31,7 +31,7 @@ impl<B: AsRef<[u8]> + Unpin> MessageSink<B> {
         let Self { sender, next, waiting } = self;
         let Some(bytes) = next else { return Poll::Ready(Ok(())) };
         let attempt = || unless_blocked(sender.try_send(bytes.as_ref()));
-        let outcome = ready!(flat(waiting.poll(sender.shared(), PollEvents::OUT, context, attempt)));
+        let outcome = ready!(waiting.poll(sender.shared(), PollEvents::OUT, context, attempt));
         *next = None;
         Poll::Ready(outcome)
     }

@@ -6,7 +6,7 @@ use std::task::{Context, Poll};
 use futures_core::Stream;
 use futures_core::stream::FusedStream;
 
-use super::{Waiting, flat, unless_blocked};
+use super::{Waiting, unless_blocked};
 use crate::{Error, Message, PollEvents, Receiver};
 
 /// The messages of a channel, as they are taken: see [`Receiver::into_stream`].
@@ -34,7 +34,7 @@ impl Stream for MessageStream {
             return Poll::Ready(None);
         }
         let attempt = || unless_blocked(receiver.try_receive());
-        flat(waiting.poll(receiver.shared(), PollEvents::IN, context, attempt)).map(|next| match next {
+        waiting.poll(receiver.shared(), PollEvents::IN, context, attempt).map(|next| match next {
             Err(Error::Destroyed) => {
                 *has_ended = true;
                 None

@@ -9,8 +9,7 @@ use crate::{Actor, BlockReference, Corrupt, Futex, Holder, Listener, MessageKind
 /// What is done for the dead.
 impl Ring {
     /// Ends everything that `actor`, which is dead, left undone here, and its locks, detaches it, lets it listen no more
-    /// and wakes everybody. The caller is
-    /// attached. Any number may do this at once, and again; each may die anywhere in it.
+    /// and wakes everybody. The caller is attached. Any number may do this at once, and again; each may die anywhere in it.
     ///
     /// `still_dead` is asked after each word was loaded and before it is changed; `in_flight` whether the pool's block
     /// is still on its way by that reference. Returns how many slots were changed.
