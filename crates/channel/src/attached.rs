@@ -173,6 +173,7 @@ impl<H: Host> Attached<H> {
     }
 
     fn drain(&self, me: Actor) {
+        self.host.drain_named(&self.ring, me);
         // A block that is not on its way is not this channel's to free; a corrupt slot keeps its message. Both are
         // for the pool's verification to report: whoever detaches cannot be told.
         let free = |block: BlockReference| drop(self.host.discard_transfer(block));

@@ -45,17 +45,20 @@ mod asleep;
 mod attached;
 mod attributes;
 mod barrier;
+mod body;
 mod channel;
 mod claim;
 mod completion;
 mod current;
 mod defaults;
 mod descriptor;
+mod destination;
 mod elsewhere;
 mod error;
 #[cfg(all(test, not(any(weyr_face = "loom", weyr_face = "explore"))))]
 mod fake_pool;
 mod flow_control;
+mod foreign;
 mod future;
 mod hindrance;
 mod host;
@@ -107,6 +110,7 @@ pub use channel::Channel;
 pub use completion::SendCompletion;
 pub use current::CurrentAttributes;
 pub use descriptor::ChannelDescriptor;
+pub use destination::Destination;
 pub use error::{Error, SendError};
 pub use future::{
     LeaseFuture, MessageSink, MessageStream, PollFuture, ReceiveFuture, SendAllocationFuture, SendFuture,
@@ -115,7 +119,7 @@ pub use landing::{Landed, LandingPad, Source};
 pub use lease::Lease;
 pub use lock_guard::{ReadLock, UnlockError, WriteLock};
 pub use message::{Content, Message};
-pub use outgoing::{Destination, OutgoingMessage};
+pub use outgoing::OutgoingMessage;
 pub use peek::Peeked;
 pub use poll::PollEvents;
 pub use poller::Poller;

@@ -158,7 +158,7 @@ impl Receiver {
     pub(crate) fn take(&self, state: SlotState, limit: Limit) -> Result<Taken, Error> {
         loop {
             let taken = self.take_any(state, limit)?;
-            if !taken.is_redelivered() || !self.shared.attached.is_received(&taken)? {
+            if !taken.is_redelivered() || !self.shared.is_received(&taken)? {
                 return Ok(taken);
             }
             self.shared.attached.release(taken)?;
@@ -223,6 +223,7 @@ impl Shared {
             Ok((MessageKind::Reference | MessageKind::SideLoaded, _)) => self.take_allocation(&taken),
             Ok((MessageKind::Elsewhere, _)) => self.take_elsewhere(&taken),
             Ok((MessageKind::Frozen, _)) => self.open_frozen(&taken),
+            Ok((MessageKind::Foreign | MessageKind::ForeignAside, _)) => self.take_foreign(&taken),
             Err(error) => Err(error),
         };
         let content = content.and_then(|content| Ok((content, self.attributes(&taken)?)));
@@ -246,6 +247,7 @@ impl Shared {
             MessageKind::Reference | MessageKind::SideLoaded | MessageKind::Elsewhere => {
                 return self.finish_unread(side, taken);
             }
+            MessageKind::Foreign | MessageKind::ForeignAside => self.discard_foreign(&taken),
             MessageKind::Inline | MessageKind::Frozen => {}
         }
         self.attached.release(taken)?;
@@ -296,13 +298,16 @@ impl Shared {
         Ok(bytes.len())
     }
 
-    /// Frees the slot of a message that cannot be read, for it is none; one whose memory this process has not mapped
-    /// stays, for others may have.
+    /// Frees the slot of a message that cannot be read, for it is none; one whose memory this process cannot
+    /// reach stays, for others may.
     #[cold]
     pub(crate) fn discard(&self, taken: Taken, error: Error) -> Error {
         let ended = if error.is_outside_window() {
             self.attached.put_back(taken, false)
         } else {
+            if self.attached.description(&taken).is_ok_and(|found| found.kind.is_foreign()) {
+                self.discard_foreign(&taken);
+            }
             self.attached.release(taken)
         };
         ended.err().unwrap_or(error)

@@ -55,5 +55,7 @@ choice! {
         47 ReadLocked { process "u16" },
         48 NotLocked,
         49 Pending,
+        60 MemoryUnreachable(error "error of a pool"),
+        61 MemoryGone,
     }
 }
