@@ -144,6 +144,12 @@ pub enum Error {
         /// Largest possible number.
         largest: u32,
     },
+    /// The channel is used as something else, and carries no messages of its users.
+    #[error("this channel is a {used_as}, which carries no messages; create another channel for them")]
+    NotForMessages {
+        /// As what.
+        used_as: &'static str,
+    },
     /// The channel that was to be attached to is no barrier.
     #[error("this channel is no barrier; pass the descriptor of one that `Barrier::create` made")]
     NotABarrier,

@@ -143,7 +143,8 @@ impl ChannelSet {
     /// a set twice, and in up to 16 sets.
     ///
     /// # Errors
-    /// [`Error::TooManyListeners`], [`Error::TooManySets`], [`Error::Forked`], [`Error::Destroyed`], [`Error::Pool`].
+    /// [`Error::TooManyListeners`], [`Error::TooManySets`], [`Error::Forked`], [`Error::Destroyed`],
+    /// [`Error::NotForMessages`], [`Error::Pool`].
     pub fn add(&mut self, channel: &Channel, events: PollEvents, token: u64) -> Result<SetKey, Error> {
         self.add_shared(Arc::clone(channel.shared()), events, token)
     }
@@ -181,6 +182,7 @@ impl ChannelSet {
         token: u64,
     ) -> Result<SetKey, Error> {
         self.check_own()?;
+        channel.attached.check_use()?;
         self.members.add(channel, events, token)
     }
 

@@ -146,10 +146,11 @@ impl Channel {
     /// channel, of up to 16 processes or more.
     ///
     /// # Errors
-    /// [`Error::Reactor`]; [`Error::InvalidSignal`]. Nothing was begun. Where there is no place to listen from the watch
+    /// [`Error::Reactor`]; [`Error::InvalidSignal`]; [`Error::NotForMessages`]. Nothing was begun. Where there is no place to listen from the watch
     /// says so by [`Watch::ended`].
     /// Source: *Dragon channels*, `dragon_channel_add_event_bcast`.
     pub fn watch(&self, events: PollEvents, notification: Notification) -> Result<Watch, Error> {
+        self.attached().check_use()?;
         Watch::new(Arc::clone(self.shared()), events, notification)
     }
 }

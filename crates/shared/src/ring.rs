@@ -39,6 +39,7 @@ mod quiesce;
 mod repair;
 mod settings;
 mod sleepers;
+mod use_of;
 mod waiting;
 
 use weyr_atomic::{AtomicU8, AtomicU32, AtomicU64, Ordering, Zeroed, publish_then_look};
@@ -64,6 +65,7 @@ pub use opening::RingOpenError;
 pub use quiesce::Quiesce;
 pub use settings::RingRecord;
 pub use sleepers::{Sleeper, Sleepers};
+pub use use_of::RingUse;
 pub use waiting::Waiting;
 
 crate::layout! {
@@ -87,7 +89,7 @@ crate::layout! {
         28 => levels: AtomicU32,
         /// Number of attachment words; written by the creator.
         32 => processes: AtomicU32,
-        /// Bits: 1 and 2 a write or read lock was ever used, 4 quiesced, 8 destroyed, 16 named, 32 at rest; from bit 16 on
+        /// Bits: 1 and 2 a write or read lock was ever used, 4 quiesced, 8 destroyed, 16 named, 32 at rest, 128 a barrier, 256 a semaphore; from bit 16 on
         /// how often it was quiesced, which wraps; changed by any process; zero: in use.
         36 => state: AtomicU32,
         /// How often a message was given back; raised by who gave it, and by every repair; wraps.

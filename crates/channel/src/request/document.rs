@@ -192,6 +192,7 @@ fn errors() -> Vec<Error> {
         Error::Pending,
         Error::MemoryUnreachable(of_pool),
         Error::MemoryGone,
+        Error::NotForMessages { used_as: "barrier" },
     ]
 }
 

@@ -57,5 +57,6 @@ choice! {
         49 Pending,
         60 MemoryUnreachable(error "error of a pool"),
         61 MemoryGone,
+        62 NotForMessages { used_as "word" },
     }
 }
