@@ -100,6 +100,36 @@ impl Barrier {
         Ok(Self { channel, words, defaults: Defaults::default() })
     }
 
+    /// Creates one for `parties` that is called `name`, and attaches this process; as [`Channel::create_named`], whose names
+    /// these are: a name is that of a channel, or of what a channel is used as.
+    ///
+    /// # Errors
+    /// [`Error::NameTaken`], [`Error::InvalidName`]; as [`create`](Self::create).
+    pub fn create_named(pool: &Pool, name: &str, parties: u32) -> Result<Self, Error> {
+        Self::over(Channel::create_new(pool, name, &attributes(parties)?, &make)?)
+    }
+
+    /// Attaches this process to the barrier of `pool` that is called `name`.
+    ///
+    /// # Errors
+    /// [`Error::NotABarrier`] when something else is called so; as [`Channel::attach_named`].
+    pub fn attach_named(pool: &Pool, name: &str) -> Result<Self, Error> {
+        Self::over(Channel::attach_named(pool, name)?)
+    }
+
+    /// The barrier of `pool` called `name`, created for `parties` if there is none. One that is there stays as it is.
+    ///
+    /// # Errors
+    /// [`Error::NotABarrier`]; as [`create_named`](Self::create_named), but for `NameTaken`.
+    pub fn attach_or_create_named(pool: &Pool, name: &str, parties: u32) -> Result<Self, Error> {
+        Self::over(Channel::attach_or_furnish(pool, name, &attributes(parties)?, &make)?)
+    }
+
+    /// What it is called, if it was given a name.
+    pub fn name(&self) -> Option<String> {
+        self.channel.name()
+    }
+
     /// Names it to other processes of this host.
     pub fn descriptor(&self) -> ChannelDescriptor {
         self.channel.descriptor()

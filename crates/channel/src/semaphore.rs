@@ -121,6 +121,45 @@ impl Semaphore {
         Self::checked(Channel::attach_in(pool, descriptor)?)
     }
 
+    /// Creates one that is called `name`, and attaches this process; as [`Channel::create_named`], whose names these are: a
+    /// name is that of a channel, or of what a channel is used as.
+    ///
+    /// # Errors
+    /// [`Error::NameTaken`], [`Error::InvalidName`]; as [`create`](Self::create).
+    pub fn create_named(pool: &Pool, name: &str, capacity: u32, initial: u32) -> Result<Self, Error> {
+        let attributes = attributes(capacity, initial)?;
+        Self::checked(Channel::create_new(pool, name, &attributes, &|attached| make(attached, initial))?)
+    }
+
+    /// Attaches this process to the semaphore of `pool` that is called `name`.
+    ///
+    /// # Errors
+    /// [`Error::NotASemaphore`] when something else is called so; as [`Channel::attach_named`].
+    pub fn attach_named(pool: &Pool, name: &str) -> Result<Self, Error> {
+        Self::checked(Channel::attach_named(pool, name)?)
+    }
+
+    /// The semaphore of `pool` called `name`, created with room for `capacity` units, of which `initial` are there, if there
+    /// is none. One that is there stays as it is.
+    ///
+    /// # Errors
+    /// [`Error::NotASemaphore`]; as [`create_named`](Self::create_named), but for `NameTaken`.
+    pub fn attach_or_create_named(
+        pool: &Pool,
+        name: &str,
+        capacity: u32,
+        initial: u32,
+    ) -> Result<Self, Error> {
+        let attributes = attributes(capacity, initial)?;
+        let make = |attached: &Attached<PoolHost>| make(attached, initial);
+        Self::checked(Channel::attach_or_furnish(pool, name, &attributes, &make)?)
+    }
+
+    /// What it is called, if it was given a name.
+    pub fn name(&self) -> Option<String> {
+        self.channel.name()
+    }
+
     fn checked(channel: Channel) -> Result<Self, Error> {
         if channel.ring().used_as() != Some(RingUse::Semaphore) {
             return Err(Error::NotASemaphore);
