@@ -159,7 +159,7 @@ impl Channel {
         Self::with(Arc::new(Shared { attached, metering: Metering::new() }))
     }
 
-    fn with(shared: Arc<Shared>) -> Self {
+    pub(crate) fn with(shared: Arc<Shared>) -> Self {
         Self {
             sender: Sender::new(Arc::clone(&shared)),
             receiver: Receiver::new(Arc::clone(&shared)),

@@ -129,7 +129,7 @@ pub use request::{ChannelCompletion, ChannelOperation, ChannelRequest, ChannelRe
 pub use return_mode::ReturnWhen;
 pub use semaphore::{Permit, Semaphore};
 pub use sender::Sender;
-pub use set::{ChannelSet, Ready, SetKey, SetWaker};
+pub use set::{ChannelSet, Ready, SetKey, SetMember, SetNotice, SetNotification, SetWaker};
 pub use state::{ChannelMemory, ChannelState};
 pub use statistics::Statistics;
 pub use subscription::Subscription;

@@ -20,6 +20,7 @@ use weyr_sys::serial;
 use crate::channel::Shared;
 use crate::reactor::{Order, Reactor};
 use crate::{Channel, Error, PollEvents};
+pub(crate) use notification::release_with;
 pub use notification::{Notice, Notification};
 
 /// A watch on a channel; dropping it ends it.
@@ -100,7 +101,11 @@ impl Watched {
 }
 
 impl Watch {
-    fn new(channel: Arc<Shared>, events: PollEvents, notification: Notification) -> Result<Self, Error> {
+    pub(crate) fn new(
+        channel: Arc<Shared>,
+        events: PollEvents,
+        notification: Notification,
+    ) -> Result<Self, Error> {
         notification.check()?;
         let reactor = Reactor::of_this_process()?;
         let watched = Arc::new(Watched {
