@@ -318,6 +318,8 @@ fn assert_carries_no_messages(pool: &Pool, channel: &Channel, used_as: &'static 
     let refusal = Error::NotForMessages { used_as };
     let (sender, receiver) = (channel.sender(), channel.receiver());
     let soon = || Instant::now() + Duration::from_secs(60);
+    // Those that wait come behind one that does not.
+    assert_eq!(sender.try_send(b"x"), Err(refusal.clone()));
     let sent = [sender.try_send(b"x"), sender.send(b""), sender.send_until(b"x", soon()), channel.send(b"x")];
     assert_eq!(sent, [const { () }; 4].map(|()| Err(refusal.clone())));
     let refused = sender.try_send_allocation(pool.alloc(8).unwrap()).unwrap_err();

@@ -436,13 +436,22 @@ fn a_callback_is_told_which_member_is_ready_and_of_those_that_come_later() {
     set.add(&first, PollEvents::IN, 1).unwrap();
     first.send(b"there already").unwrap();
     let told = told(&mut set);
-    assert_eq!(next(&told), (1, PollEvents::IN, false));
+    let mut heard = Vec::new();
+    // A change may be told of twice: as the watch begins, or is changed, and as it happens.
+    let mut hear = |expected| loop {
+        let notice = next(&told);
+        if notice == expected {
+            return heard.push(notice);
+        }
+        assert!(heard.contains(&notice), "{notice:?} before {expected:?}");
+    };
+    hear((1, PollEvents::IN, false));
     let key = set.add(&second, PollEvents::IN, 2).unwrap();
     second.send(b"later").unwrap();
-    assert_eq!(next(&told), (2, PollEvents::IN, false));
+    hear((2, PollEvents::IN, false));
     set.modify(key, PollEvents::EMPTY).unwrap();
     second.receive().unwrap();
-    assert_eq!(next(&told), (2, PollEvents::EMPTY, false));
+    hear((2, PollEvents::EMPTY, false));
     // The set can be waited for all the same.
     let mut ready = Vec::new();
     set.wait(&mut ready).unwrap();
@@ -452,11 +461,11 @@ fn a_callback_is_told_which_member_is_ready_and_of_those_that_come_later() {
     second.send(b"unheard").unwrap();
     let last = set.add(&third, PollEvents::IN, 3).unwrap();
     third.clone().destroy().unwrap();
-    assert_eq!(next(&told), (3, PollEvents::NONE, true));
+    hear((3, PollEvents::NONE, true));
     for _ in 0..20 {
         first.try_receive().unwrap();
         first.send(b"once more").unwrap();
-        assert_eq!(next(&told), (1, PollEvents::IN, false));
+        hear((1, PollEvents::IN, false));
     }
     assert_eq!(set.notification_ended(last), Some(Error::Destroyed));
 }
