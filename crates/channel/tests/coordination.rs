@@ -321,7 +321,7 @@ fn assert_carries_no_messages(pool: &Pool, channel: &Channel, used_as: &'static 
     // Those that wait come behind one that does not.
     assert_eq!(sender.try_send(b"x"), Err(refusal.clone()));
     let sent = [sender.try_send(b"x"), sender.send(b""), sender.send_until(b"x", soon()), channel.send(b"x")];
-    assert_eq!(sent, [const { () }; 4].map(|()| Err(refusal.clone())));
+    sent.into_iter().for_each(|sent| assert_eq!(sent, Err(refusal.clone())));
     let refused = sender.try_send_allocation(pool.alloc(8).unwrap()).unwrap_err();
     assert_eq!((refused.error, refused.payload.is_some()), (refusal.clone(), true));
     assert_eq!(sender.message().send_owned(vec![1]).map(drop).unwrap_err().error, refusal);
