@@ -483,20 +483,6 @@ impl Ring {
         self.describe(index, sender, Description { len: 32, kind: MessageKind::Reference })
     }
 
-    /// The same for bytes that were copied into a block.
-    ///
-    /// # Errors
-    /// [`Corrupt`]: no such slot.
-    pub fn write_side_loaded(
-        &self,
-        index: u32,
-        sender: u16,
-        message: &MessageReference,
-    ) -> Result<(), Corrupt> {
-        self.write_place(index, message)?;
-        self.describe(index, sender, Description { len: 32, kind: MessageKind::SideLoaded })
-    }
-
     #[inline]
     fn write_place(&self, index: u32, message: &MessageReference) -> Result<(), Corrupt> {
         let slot = self.slot(index)?;

@@ -56,6 +56,21 @@ impl ForeignRight {
 }
 
 impl Ring {
+    /// Writes a reference to bytes that were copied into a block of the channel's own pool into slot `index`, which the caller,
+    /// process slot `sender`, holds in FILLING.
+    ///
+    /// # Errors
+    /// [`Corrupt`]: no such slot.
+    pub fn write_side_loaded(
+        &self,
+        index: u32,
+        sender: u16,
+        message: &MessageReference,
+    ) -> Result<(), Corrupt> {
+        self.write_place(index, message)?;
+        self.describe(index, sender, Description { len: 32, kind: MessageKind::SideLoaded })
+    }
+
     /// Whether a slot has room for `descriptor`.
     pub fn fits_foreign(&self, descriptor: &[u8]) -> bool {
         FOREIGN_HEAD_BYTES + descriptor.len() <= self.block_size() as usize
