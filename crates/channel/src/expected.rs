@@ -7,14 +7,16 @@
 //! only.
 
 use weyr_atomic::Ordering;
-use weyr_shared::{Corrupt, Position, RingLock, SlotState, SlotWord};
+use weyr_shared::{Corrupt, Holder, Position, RingLock, SlotState, SlotWord};
 
+use crate::Error;
 use crate::attached::Attached;
 use crate::claim::Claim;
 use crate::host::Host;
 use crate::inspect::Returned;
 use crate::receive::{ReceiveSide, Taken};
 use crate::send_side::SendSide;
+use crate::wait::{Attempt, Tried};
 use crate::walk::{End, Walk};
 
 /// Why it was not the usual case, and so what there is to do.
@@ -107,5 +109,63 @@ impl<H: Host> Attached<H> {
             Ok(true) => Ok(()),
             _ => Err(Unexpected::Lost),
         }
+    }
+}
+
+/// A receive that goes on from there.
+impl<H: Host> Attached<H> {
+    /// Step 1 of a receive behind [`take_expected`](Self::take_expected).
+    ///
+    /// # Errors
+    /// As [`try_take`](Self::try_take).
+    #[cold]
+    pub(crate) fn take_unexpected(
+        &self,
+        side: &ReceiveSide,
+        state: SlotState,
+        attempt: Attempt,
+        unexpected: Unexpected,
+    ) -> Result<Tried<Taken>, Error> {
+        if self.ring.levels() > 1 {
+            return self.take_from_levels(side, state, attempt);
+        }
+        if let Unexpected::MaybeLocked(taken) = unexpected {
+            return self.unless_shut(taken);
+        }
+        let me = self.me()?;
+        if let Some(before) = self.take_before(side, me, state, attempt, unexpected)? {
+            return Ok(before);
+        }
+        let (level, seen) = (self.ring.lowest(), self.look_done(unexpected)?);
+        let tried = self.take_next(level, side, me, state, attempt, seen)?;
+        self.or_inspect(side, me, state, attempt, tried)
+    }
+
+    /// What is to be done before the head is looked at, if that was not done.
+    fn take_before(
+        &self,
+        side: &ReceiveSide,
+        me: Holder,
+        state: SlotState,
+        attempt: Attempt,
+        unexpected: Unexpected,
+    ) -> Result<Option<Tried<Taken>>, Error> {
+        if matches!(unexpected, Unexpected::Word { .. } | Unexpected::Lost) {
+            return Ok(None);
+        }
+        if self.is_barred(RingLock::Read, unexpected)
+            && let Some(held_up) = self.held_up(RingLock::Read, &side.place(0).hindrance, attempt)?
+        {
+            return Ok(Some(held_up));
+        }
+        let returned = match unexpected {
+            Unexpected::Returned(returned) => Some(returned),
+            _ => self.returned(),
+        };
+        if let Some(taken) = self.take_returned(side, me, state, returned)? {
+            return self.unless_shut(taken).map(Some);
+        }
+        self.host.at_step(1);
+        Ok(None)
     }
 }
