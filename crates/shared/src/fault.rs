@@ -75,6 +75,10 @@ pub enum Fault {
     ClaimLooksNotAgain,
     /// Who locks a channel does not look at its slots.
     LockLooksAtNoSlot,
+    /// Who reads what the others gave does not look whether they were begun anew meanwhile.
+    ReadsAcrossGenerations,
+    /// Who finds a member dead does not look whether it had announced its round before.
+    BreaksBehindAnnouncement,
     /// No mistake, but fewer states: hints are neither written nor looked at.
     WithoutHints,
 }

@@ -19,6 +19,7 @@
 
 use weyr_atomic::{AtomicU64, Ordering, fence, look_after_write};
 
+use super::collective::STATE_COLLECTIVE;
 use super::{Ring, STATE_DESTROYED, quiesce};
 use crate::fault::{self, Fault};
 use crate::{Corrupt, Futex, Holder};
@@ -132,7 +133,7 @@ impl Ring {
     /// of the line that every operation reads.
     #[inline(always)]
     pub fn may_be_barred(&self, lock: RingLock) -> bool {
-        let bits = lock.used() | quiesce::STATE_QUIESCED | STATE_DESTROYED;
+        let bits = lock.used() | quiesce::STATE_QUIESCED | STATE_DESTROYED | STATE_COLLECTIVE;
         self.header().state.load(Ordering::Acquire) & bits != 0
     }
 
