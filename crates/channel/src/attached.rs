@@ -189,6 +189,12 @@ impl<H: Host> Attached<H> {
         if self.ring.is_destroyed() { Err(Error::Destroyed) } else { Ok(()) }
     }
 
+    /// # Errors
+    /// [`Error::Collective`].
+    pub(crate) fn check_not_collective(&self) -> Result<(), Error> {
+        if self.ring.is_collective() { Err(Error::Collective) } else { Ok(()) }
+    }
+
     /// Whether the holder that `word` names is dead; then the pool was recovered from it, and this slot repaired.
     pub(crate) fn bury(&self, index: u32, word: SlotWord) -> Result<bool, Error> {
         let holder = word.holder;

@@ -69,7 +69,7 @@ impl<H: Host> Attached<H> {
     /// is asked whether it lives.
     ///
     /// # Errors
-    /// [`Error::Destroyed`], [`Error::Corrupt`].
+    /// [`Error::Destroyed`], [`Error::Collective`], [`Error::Corrupt`].
     #[cold]
     pub(crate) fn held_up<T>(
         &self,
@@ -79,6 +79,7 @@ impl<H: Host> Attached<H> {
     ) -> Result<Option<Tried<T>>, Error> {
         loop {
             self.check_usable()?;
+            self.check_not_collective()?;
             let bar = self.ring.bar(lock)?;
             if bar.is_quiesced {
                 return Ok(Some(Tried::EMPTY));

@@ -55,5 +55,15 @@ choice! {
         47 ReadLocked { process "u16" },
         48 NotLocked,
         49 Pending,
+        50 MemberDied { rank "u32" },
+        51 MemberLeft { rank "u32" },
+        52 CollectiveBroken { why "why a barrier is broken" },
+        53 OtherCall { rank "u32" },
+        54 RankTaken { rank "u32" },
+        55 InvalidRank { rank "u32", members "u32" },
+        56 InvalidCollective { reason "word" },
+        57 NotCollective,
+        58 Collective,
+        59 OtherCollective { reason "word" },
     }
 }
