@@ -311,10 +311,15 @@ impl Collective {
     #[inline]
     pub fn announce(&self, rank: u32, round: Announced, call: Call) -> Result<(), Corrupt> {
         let (seat, parity) = (self.seat(rank)?, round.parity());
-        seat.called[parity].store(call.bits(), Ordering::Relaxed);
+        if !fault::is(Fault::AnnouncesBeforeCall) {
+            seat.called[parity].store(call.bits(), Ordering::Relaxed);
+        }
         // SeqCst: of two that announce and then look, one sees the other; and who armed and looks sees it.
         seat.announced[parity].swap(round.bits(), Ordering::SeqCst);
         look_after_write();
+        if fault::is(Fault::AnnouncesBeforeCall) {
+            seat.called[parity].store(call.bits(), Ordering::Relaxed);
+        }
         Ok(())
     }
 
@@ -351,16 +356,12 @@ impl Collective {
                 _ => None,
             };
             // Once more: it may have announced before it went.
-            if let Some(why) = gone.filter(|_| self.is_missing(round, rank)) {
+            if let Some(why) = gone.filter(|_| self.missing(round, rank) == Some(rank)) {
                 return self.break_up(round.generation, why, rank);
             }
             first = rank + 1;
         }
         Ok(false)
-    }
-
-    fn is_missing(&self, round: Announced, rank: u32) -> bool {
-        fault::is(Fault::BreaksBehindAnnouncement) || self.missing(round, rank) == Some(rank)
     }
 
     /// How many have a rank, and are not known to be dead.

@@ -77,8 +77,8 @@ pub enum Fault {
     LockLooksAtNoSlot,
     /// Who reads what the others gave does not look whether they were begun anew meanwhile.
     ReadsAcrossGenerations,
-    /// Who finds a member dead does not look whether it had announced its round before.
-    BreaksBehindAnnouncement,
+    /// Who announces its round has not written yet what it says of it.
+    AnnouncesBeforeCall,
     /// No mistake, but fewer states: hints are neither written nor looked at.
     WithoutHints,
 }

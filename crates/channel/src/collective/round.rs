@@ -3,7 +3,6 @@
 use weyr_shared::Sleeper;
 use weyr_shared::barrier::Broken;
 use weyr_shared::collective::{Announced, Call, CallKind, Rupture};
-use weyr_shared::fault::{self, Fault};
 
 use super::Member;
 use super::member::broken;
@@ -130,7 +129,10 @@ impl Member {
     /// # Errors
     /// [`Error::CollectiveBroken`]: they may have written anew.
     pub(super) fn confirm(&self, round: Announced) -> Result<(), Error> {
-        let counts = fault::is(Fault::ReadsAcrossGenerations) || self.words.still(round.generation)?;
-        if counts { Ok(()) } else { Err(Error::CollectiveBroken { why: Broken::Reset }) }
+        if self.words.still(round.generation)? {
+            Ok(())
+        } else {
+            Err(Error::CollectiveBroken { why: Broken::Reset })
+        }
     }
 }
