@@ -412,3 +412,126 @@ impl Collective {
 const fn stride(binding: &Binding) -> u64 {
     binding.bytes().next_multiple_of(LINE_BYTES)
 }
+
+#[cfg(all(test, not(any(weyr_face = "loom", weyr_face = "explore"))))]
+mod tests {
+    use std::sync::Arc;
+
+    use weyr_sys::mapping::Mapping;
+
+    use super::*;
+
+    const BINDING: Binding = Binding { members: 2, elements: 100, ..Binding::BYTES };
+    const ROUND: Announced = Announced { generation: 1, round: 1 };
+    const CALL: Call = Call { kind: CallKind::Gather, root: 0, bytes: 3 };
+
+    fn actor(process: u16) -> Actor {
+        Actor { process, epoch: 7 }
+    }
+
+    fn region() -> Region {
+        Region::new(Arc::new(Mapping::anonymous(4096).unwrap()))
+    }
+
+    fn nobody(_: Actor) -> bool {
+        false
+    }
+
+    #[test]
+    fn what_is_given_is_read_in_its_round_and_nothing_lies_outside() {
+        let region = region();
+        let made = Collective::make(&region, 16, &BINDING).unwrap();
+        let there = Collective::over(&region, 16, Collective::bytes(&BINDING)).unwrap();
+        assert_eq!(there.binding(), &BINDING);
+        made.give(1, ROUND, 97, b"odd").unwrap();
+        made.give(1, ROUND.next(), 97, b"eve").unwrap();
+        let mut bytes = [0; 3];
+        there.read(1, ROUND, 97, &mut bytes).unwrap();
+        assert_eq!(&bytes, b"odd");
+        assert!(made.give(1, ROUND, 98, b"odd").is_err() && made.give(2, ROUND, 0, b"odd").is_err());
+        assert!(there.read(1, ROUND, u64::MAX, &mut bytes).is_err());
+        assert!(there.read(2, ROUND, 0, &mut bytes).is_err() && there.call(2, ROUND).is_err());
+        assert!(Collective::over(&region, 16, Collective::bytes(&BINDING) - 1).is_err());
+        assert!(Collective::make(&region, 4096 - 48, &BINDING).is_err());
+    }
+
+    #[test]
+    fn a_round_is_there_when_all_have_announced_it_and_who_will_not_is_found() {
+        let group = Collective::private(2);
+        assert_eq!(group.join(0, actor(0), nobody), Ok(false));
+        assert_eq!(group.join(1, actor(1), nobody), Ok(false));
+        assert_eq!(group.join(1, actor(2), nobody), Err(SeatError::Taken));
+        assert_eq!(group.join(2, actor(2), nobody), Err(SeatError::NoSuchRank));
+        group.announce(0, ROUND, CALL).unwrap();
+        assert_eq!((group.missing(ROUND, 0), group.missing(ROUND, 1)), (Some(1), Some(1)));
+        assert_eq!(group.inspect(ROUND, nobody), Ok(false));
+        group.announce(1, ROUND, CALL).unwrap();
+        assert_eq!((group.missing(ROUND, 0), group.call(1, ROUND)), (None, Ok(CALL)));
+        // Dead, but it had come.
+        let is_dead = |other: Actor| other == actor(1);
+        assert_eq!(group.inspect(ROUND, is_dead), Ok(false));
+        group.announce(0, ROUND.next(), CALL).unwrap();
+        assert_eq!(group.inspect(ROUND.next(), is_dead), Ok(true));
+        assert_eq!(group.standing().unwrap().broken, Some((Rupture::Died, 1)));
+        assert_eq!(group.break_up(1, Rupture::Aborted, 0), Ok(false), "the first reason stays");
+
+        assert_eq!(group.reset(0, is_dead), Ok(true));
+        let anew = group.standing().unwrap();
+        assert_eq!((anew, group.still(1)), (Standing { generation: 2, broken: None }, Ok(false)));
+        assert_eq!((group.joined(nobody), group.join(1, actor(2), nobody)), (Ok(1), Ok(false)));
+        assert_eq!(group.missing(Announced { generation: 2, ..ROUND }, 0), Some(0));
+    }
+
+    #[test]
+    fn who_leaves_is_missed_if_it_took_part() {
+        let group = Collective::private(2);
+        for _ in 0..2 {
+            assert_eq!(group.join(1, actor(1), nobody), Ok(false));
+            assert_eq!((group.leave(1, actor(0)), group.leave(1, actor(1))), (Ok(false), Ok(false)));
+        }
+        group.join(1, actor(1), nobody).unwrap();
+        group.announce(1, ROUND, CALL).unwrap();
+        assert_eq!(group.leave(1, actor(1)), Ok(true));
+        assert_eq!(group.inspect(ROUND, nobody), Ok(false), "the other one has not joined yet");
+        assert_eq!(group.inspect(ROUND.next(), nobody), Ok(true));
+        assert_eq!(group.standing().unwrap().broken, Some((Rupture::Left, 1)));
+        assert_eq!(group.reset(0, nobody), Ok(true));
+        assert_eq!(group.inspect(Announced { generation: 2, ..ROUND }, nobody), Ok(false));
+        assert_eq!(group.join(1, actor(3), nobody), Ok(false));
+    }
+
+    #[test]
+    fn words_that_cannot_be_are_corrupt() {
+        let region = region();
+        let group = Collective::make(&region, 16, &BINDING).unwrap();
+        let record = region.view::<CollectiveRecord>(16).unwrap();
+        let bytes = Collective::bytes(&BINDING);
+        for (word, value) in [
+            (&record.members, 0),
+            (&record.members, 3),
+            (&record.members, u32::MAX),
+            (&record.kind, 0xff),
+            (&record.kind, 11 << 8),
+            (&record.kind, 1 << 16),
+            (&record.element_bytes, 0),
+            (&record.element_bytes, 2),
+            (&record.elements, u32::MAX),
+        ] {
+            let before = word.swap(value, Ordering::Relaxed);
+            assert!(Collective::over(&region, 16, bytes).is_err(), "{value:#x}");
+            word.store(before, Ordering::Relaxed);
+        }
+        record.fingerprint.store(1, Ordering::Relaxed);
+        assert!(Collective::over(&region, 16, bytes).is_err());
+        group.seats[1].holder.store(u64::MAX, Ordering::Relaxed);
+        assert!(matches!(group.join(1, actor(0), nobody), Err(SeatError::Corrupt(_))));
+        assert!(group.inspect(ROUND, nobody).is_err() && group.joined(nobody).is_err());
+        assert!(group.reset(0, nobody).is_err(), "and it is broken");
+        record.state.store(u64::MAX, Ordering::Relaxed);
+        assert!(group.standing().is_err() && group.still(1).is_err() && group.leave(0, actor(0)).is_err());
+        assert!(group.break_up(1, Rupture::Aborted, 0).is_err());
+        // A call of a length that there is not, too.
+        group.seats[0].called[1].store(u64::MAX, Ordering::Relaxed);
+        assert!(group.call(0, ROUND).is_err());
+    }
+}
