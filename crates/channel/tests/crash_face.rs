@@ -940,7 +940,7 @@ fn a_member_of_a_group() {
         use_the_group(&group);
         group.destroy().unwrap();
     };
-    let plan = Plan::new("group, join, give, give up and leave", 6, &[]);
+    let plan = Plan::new("group, join, give, give up and leave", 5, &[]);
     let take_part = |_: &World, group: &mut Channel| {
         drop(group.join(1).unwrap().with_timeout(Duration::ZERO).all_reduce(&mut [5_u64; 2]));
         None

@@ -1,4 +1,4 @@
-//! What is bound to a collective channel: who many they are, of what, and what is done with it.
+//! What is bound to a collective channel: how many they are, of what, and what is done with it.
 
 use weyr_atomic::Ordering;
 
