@@ -177,7 +177,8 @@ impl Member<'_> {
             match armed.take() {
                 None => armed = Some(event.arm()),
                 Some(value) => {
-                    let over = event.sleep(value, Duration::ZERO) == Awake::TimedOut;
+                    let awake = futex.wait(&self.world.event, value.value(), Duration::ZERO);
+                    let over = awake == Awake::TimedOut;
                     if over && words.inspect(round, is_dead).unwrap() {
                         self.tell();
                     }
