@@ -483,6 +483,14 @@ mod tests {
     }
 
     #[test]
+    fn who_takes_a_rank_over_from_the_dead_breaks_the_group() {
+        let group = Collective::private(1);
+        group.join(0, actor(1), nobody).unwrap();
+        assert_eq!(group.join(0, actor(2), |other| other == actor(1)), Ok(true));
+        assert_eq!(group.standing().unwrap().broken, Some((Rupture::Died, 0)));
+    }
+
+    #[test]
     fn who_leaves_is_missed_if_it_took_part() {
         let group = Collective::private(2);
         for _ in 0..2 {

@@ -110,7 +110,9 @@ const GROUP: grouped::Case = grouped::Case::PLAIN;
 fn a_group_reads_what_was_given_in_its_round_and_nobody_is_stuck() {
     use grouped::{Case, explore};
     explore(Case { name: "group, 2 members, 3 rounds", rounds: 3, ..GROUP }).assert_holds();
-    explore(Case { name: "group, 3 members", members: 3, tso: false, ..GROUP }).assert_holds();
+    let rounds = if grouped::is_full() { 2 } else { 1 };
+    let three = Case { members: 3, rounds, tso: false, ..GROUP };
+    explore(Case { name: "group, 3 members", ..three }).assert_holds();
 }
 
 #[test]

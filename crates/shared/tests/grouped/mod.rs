@@ -274,6 +274,10 @@ pub(crate) fn explore(case: Case) -> Report {
     report
 }
 
+pub(crate) fn is_full() -> bool {
+    std::env::var("WEYR_MODEL").is_ok_and(|how| how == "full")
+}
+
 #[allow(clippy::print_stderr, reason = "the number of states belongs into the log of a test")]
 fn log(report: &Report) {
     eprintln!("{report}");
