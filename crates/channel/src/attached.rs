@@ -91,6 +91,13 @@ impl<H: Host> Attached<H> {
         self.attach_as(nonce)
     }
 
+    /// The same where nothing is to be done for it.
+    #[inline(always)]
+    pub(crate) fn known(&self) -> Option<Holder> {
+        let is_known = self.attached.load(Ordering::Acquire) == self.host.nonce();
+        is_known.then(|| self.known_actor().into())
+    }
+
     #[inline]
     fn known_actor(&self) -> Actor {
         let bits = self.actor.load(Ordering::Relaxed);

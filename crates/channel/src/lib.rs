@@ -55,6 +55,7 @@ mod defaults;
 mod descriptor;
 mod elsewhere;
 mod error;
+mod expected;
 #[cfg(all(test, not(any(weyr_face = "loom", weyr_face = "explore"))))]
 mod fake_pool;
 mod flow_control;
@@ -74,6 +75,7 @@ mod named;
 mod naming;
 mod numbering;
 mod outgoing;
+mod pace;
 mod payload;
 mod peek;
 mod poll;

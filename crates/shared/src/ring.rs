@@ -419,6 +419,20 @@ impl Ring {
         SlotWord::parse(self.slot(index)?.word.load(Ordering::Acquire), self.word_at(index))
     }
 
+    /// The word of slot `index` as it stands there, unchecked (Acquire). None: no such slot.
+    #[inline(always)]
+    pub fn word(&self, index: u32) -> Option<u64> {
+        Some(self.slots.get(index as usize)?.word.load(Ordering::Acquire))
+    }
+
+    /// What [`word`](Self::word) said of slot `index`.
+    ///
+    /// # Errors
+    /// [`Corrupt`]: no such word.
+    pub fn parsed(&self, index: u32, word: u64) -> Result<SlotWord, Corrupt> {
+        SlotWord::parse(word, self.word_at(index))
+    }
+
     /// Changes slot `index` from exactly `from` to `to`: claims, takes, revokes, repairs. Says whether it did.
     ///
     /// # Errors
