@@ -1,5 +1,5 @@
 /* Open MPI's side of the benchmarks, two ranks:
- *   open_mpi PROCESSOR0 PROCESSOR1 trip|burst BYTES OPERATIONS SAMPLES
+ *   open_mpi PROCESSOR0 PROCESSOR1 trip|burst|allreduce|barrier BYTES OPERATIONS SAMPLES
  * Rank 0 prints nanoseconds for one operation, a line for each sample. Every message carries its number at both ends,
  * and a wrong one ends the run. */
 #define _GNU_SOURCE
@@ -61,6 +61,33 @@ static void burst(int rank, uint64_t number)
     }
 }
 
+/* Both ranks count alike. */
+static void allreduce(int rank, uint64_t number)
+{
+    uint64_t given = number + rank, sum;
+    MPI_Allreduce(&given, &sum, 1, MPI_UINT64_T, MPI_SUM, MPI_COMM_WORLD);
+    if (sum != 2 * number + 1) {
+        fprintf(stderr, "%llu came to %llu\n", (unsigned long long)number, (unsigned long long)sum);
+        MPI_Abort(MPI_COMM_WORLD, 3);
+    }
+}
+
+static void barrier(int rank, uint64_t number)
+{
+    (void)rank;
+    (void)number;
+    MPI_Barrier(MPI_COMM_WORLD);
+}
+
+static void (*named(const char *name))(int, uint64_t)
+{
+    if (strcmp(name, "trip") == 0)
+        return trip;
+    if (strcmp(name, "allreduce") == 0)
+        return allreduce;
+    return strcmp(name, "barrier") == 0 ? barrier : burst;
+}
+
 int main(int argc, char **argv)
 {
     MPI_Init(&argc, &argv);
@@ -74,7 +101,7 @@ int main(int argc, char **argv)
     CPU_SET(atoi(argv[1 + rank]), &set);
     if (ranks != 2 || sched_setaffinity(0, sizeof set, &set) != 0)
         MPI_Abort(MPI_COMM_WORLD, 2);
-    void (*act)(int, uint64_t) = strcmp(argv[3], "trip") == 0 ? trip : burst;
+    void (*act)(int, uint64_t) = named(argv[3]);
     bytes = atoi(argv[4]);
     long operations = atol(argv[5]), samples = atol(argv[6]);
     buffer = calloc(1, bytes);

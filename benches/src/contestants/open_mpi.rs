@@ -16,6 +16,9 @@ const LAUNCHER: &str = "mpirun";
 pub(crate) enum Exchange {
     Trip,
     Burst,
+    /// Of one number of each.
+    AllReduce,
+    Barrier,
 }
 
 /// Its version, or that it is not installed.
@@ -52,6 +55,8 @@ pub(crate) fn measure(
     let exchange = match exchange {
         Exchange::Trip => "trip",
         Exchange::Burst => "burst",
+        Exchange::AllReduce => "allreduce",
+        Exchange::Barrier => "barrier",
     };
     let program = foreign::built(COMPILER, "open_mpi.c")?;
     let mut command = foreign::limited(LAUNCHER);

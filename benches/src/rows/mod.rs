@@ -3,6 +3,7 @@
 mod allocation;
 mod channel;
 mod exchange;
+mod groups;
 mod locks;
 mod media;
 mod pool;
@@ -33,6 +34,7 @@ pub(crate) fn all(processors: Processors) -> Vec<Row> {
         media::rows(processors),
         pool::rows(processors),
         exchange::rows(processors),
+        groups::rows(processors),
         sweep::rows(processors),
         sleeping::rows(processors),
         sets::rows(processors),

@@ -6,7 +6,7 @@ use weyr_shared::{
     RingRecord,
 };
 
-use crate::Error;
+use crate::{Collective, Error};
 
 /// Slots of a level above the lowest, unless asked for otherwise.
 const URGENT_CAPACITY: u64 = 16;
@@ -32,6 +32,7 @@ pub struct ChannelAttributes {
     exclusive: bool,
     lock_kind: LockKind,
     max_spinners: u32,
+    collective: Option<Collective>,
 }
 
 impl Default for ChannelAttributes {
@@ -48,6 +49,7 @@ impl Default for ChannelAttributes {
             exclusive: true,
             lock_kind: LockKind::default(),
             max_spinners: 0,
+            collective: None,
         }
     }
 }
@@ -199,6 +201,35 @@ impl ChannelAttributes {
         self
     }
 
+    /// Binds the channel to a group that uses it together: see [`Member`](crate::Member). No messages go through it; it has
+    /// one block, for all that the group needs, so that block size and capacity are set by this, and there are no priority
+    /// levels, message attributes or buffers.
+    /// Source: *Dragon channels*, notes, collective channels.
+    #[must_use]
+    pub fn collective(mut self, collective: Collective) -> Self {
+        self.collective = Some(collective);
+        self.capacity = 1;
+        self.block_size = collective.block_bytes().map_or(self.block_size, at_least_smallest);
+        self
+    }
+
+    pub(crate) fn bound(&self) -> Option<&Collective> {
+        self.collective.as_ref()
+    }
+
+    fn check_collective(&self, collective: &Collective) -> Result<(), Error> {
+        let block_size = at_least_smallest(collective.block_bytes()?);
+        if (self.capacity, self.block_size, self.levels) != (1, block_size, 1) {
+            return Err(Error::InvalidCollective {
+                reason: "its capacity, block size and levels are the group's",
+            });
+        }
+        if self.message_attributes || self.side_loading {
+            return Err(Error::InvalidCollective { reason: "it has neither message attributes nor buffers" });
+        }
+        Ok(())
+    }
+
     pub(crate) fn record(&self) -> RingRecord {
         RingRecord {
             creator_pid: std::process::id(),
@@ -264,6 +295,7 @@ impl ChannelAttributes {
 
     fn check(&self) -> Result<(), Error> {
         self.check_buffers()?;
+        self.collective.as_ref().map_or(Ok(()), |collective| self.check_collective(collective))?;
         if !self.flow_control.is_valid() {
             return Err(Error::InvalidFlowControl);
         }
@@ -289,6 +321,10 @@ impl ChannelAttributes {
     }
 }
 
+fn at_least_smallest(bytes: u64) -> u64 {
+    bytes.max(MIN_BLOCK_SIZE.into())
+}
+
 crate::request::values::record! {
     ChannelAttributes {
         block_size "u64" "bytes that a message can carry by copy",
@@ -302,6 +338,7 @@ crate::request::values::record! {
         exclusive "bool" "whether a channel of that name must be new",
         lock_kind "kind of lock" "kind of lock; without effect",
         max_spinners "u32" "waiters that may spin; without effect",
+        collective "optional collective" "the group that it is bound to",
     }
 }
 

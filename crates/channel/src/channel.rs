@@ -70,7 +70,7 @@ impl Channel {
     ///
     /// # Errors
     /// [`Error::InvalidBlockSize`], [`Error::InvalidCapacity`], [`Error::InvalidLevels`], [`Error::InvalidBufferPool`],
-    /// [`Error::BufferPool`]; [`Error::TooLarge`] when the pool can never hold it; [`Error::Pool`] when it has no room now or its table of channels is full.
+    /// [`Error::InvalidCollective`], [`Error::BufferPool`]; [`Error::TooLarge`] when the pool can never hold it; [`Error::Pool`] when it has no room now or its table of channels is full.
     /// Source: *Dragon channels*, `dragon_channel_create`.
     pub fn create(pool: &Pool, attributes: &ChannelAttributes) -> Result<Self, Error> {
         Self::create_furnished(pool, attributes, AS_IT_IS)
@@ -119,6 +119,7 @@ impl Channel {
         let reference = allocation.reference();
         let ring = Ring::format(&host.block(reference, geometry.bytes())?, &geometry, reference)?;
         ring.set_record(&attributes.record());
+        attributes.bound().map_or(Ok(()), |group| ring.become_collective(&group.0))?;
         name.into_iter().for_each(|name| ring.set_name(name));
         attributes.buffers().into_iter().for_each(|descriptor| ring.set_buffer_pool(&descriptor.to_bytes()));
         // Attached first: whatever happens behind the commit point, the channel has a user whose end is noticed.

@@ -3,7 +3,7 @@
 use weyr_managed::{LockKind, PoolDescriptor};
 use weyr_shared::{FlowControl, RingRecord};
 
-use crate::{Channel, Error};
+use crate::{Channel, Collective, Error};
 
 /// What a channel is: its attributes, as *Dragon channels* lists them. [`ChannelState`](crate::ChannelState) says what it
 /// holds just now.
@@ -38,6 +38,8 @@ pub struct CurrentAttributes {
     pub flow_control: FlowControl,
     /// Waiters that may spin. Nothing depends on it: who spins gives its processor up every 50 looks. Can be set.
     pub max_spinners: u32,
+    /// The group that it is bound to, if one uses it together.
+    pub collective: Option<Collective>,
 }
 
 /// As it is kept.
@@ -49,7 +51,7 @@ impl Channel {
     /// The attributes of the channel. Does not block, and may be asked of a locked, quiesced or destroyed channel.
     ///
     /// # Errors
-    /// [`Error::Pool`] when what is written down of its buffer pool cannot be.
+    /// [`Error::Pool`] when what is written down of its buffer pool cannot be, [`Error::Corrupt`] for its group.
     /// Source: *Dragon channels*, `dragon_channel_getattr`.
     pub fn attributes(&self) -> Result<CurrentAttributes, Error> {
         let (ring, RingRecord { creator_pid, lock_kind, exclusive, spinners }) =
@@ -70,6 +72,7 @@ impl Channel {
             buffer_pool: buffers,
             flow_control: ring.flow_control(),
             max_spinners: spinners,
+            collective: self.collective()?,
         })
     }
 
@@ -121,6 +124,7 @@ impl CurrentAttributes {
             (self.side_loading == new.side_loading, "side-loading"),
             (self.buffer_pool == new.buffer_pool, "buffer pool"),
             (self.flow_control == new.flow_control, "flow control"),
+            (self.collective == new.collective, "collective"),
         ];
         let changed = same.iter().find(|(same, _)| !same);
         changed.map_or(Ok(()), |(_, attribute)| Err(Error::FixedAttribute { attribute }))
@@ -142,5 +146,6 @@ crate::request::values::record! {
         buffer_pool "optional pool" "the pool of these; none: the channel's own",
         flow_control "flow control" "what holds senders back",
         max_spinners "u32" "waiters that may spin; without effect",
+        collective "optional collective" "the group that it is bound to",
     }
 }

@@ -156,6 +156,63 @@ pub enum Error {
     /// The channel that was to be attached to is no semaphore.
     #[error("this channel is no semaphore; pass the descriptor of one that `Semaphore::create` made")]
     NotASemaphore,
+    /// A member of the group died: nothing is done together until it is begun anew.
+    #[error("rank {rank} of the group died; join its rank anew, then `reset`")]
+    MemberDied {
+        /// Its rank.
+        rank: u32,
+    },
+    /// A member of the group left: nothing is done together until it is begun anew.
+    #[error("rank {rank} has left the group; join its rank anew, then `reset`")]
+    MemberLeft {
+        /// Its rank.
+        rank: u32,
+    },
+    /// The group is broken: nothing is done together until it is begun anew.
+    #[error("the group is broken: {}; `reset` it when all its members know", crate::collective::member::reason(*.why))]
+    CollectiveBroken {
+        /// Why.
+        why: Broken,
+    },
+    /// Members of a group called different things; nothing was exchanged, and the next call counts.
+    #[error(
+        "rank {rank} of the group called something else than rank 0, or with another root or length; call the same in all"
+    )]
+    OtherCall {
+        /// The first one whose call is another than rank 0's.
+        rank: u32,
+    },
+    /// A living process has that rank.
+    #[error("rank {rank} of the group is taken; join another, or drop the member that has it")]
+    RankTaken {
+        /// The rank.
+        rank: u32,
+    },
+    /// The group has no such rank.
+    #[error("the group has {members} members, and no rank {rank}; ranks begin with 0")]
+    InvalidRank {
+        /// Asked for.
+        rank: u32,
+        /// How many members there are.
+        members: u32,
+    },
+    /// No channel can be bound to such a group.
+    #[error("such a collective channel is not possible: {reason}")]
+    InvalidCollective {
+        /// Why not.
+        reason: &'static str,
+    },
+    /// The channel is not bound to a group.
+    #[error("this channel is not collective; create it with `ChannelAttributes::collective`")]
+    NotCollective,
+    /// The channel is bound to something else than was asked for.
+    #[error(
+        "the collective channel does not do this: {reason}; see what it is bound to, `Channel::collective`"
+    )]
+    OtherCollective {
+        /// What differs.
+        reason: &'static str,
+    },
     /// What was to be attached to is no channel.
     #[error("there is no channel at this place; pass the descriptor of a channel")]
     NotAChannel,

@@ -34,6 +34,7 @@
 //! | `future`, `watch`, `subscription` | without a thread of one's own that waits |
 //! | `reactor` | the thread that waits for these |
 //! | `barrier`, `semaphore` | channels that are these |
+//! | `collective` | channels that a known group uses together |
 //! | `locks`, `lock_guard`, `quiesce` | keeping senders and receivers away |
 //! | `state`, `current`, `asleep` | what a channel holds, what it is, who sleeps in it |
 //! | `wait`, `defaults` | spinning, sleeping, deadlines, patience |
@@ -48,6 +49,7 @@ mod barrier;
 mod body;
 mod channel;
 mod claim;
+mod collective;
 mod completion;
 mod current;
 mod defaults;
@@ -109,6 +111,8 @@ mod watch;
 pub use attributes::ChannelAttributes;
 pub use barrier::Barrier;
 pub use channel::Channel;
+pub use collective::element::Element;
+pub use collective::{Collective, Member};
 pub use completion::SendCompletion;
 pub use current::CurrentAttributes;
 pub use descriptor::ChannelDescriptor;
@@ -138,6 +142,7 @@ pub use subscription::Subscription;
 pub use wait::WaitMode;
 pub use watch::{Notice, Notification, Watch};
 pub use weyr_shared::barrier::Broken;
+pub use weyr_shared::collective::{ElementType, Operation};
 pub use weyr_shared::{FlowControl, MessageAttributes};
 
 /// The protocol over any host, for models and tests; no part of the stable interface.

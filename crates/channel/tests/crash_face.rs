@@ -10,7 +10,8 @@
 mod ledger;
 mod pools;
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
+use std::time::Duration;
 
 use Fate::{Absent, Again, Fresh};
 use ledger::{
@@ -20,7 +21,7 @@ use ledger::{
 use pools::TestPool;
 use rustix::process::{Signal, getpid, kill_process};
 use weyr_atomic::{Ordering, crash};
-use weyr_channel::{Channel, ChannelAttributes, Error, Lease, Message, WaitMode};
+use weyr_channel::{Channel, ChannelAttributes, Collective, Error, Lease, Message, Operation, WaitMode};
 use weyr_kill::{Child, Outcome, Rendezvous, child, note, writes_to_end_at};
 use weyr_managed::{Allocation, BlockState, Mode, Pool, PoolAttributes};
 use weyr_shared::{Ring, SlotState};
@@ -925,6 +926,51 @@ fn send_elsewhere_that_is_revoked() {
         let plan = Plan { revoked_at: Some(write), ..elsewhere("send, revoked, elsewhere", 12, SENT) };
         sweep(&plan, |_| (), World::attach, send, nothing);
     }
+}
+
+/// Both members of a group, whose rank 1 somebody had: joined anew, they work.
+fn use_the_group(group: &Channel) {
+    let join = |rank| group.join(rank).unwrap().with_timeout(Duration::from_secs(60));
+    let (mut first, mut second) = (join(0), join(1));
+    first.reset().unwrap();
+    std::thread::scope(|scope| {
+        scope.spawn(|| (0..3).for_each(|_| second.all_reduce(&mut [3_u64; 2]).unwrap()));
+        for round in 0..3 {
+            let mut values = [1_u64, round];
+            first.all_reduce(&mut values).unwrap();
+            assert_eq!(values, [4, 3 + round]);
+        }
+    });
+}
+
+#[test]
+fn a_member_of_a_group() {
+    let made = RefCell::new(None);
+    let create = |world: &World| {
+        let sums = Collective::reducing::<u64>(2, Operation::Sum, 2);
+        let group = Channel::create(&world.pool.0, &ChannelAttributes::new().collective(sums)).unwrap();
+        *made.borrow_mut() = Some(group.descriptor());
+        group
+    };
+    let attach = |world: &World| {
+        Channel::attach_in(&world.pool.0, made.borrow().as_ref().expect("made before the fork")).unwrap()
+    };
+    let settle = |_: &World, group: Channel| {
+        use_the_group(&group);
+        group.destroy().unwrap();
+    };
+    let plan = Plan::new("group, join, give, give up and leave", 5, &[]);
+    let take_part = |_: &World, group: &mut Channel| {
+        drop(group.join(1).unwrap().with_timeout(Duration::ZERO).all_reduce(&mut [5_u64; 2]));
+        None
+    };
+    sweep(&plan, create, attach, take_part, settle);
+    let plan = Plan::new("group, join and begin anew", 4, &[]);
+    let begin_anew = |_: &World, group: &mut Channel| {
+        group.join(1).unwrap().reset().unwrap();
+        None
+    };
+    sweep(&plan, create, attach, begin_anew, settle);
 }
 
 /// Waits until a receiver has said that it will sleep.

@@ -14,7 +14,9 @@ use std::time::{Duration, Instant};
 
 use ledger::{Fate, Ledger, assert_sound, attributes, letter, parcel};
 use swept::{Ground, kill_and_stop, sweep};
-use weyr_channel::{Barrier, Broken, Channel, ChannelDescriptor, Error, WaitMode};
+use weyr_channel::{
+    Barrier, Broken, Channel, ChannelAttributes, ChannelDescriptor, Collective, Error, Operation, WaitMode,
+};
 use weyr_kill::{Moment, Point, is_few_points};
 use weyr_managed::{Allocation, Mode as Verified, Pool};
 
@@ -193,6 +195,70 @@ fn a_barrier_that_a_party_comes_to_and_gives_up() {
     kill_and_stop("come to a barrier and give up", &ground, 2, attached, wait, look);
     told.dedup();
     // Of a few points the one in between may be left out.
+    let all = [Found::NotCome, Found::Come, Found::GivenUp];
+    assert!(told == all || is_few_points() && told == [all[0], all[2]], "{told:?}");
+}
+
+/// The rank of the one that dies or stands is joined anew, and nobody is stuck.
+fn look_at_the_group(ground: &Ground, group: &ChannelDescriptor, told: &mut Vec<Found>, point: &Point) {
+    let pool = ground.pool();
+    if point.moment != Moment::Stopped {
+        pool.recover();
+    }
+    let channel = Channel::attach_in(&pool, group).unwrap();
+    let mut first = channel.join(0).unwrap().with_timeout(Duration::ZERO);
+    let mut values = [1_u64];
+    let found = match first.all_reduce(&mut values) {
+        Err(Error::Timeout) => Found::NotCome,
+        Ok(()) => {
+            assert_eq!(values, [6], "what it gave is whole");
+            Found::Come
+        }
+        Err(Error::CollectiveBroken { why: Broken::TimedOut }) => Found::GivenUp,
+        // Left by who looked before, while it stood.
+        Err(Error::MemberLeft { .. }) if point.moment != Moment::Died => Found::GivenUp,
+        other => panic!("{other:?}"),
+    };
+    if point.moment == Moment::Died {
+        told.push(found);
+    }
+    first.set_timeout(Some(Duration::from_secs(60)));
+    match channel.join(1) {
+        Err(Error::RankTaken { rank: 1 }) if point.moment == Moment::Stopped => first.reset().unwrap(),
+        joined => {
+            let mut second = joined.unwrap();
+            first.reset().unwrap();
+            std::thread::scope(|scope| {
+                scope.spawn(|| {
+                    (0..3_u64).for_each(|round| assert_eq!(second.reduce(0, &[round]), Ok(None)));
+                });
+                (0..3_u64).for_each(|round| assert_eq!(first.reduce(0, &[7_u64]), Ok(Some(vec![7 + round]))));
+            });
+        }
+    }
+    drop((first, channel));
+    assert_holds(&pool);
+}
+
+#[test]
+fn a_group_that_a_member_joins_gives_to_gives_up_and_leaves() {
+    let mut made = None;
+    let ground = Ground::new("group", |pool, _| {
+        let sums = Collective::reducing::<u64>(2, Operation::Sum, 1);
+        let channel = Channel::create(pool, &ChannelAttributes::new().collective(sums)).unwrap();
+        made = Some(channel.descriptor());
+    });
+    let made = made.unwrap();
+    let mut told = Vec::new();
+    let attached = |ground: &Ground| Channel::attach_in(&ground.pool(), &made).unwrap();
+    let take_part = |channel: &mut Channel| {
+        if let Ok(member) = channel.join(1) {
+            drop(member.with_timeout(Duration::ZERO).all_reduce(&mut [5_u64]));
+        }
+    };
+    let look = |point: &Point| look_at_the_group(&ground, &made, &mut told, point);
+    kill_and_stop("join a group, give, give up and leave", &ground, 5, attached, take_part, look);
+    told.dedup();
     let all = [Found::NotCome, Found::Come, Found::GivenUp];
     assert!(told == all || is_few_points() && told == [all[0], all[2]], "{told:?}");
 }

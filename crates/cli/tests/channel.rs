@@ -6,7 +6,7 @@ use std::process::Stdio;
 
 use command::{Pools, text};
 use serde_json::{Value, json};
-use weyr::{Channel, ChannelAttributes, Pool, PoolAttributes};
+use weyr::{Channel, ChannelAttributes, Collective, Operation, Pool, PoolAttributes};
 
 fn create(pools: &Pools, name: &str) -> Pool {
     Pool::create(&PoolAttributes::new(name, 1 << 20).directory(pools.directory())).unwrap()
@@ -129,4 +129,19 @@ fn invariants_of_channels_are_checked() {
     assert_eq!((code, &broken["holds"]), (1, &json!(false)), "{broken}");
     assert_eq!(broken["findings"][0]["place"], facts.reference.offset, "{broken}");
     drop(channel);
+}
+
+#[test]
+fn a_collective_channel_is_shown_with_what_it_is_bound_to() {
+    let pools = Pools::new();
+    let pool = create(&pools, "groups");
+    let sums = ChannelAttributes::new().collective(Collective::reducing::<u16>(3, Operation::Sum, 5));
+    let channel = Channel::create_named(&pool, "sums", &sums).unwrap();
+    let look = pools.json(&["channel", "show", "groups/sums"]).0;
+    let expected =
+        json!({"members": 3, "element": "u16", "element_bytes": 2, "elements": 5, "operation": "sum"});
+    assert_eq!(look["group"], expected, "{look}");
+    let shown = text(&pools.run(&["channel", "show", "groups/sums"]));
+    assert!(shown.contains("3 members, at most 5 of u16 (2 B) each; operation: sum"), "{shown}");
+    channel.destroy().unwrap();
 }

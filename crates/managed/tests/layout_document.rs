@@ -12,7 +12,8 @@ use weyr_managed::layout::{
 };
 use weyr_shared::lock::{FifoLiteLock, FifoLitePlace, FifoLock, FifoPlace, GreedyLock};
 use weyr_shared::{
-    BarrierRecord, BitsetHeader, HashTableEntry, HashTableHeader, PriorityHeapCell, PriorityHeapHeader,
+    BarrierRecord, BitsetHeader, CollectiveRecord, CollectiveSeat, HashTableEntry, HashTableHeader,
+    PriorityHeapCell, PriorityHeapHeader,
 };
 use weyr_shared::{
     BufferPoolRecord, Layout, LevelHeader, Part, RING_VERSION, ReadyRow, RingHeader, Slot, SlotExtension,
@@ -106,6 +107,8 @@ fn the_layout_document_is_what_the_source_says() {
     describe::<Slot>(&mut document, "shared/src/slot.rs");
     describe::<SlotExtension>(&mut document, "shared/src/ring/extension.rs");
     describe::<BarrierRecord>(&mut document, "shared/src/barrier.rs");
+    describe::<CollectiveRecord>(&mut document, "shared/src/collective.rs");
+    describe::<CollectiveSeat>(&mut document, "shared/src/collective.rs");
     describe::<GreedyLock>(&mut document, "shared/src/lock/greedy.rs");
     describe::<FifoLock>(&mut document, "shared/src/lock/fifo.rs");
     describe::<FifoPlace>(&mut document, "shared/src/lock/fifo.rs");

@@ -75,6 +75,10 @@ pub enum Fault {
     ClaimLooksNotAgain,
     /// Who locks a channel does not look at its slots.
     LockLooksAtNoSlot,
+    /// Who reads what the others gave does not look whether they were begun anew meanwhile.
+    ReadsAcrossGenerations,
+    /// Who announces its round has not written yet what it says of it.
+    AnnouncesBeforeCall,
     /// No mistake, but fewer states: hints are neither written nor looked at.
     WithoutHints,
 }

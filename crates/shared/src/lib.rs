@@ -8,6 +8,7 @@
 //! - [`lock`] has locks that processes share, and that outlive their owners;
 //! - [`Bitset`] is for any number of users at once; [`PriorityHeap`] and [`HashTable`] for one at a time, under a lock;
 //! - [`Barrier`] is where so many wait for each other, and notice who dies;
+//! - [`Collective`] is what a known group does together, round after round;
 //! - [`Broadcast`] is an event that any number wait for, and that releases one, some or all of them;
 //! - [`Lender`] counts who uses what they all lie in, by the thousand.
 //!
@@ -17,6 +18,7 @@
 pub mod barrier;
 mod bitset;
 pub mod broadcast;
+pub mod collective;
 mod corrupt;
 mod event;
 #[doc(hidden)]
@@ -43,6 +45,7 @@ pub use broadcast::{
     Broadcast, BroadcastAttributes, BroadcastError, BroadcastHeader, BroadcastPlace, BroadcastRecord,
     BroadcastState, Notification, Registration, SyncType, Triggered,
 };
+pub use collective::{Collective, CollectiveRecord, CollectiveSeat};
 pub use corrupt::Corrupt;
 pub use event::{Armed, Awake, Event, Futex, KernelFutex};
 pub use hash_table::{

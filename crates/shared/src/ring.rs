@@ -23,6 +23,7 @@
 mod attachment;
 mod barrier;
 mod buffers;
+mod collective;
 mod extension;
 mod flow;
 mod foreign;
@@ -89,7 +90,8 @@ crate::layout! {
         28 => levels: AtomicU32,
         /// Number of attachment words; written by the creator.
         32 => processes: AtomicU32,
-        /// Bits: 1 and 2 a write or read lock was ever used, 4 quiesced, 8 destroyed, 16 named, 32 at rest, 128 a barrier, 256 a semaphore; from bit 16 on
+        /// Bits: 1 and 2 a write or read lock was ever used, 4 quiesced, 8 destroyed, 16 named, 32 at rest, 64 a group's, 128 a
+        /// barrier, 256 a semaphore; from bit 16 on
         /// how often it was quiesced, which wraps; changed by any process; zero: in use.
         36 => state: AtomicU32,
         /// How often a message was given back; raised by who gave it, and by every repair; wraps.

@@ -1,7 +1,8 @@
-//! Events in every interleaving, with deaths, stops, deadlines and store buffers.
+//! Events, and groups, in every interleaving, with deaths, stops, deadlines and store buffers.
 #![cfg(weyr_face = "explore")]
 #![forbid(unsafe_code)]
 
+mod grouped;
 mod triggered;
 
 use triggered::{Act, Case, explore, walk};
@@ -101,4 +102,35 @@ fn a_step_left_out_is_found() {
     is_found(&[Fault::LeavesWithoutLook], deadline);
     let dies = Case { dying_triggers: 1, slices: true, tso: false, acts: ALL_OF_TWO, ..TWO };
     is_found(&[Fault::DeadTriggerLeft], Case { name: "event, a dead trigger is left", ..dies });
+}
+
+const GROUP: grouped::Case = grouped::Case::PLAIN;
+
+#[test]
+fn a_group_reads_what_was_given_in_its_round_and_nobody_is_stuck() {
+    use grouped::{Case, explore};
+    explore(Case { name: "group, 2 members, 3 rounds", rounds: 3, ..GROUP }).assert_holds();
+    let rounds = if grouped::is_full() { 2 } else { 1 };
+    let three = Case { members: 3, rounds, tso: false, ..GROUP };
+    explore(Case { name: "group, 3 members", ..three }).assert_holds();
+}
+
+#[test]
+fn a_death_in_a_group_is_told_to_all_or_costs_nothing() {
+    use grouped::{Case, explore};
+    let death = Case { deaths: 1, ..GROUP };
+    explore(Case { name: "group, 2 members, 2 rounds, a death", ..death }).assert_holds();
+    let three = Case { members: 3, rounds: 1, tso: false, ..death };
+    explore(Case { name: "group, 3 members, a round, a death", ..three }).assert_holds();
+}
+
+#[test]
+fn a_group_that_is_begun_anew_takes_nothing_of_before() {
+    use grouped::{Case, explore};
+    let resets = Case { resets: true, ..GROUP };
+    explore(Case { name: "group, 2 members, begun anew", ..resets }).assert_holds();
+    let across = Case { name: "group, reads across generations", ..resets };
+    explore(Case { faults: &[Fault::ReadsAcrossGenerations], ..across }).assert_violated("");
+    let early = Case { name: "group, announces before its call", ..GROUP };
+    explore(Case { faults: &[Fault::AnnouncesBeforeCall], ..early }).assert_violated("");
 }

@@ -102,11 +102,11 @@ pub use typed::{TypedChannel, TypedMessage, TypedPool};
 pub use weyr_channel as channel;
 pub use weyr_channel::{
     Barrier, Broken, Channel, ChannelAttributes, ChannelCompletion, ChannelDescriptor, ChannelMemory,
-    ChannelOperation, ChannelRequest, ChannelRequestKind, ChannelResponse, ChannelSet, ChannelState, Content,
-    FlowControl, Landed, LandingPad, Lease, Message, MessageAttributes, Notice, Notification,
-    OutgoingMessage, Peeked, Permit, PollEvents, Poller, ReadLock, Ready, Receiver, ReturnWhen, Semaphore,
-    SendCompletion, SendError, Sender, SetKey, SetMember, SetNotice, SetNotification, SetWaker, Statistics,
-    Subscription, WaitMode, Watch, WriteLock,
+    ChannelOperation, ChannelRequest, ChannelRequestKind, ChannelResponse, ChannelSet, ChannelState,
+    Collective, Content, Element, ElementType, FlowControl, Landed, LandingPad, Lease, Member, Message,
+    MessageAttributes, Notice, Notification, Operation, OutgoingMessage, Peeked, Permit, PollEvents, Poller,
+    ReadLock, Ready, Receiver, ReturnWhen, Semaphore, SendCompletion, SendError, Sender, SetKey, SetMember,
+    SetNotice, SetNotification, SetWaker, Statistics, Subscription, WaitMode, Watch, WriteLock,
 };
 pub use weyr_managed as managed;
 pub use weyr_managed::{

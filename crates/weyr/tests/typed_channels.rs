@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
 use weyr::prelude::*;
+use weyr::typed::GroupChannel;
 use weyr::zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout, TryFromBytes};
 use weyr::{Buffer, Error, channel, managed, typed};
 use weyr_kill::Outcome;
@@ -471,4 +472,60 @@ fn the_example_sends_readings_and_a_frame_to_its_child() {
         "the child exit status: 0",
     ];
     lines.iter().for_each(|line| assert!(said.contains(line), "{line} is missing in:\n{said}"));
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, FromBytes, IntoBytes, Immutable, KnownLayout)]
+#[repr(C)]
+struct Range {
+    least: f32,
+    greatest: f32,
+}
+
+fn widest(a: &Range, b: &Range) -> Range {
+    Range { least: a.least.min(b.least), greatest: a.greatest.max(b.greatest) }
+}
+
+#[test]
+fn a_group_folds_values_of_its_own_by_its_own_function() {
+    let scratch = Scratch::new("group");
+    let pool = &scratch.0;
+    let group = typed::collective::<Range>(3, "widest", 4);
+    let bound = Channel::create(pool, &ChannelAttributes::new().collective(group)).unwrap();
+    let of = |rank: u32| Range { least: -(rank as f32), greatest: 10.0 * rank as f32 };
+    let take_part = |bound: Channel, rank: u32| {
+        let mut member = bound.join_typed(rank, "widest", widest).unwrap();
+        member.barrier().unwrap();
+        let mut values = [of(rank), of(7)];
+        let reduced = member.reduce(2, &values).unwrap();
+        member.all_reduce(&mut values).unwrap();
+        assert_eq!(values, [Range { least: -2.0, greatest: 20.0 }, of(7)]);
+        assert_eq!(reduced, (rank == 2).then(|| values.to_vec()));
+        member.broadcast(1, &mut values[..1]).unwrap();
+        let gathered = member.gather(0, &[of(rank)]).unwrap();
+        assert_eq!(gathered, (rank == 0).then(|| (0..3).map(|rank| vec![of(rank)]).collect()));
+        // As many as each has.
+        let all = member.all_gather(&vec![of(rank); rank as usize]).unwrap();
+        assert_eq!(all, (0..3).map(|rank| vec![of(rank); rank as usize]).collect::<Vec<_>>());
+        // Bytes that are no values.
+        if rank == 0 {
+            member.untyped().all_gather(&[0; 5]).unwrap();
+        } else {
+            assert!(matches!(member.all_gather(&[]), Err(Error::WrongSize { .. })));
+        }
+    };
+    std::thread::scope(|scope| {
+        let bound = &bound;
+        let take_part = &take_part;
+        (0..3).for_each(|rank| drop(scope.spawn(move || take_part(bound.clone(), rank))));
+    });
+    type Fold = fn(&Range, &Range) -> Range;
+    let other = bound.join_typed(0, "narrowest", widest as Fold).err();
+    assert!(matches!(other, Some(Error::Channel(channel::Error::OtherType { .. }))), "{other:?}");
+    let other = bound.join_typed(0, "widest", |a: &u64, _: &u64| *a).err();
+    assert!(matches!(other, Some(Error::Channel(channel::Error::OtherType { .. }))), "{other:?}");
+    bound.destroy().unwrap();
+    let plain = Channel::create(pool, &ChannelAttributes::new()).unwrap();
+    let refused = plain.join_typed(0, "widest", widest as Fold).err();
+    assert_eq!(refused, Some(Error::Channel(channel::Error::NotCollective)));
+    plain.destroy().unwrap();
 }

@@ -17,7 +17,8 @@ use super::operation::Answer;
 use super::values::{Fielded, Variant, Varied};
 use super::{ChannelOperation, ChannelRequest, ChannelResponse, FRAME};
 use crate::{
-    Channel, ChannelAttributes, ChannelDescriptor, ChannelMemory, ChannelState, CurrentAttributes, Error,
+    Channel, ChannelAttributes, ChannelDescriptor, ChannelMemory, ChannelState, Collective,
+    CurrentAttributes, Error, Operation,
 };
 
 const HEAD: &str = r#"# What crosses the wire about channels
@@ -59,6 +60,7 @@ look ([wire.md](wire.md)). Every value has exactly one form; numbers are never u
 | channel | 4: bytes of it; then a descriptor of a channel |
 | i32 | 4, in two's complement |
 | why a barrier is broken | 1: 0 aborted, 1 a party ran out of time, 2 a party died, 3 reset |
+| collective | 4: members; 1: type of elements, 0 the users' own, then u8, u16, u32, u64, i8, i16, i32, i64, f32, f64; 1: operation, 0 none, 1 sum, 2 minimum, 3 maximum, 4 and, 5 or, 6 xor, 7 the users' own; 4: bytes of an element; 4: elements; 8: fingerprint of the users' own operation, or 0 |
 | flow control | 1: 0 none, 1 resources; 2 memory, then 8: bytes; 3 messages, then 8: how many |
 "#;
 
@@ -115,12 +117,17 @@ fn looked_at() -> (CurrentAttributes, ChannelState) {
     (channel.attributes().unwrap(), channel.state().unwrap())
 }
 
+fn collective() -> ChannelAttributes {
+    ChannelAttributes::new().collective(Collective::reducing::<f32>(7, Operation::Maximum, 9))
+}
+
 fn requests() -> Vec<ChannelRequest> {
     let attributes = ChannelAttributes::new().priority_levels(3).urgent_capacity(5).side_loading(true);
     let patience = Some(Duration::from_millis(1));
     vec![
         ChannelRequest::create(&pool(), None, &attributes).0,
         ChannelRequest::create(&pool(), Some("näme"), &ChannelAttributes::new()).0,
+        ChannelRequest::create(&pool(), None, &collective()).0,
         ChannelRequest::find(&pool(), "").0,
         ChannelRequest::destroy(&channel()).0,
         ChannelRequest::waiting(&channel()).0,
@@ -190,6 +197,15 @@ fn errors() -> Vec<Error> {
         Error::ReadLocked { process: 2 },
         Error::NotLocked,
         Error::Pending,
+        Error::MemberDied { rank: 1 },
+        Error::MemberLeft { rank: 2 },
+        Error::CollectiveBroken { why: Broken::TimedOut },
+        Error::OtherCall { rank: 3 },
+        Error::RankTaken { rank: 4 },
+        Error::InvalidRank { rank: 5, members: 4 },
+        Error::InvalidCollective { reason: "no reason" },
+        Error::NotCollective,
+        Error::OtherCollective { reason: "no reason" },
         Error::MemoryUnreachable(of_pool),
         Error::MemoryGone,
         Error::NotForMessages { used_as: "barrier" },
@@ -200,6 +216,7 @@ fn responses() -> Vec<ChannelResponse> {
     let requests = requests();
     let (attributes, state) = looked_at();
     let answers = [
+        Answer::Create(channel()),
         Answer::Create(channel()),
         Answer::Create(channel()),
         Answer::Find(channel()),

@@ -30,6 +30,8 @@ pub(super) struct Look {
     side_loading: bool,
     buffer_pool: Option<String>,
     message_type: Option<String>,
+    /// What it is bound to, where a group uses it together.
+    group: Option<Group>,
     waiting: u32,
     passed: u64,
     passed_per_second: Option<f64>,
@@ -47,6 +49,16 @@ struct Level {
     being_sent: u32,
     being_taken: u32,
     leased: u32,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+struct Group {
+    members: u32,
+    element: &'static str,
+    element_bytes: u32,
+    /// The most that a member gives at once.
+    elements: u32,
+    operation: &'static str,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -78,6 +90,13 @@ impl Look {
             side_loading: details.side_loading,
             buffer_pool: details.buffer_pool.clone(),
             message_type: details.message_type.map(|fingerprint| format!("{fingerprint:#018x}")),
+            group: details.collective.map(|bound| Group {
+                members: bound.members,
+                element: bound.element.name(),
+                element_bytes: bound.element_bytes,
+                elements: bound.elements,
+                operation: bound.operation.name(),
+            }),
             waiting: facts.waiting,
             passed: facts.passed,
             passed_per_second: None,
@@ -127,7 +146,9 @@ fn users<'a>(details: &'a ChannelDetails, members: &'a [Member]) -> impl Iterato
 pub(super) fn write(to: &mut dyn Write, look: &Look, room: Option<usize>) -> io::Result<()> {
     writeln!(to, "{HEADING}{}{HEADING:#} {DIM}in {}{DIM:#}", look.title(), look.pool)?;
     write_facts(to, look)?;
-    let rows = room.map_or(usize::MAX, |lines| lines.saturating_sub(FIXED_LINES) / 2);
+    let rows = room.map_or(usize::MAX, |lines| {
+        lines.saturating_sub(FIXED_LINES + usize::from(look.group.is_some())) / 2
+    });
     // The most urgent first, as they are received.
     let levels: Vec<Level> = look.levels.iter().rev().copied().collect();
     write_rows(to, &LEVELS, &levels, rows, level)?;
@@ -163,6 +184,10 @@ fn write_facts(to: &mut dyn Write, look: &Look) -> io::Result<()> {
     table.add_row(["bytes each", &block]);
     table.add_row(["attributes", yes_or_no(look.message_attributes)]);
     table.add_row(["type", look.message_type.as_deref().unwrap_or("-")]);
+    if let Some(Group { members, element, element_bytes, elements, operation }) = look.group {
+        let each = format!("{} of {element} ({element_bytes} B)", output::count(elements.into()));
+        table.add_row(["group", &format!("{members} members, at most {each} each; operation: {operation}")]);
+    }
     table.add_row(["memory", &format!("{} at {:#x}", output::bytes(look.bytes), look.offset)]);
     output::write_table(to, table, "  ")
 }
@@ -217,6 +242,7 @@ mod tests {
             side_loading: false,
             buffer_pool: None,
             message_type: Some("0x00000000000000ff".into()),
+            group: None,
             waiting: 4,
             passed: 1000,
             passed_per_second: Some(12.5),
@@ -257,6 +283,19 @@ PROCESS  COMMAND  STATE  HANDLES
         }
         look.processes.truncate(1);
         assert_eq!(shown(&look, None), WHOLE);
+    }
+
+    #[test]
+    fn what_a_group_is_bound_to_is_shown() {
+        let group =
+            Group { members: 3, element: "f64", element_bytes: 8, elements: 1000, operation: "maximum" };
+        let look = Look { group: Some(group), ..made_up() };
+        let text = shown(&look, Some(16));
+        assert!(
+            text.contains("  group       3 members, at most 1,000 of f64 (8 B) each; operation: maximum\n"),
+            "{text}"
+        );
+        assert!(text.lines().count() <= 16);
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! A channel in more words than a list has room for, as one look found it.
 
+use weyr_shared::collective::Binding;
 use weyr_shared::{Actor, Corrupt, Level, Ring, SlotState};
 
 use crate::PoolDescriptor;
@@ -21,6 +22,8 @@ pub struct ChannelDetails {
     pub buffer_pool: Option<String>,
     /// Fingerprint of the type on which users agreed.
     pub message_type: Option<u64>,
+    /// What it is bound to, where a group uses it together.
+    pub collective: Option<Binding>,
     /// Processes that have it, each with its number of handles.
     pub users: Vec<ChannelUser>,
 }
@@ -72,6 +75,7 @@ impl ChannelDetails {
             side_loading: ring.side_loads(),
             buffer_pool: buffers.map(|descriptor| descriptor.path.display().to_string()),
             message_type: Some(ring.message_type()).filter(|fingerprint| *fingerprint != 0),
+            collective: ring.collective().ok()?.map(|group| *group.binding()),
             users: ring
                 .attached()
                 .map(|(process, epoch, handles)| ChannelUser { process, epoch, handles })

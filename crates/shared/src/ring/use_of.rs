@@ -7,14 +7,17 @@ use weyr_atomic::Ordering;
 
 use super::Ring;
 
+const STATE_GROUP: u32 = 64;
 const STATE_BARRIER: u32 = 128;
 const STATE_SEMAPHORE: u32 = 256;
 /// All of them.
-pub(super) const STATE_USES: u32 = STATE_BARRIER | STATE_SEMAPHORE;
+pub(super) const STATE_USES: u32 = STATE_GROUP | STATE_BARRIER | STATE_SEMAPHORE;
 
 /// What a channel is used as.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum RingUse {
+    /// In its slot is what a known group does together; there are no messages.
+    Group,
     /// In its slot is a barrier; there are no messages.
     Barrier,
     /// Its messages are the units of a semaphore.
@@ -24,6 +27,7 @@ pub enum RingUse {
 impl RingUse {
     const fn bit(self) -> u32 {
         match self {
+            Self::Group => STATE_GROUP,
             Self::Barrier => STATE_BARRIER,
             Self::Semaphore => STATE_SEMAPHORE,
         }
@@ -32,6 +36,7 @@ impl RingUse {
     /// What it is called.
     pub const fn name(self) -> &'static str {
         match self {
+            Self::Group => "collective channel",
             Self::Barrier => "barrier",
             Self::Semaphore => "semaphore",
         }
@@ -47,6 +52,8 @@ impl Ring {
     /// What it is used as; none: messages of its users.
     pub fn used_as(&self) -> Option<RingUse> {
         let state = self.header().state.load(Ordering::Acquire);
-        [RingUse::Barrier, RingUse::Semaphore].into_iter().find(|as_what| state & as_what.bit() != 0)
+        [RingUse::Group, RingUse::Barrier, RingUse::Semaphore]
+            .into_iter()
+            .find(|as_what| state & as_what.bit() != 0)
     }
 }

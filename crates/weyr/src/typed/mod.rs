@@ -13,15 +13,19 @@
 //! type is refused. Bytes can be sent through the same channel by whoever has no typed handle, so each message is looked
 //! at as well: one that is no `T` is an error, and it is gone, so that the next can be received.
 //!
+//! Members of a [group](GroupChannel) give each other values of plain data, and fold them by functions of theirs.
+//!
 //! [`Channel::agree_on_type`]: crate::Channel::agree_on_type
 
 mod channel;
+mod group;
 mod memory;
 mod receiver;
 mod sender;
 
 pub use crate::iterators::{IntoIter, Iter, Receive, TryIter};
 pub use channel::{Checked, TypedChannel};
+pub use group::{GroupChannel, Member, collective};
 pub use memory::{TypedMessage, TypedPool};
 pub use receiver::Receiver;
 pub use sender::Sender;

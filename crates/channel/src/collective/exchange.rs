@@ -1,0 +1,82 @@
+//! Barrier, broadcast and gather: bytes that nobody changes on the way.
+
+use weyr_shared::collective::{Announced, Call, CallKind};
+
+use super::Member;
+use crate::Error;
+
+impl Member {
+    /// Waits until all members have called it, without limit or as long as its [timeout](Self::with_timeout) allows.
+    ///
+    /// # Errors
+    /// [`Error::MemberDied`], [`Error::MemberLeft`], [`Error::CollectiveBroken`]: the group is broken;
+    /// [`Error::OtherCall`]: members called other things; [`Error::Timeout`]: this member gave up, which has broken the group;
+    /// [`Error::Destroyed`], [`Error::Forked`], [`Error::Corrupt`].
+    pub fn barrier(&mut self) -> Result<(), Error> {
+        self.round(CallKind::Barrier, 0, (0, &[])).map(drop)
+    }
+
+    /// Makes `bytes` of every member those of `root`; all have the same length. Waits as [`barrier`](Self::barrier) does.
+    ///
+    /// # Errors
+    /// As [`barrier`](Self::barrier); and, before anybody was told of this call, [`Error::InvalidRank`], [`Error::TooLarge`].
+    /// `bytes` may be changed then.
+    pub fn broadcast(&mut self, root: u32, bytes: &mut [u8]) -> Result<(), Error> {
+        self.check_root(root)?;
+        self.check_len(bytes.len())?;
+        let given: &[u8] = if root == self.rank { bytes } else { &[] };
+        let call = Call { kind: CallKind::Broadcast, root: root as u16, bytes: bytes.len() as u32 };
+        let round = self.round_of(call, (0, given))?;
+        if root != self.rank {
+            self.words.read(root, round, 0, bytes)?;
+            self.confirm(round)?;
+        }
+        Ok(())
+    }
+
+    /// Gives `bytes` to `root`, which gets those of all members, by their ranks; the others get none. Lengths may differ.
+    /// Waits as [`barrier`](Self::barrier) does.
+    ///
+    /// # Errors
+    /// As [`broadcast`](Self::broadcast).
+    pub fn gather(&mut self, root: u32, bytes: &[u8]) -> Result<Option<Vec<Vec<u8>>>, Error> {
+        self.check_root(root)?;
+        self.check_len(bytes.len())?;
+        let round = self.round(CallKind::Gather, root, (0, bytes))?;
+        if root == self.rank { self.collect(round).map(Some) } else { Ok(None) }
+    }
+
+    /// The same, where all get them.
+    ///
+    /// # Errors
+    /// As [`broadcast`](Self::broadcast).
+    pub fn all_gather(&mut self, bytes: &[u8]) -> Result<Vec<Vec<u8>>, Error> {
+        self.check_len(bytes.len())?;
+        let round = self.round(CallKind::AllGather, 0, (0, bytes))?;
+        self.collect(round)
+    }
+
+    fn collect(&self, round: Announced) -> Result<Vec<Vec<u8>>, Error> {
+        let given = (0..self.members()).map(|rank| self.given_by(rank, round)).collect::<Result<_, _>>();
+        self.confirm(round)?;
+        given
+    }
+
+    fn given_by(&self, rank: u32, round: Announced) -> Result<Vec<u8>, Error> {
+        let len = u64::from(self.words.call(rank, round)?.bytes);
+        // What others say of it is not believed to be less than there is room for.
+        let mut bytes = vec![0; len.min(self.words.binding().bytes()) as usize];
+        self.words.read(rank, round, 0, &mut bytes)?;
+        Ok(bytes)
+    }
+
+    pub(super) fn check_root(&self, root: u32) -> Result<(), Error> {
+        let members = self.members();
+        if root < members { Ok(()) } else { Err(Error::InvalidRank { rank: root, members }) }
+    }
+
+    pub(super) fn check_len(&self, len: usize) -> Result<(), Error> {
+        let (needed, largest) = (len as u64, self.words.binding().bytes());
+        if needed <= largest { Ok(()) } else { Err(Error::TooLarge { needed, largest }) }
+    }
+}

@@ -1,0 +1,138 @@
+//! One round: give, announce, wait until all have announced, and look whether all do the same.
+
+use weyr_shared::Sleeper;
+use weyr_shared::barrier::Broken;
+use weyr_shared::collective::{Announced, Call, CallKind, Rupture};
+
+use super::Member;
+use super::member::broken;
+use crate::Error;
+use crate::defaults::Limit;
+use crate::wait::Waiter;
+
+/// Polls between two looks at who has died, for one that only polls.
+const POLLS_BETWEEN_INSPECTIONS: u32 = 1 << 13;
+
+impl Member {
+    /// Does `kind` with all the others, giving `bytes`, which are to be byte `from` on of what it gives. Behind it what all
+    /// have given can be read, until this member's next round.
+    ///
+    /// # Errors
+    /// As the public calls say; announced or not, the next call is of the next round.
+    pub(super) fn round(
+        &mut self,
+        kind: CallKind,
+        root: u32,
+        (from, bytes): (u64, &[u8]),
+    ) -> Result<Announced, Error> {
+        self.round_of(Call { kind, root: root as u16, bytes: bytes.len() as u32 }, (from, bytes))
+    }
+
+    /// The same, where what is said of the length is not what is given.
+    pub(super) fn round_of(&mut self, call: Call, (from, bytes): (u64, &[u8])) -> Result<Announced, Error> {
+        let round = self.begin()?;
+        self.words.give(self.rank, round, from, bytes)?;
+        self.at = round;
+        self.words.announce(self.rank, round, call)?;
+        match self.words.missing(round, 0) {
+            // The last one wakes the others.
+            None => self.tell(),
+            Some(_) => self.wait(round)?,
+        }
+        self.check_calls(round)?;
+        Ok(round)
+    }
+
+    /// The round that comes next, if the group is whole.
+    fn begin(&mut self) -> Result<Announced, Error> {
+        self.check_own()?;
+        self.channel.attached().check_usable()?;
+        let standing = self.words.standing()?;
+        broken(standing)?;
+        if standing.generation != self.at.generation {
+            self.at = Announced { generation: standing.generation, round: 0 };
+        }
+        Ok(self.at.next())
+    }
+
+    fn wait(&self, round: Announced) -> Result<(), Error> {
+        let waited = match self.defaults.deadline(Limit::Default) {
+            Some(deadline) => self.wait_for(round, Waiter::new(self.defaults.mode, deadline)),
+            None => Err(Error::Timeout),
+        };
+        if waited == Err(Error::Timeout) { self.give_up(round) } else { waited }
+    }
+
+    fn wait_for(&self, round: Announced, mut waiter: Waiter) -> Result<(), Error> {
+        let event = self.channel.attached().counted(Sleeper::Receiver, self.event());
+        let mut polls: u32 = 0;
+        let mut first = 0;
+        while let Some(rank) = self.words.missing(round, first) {
+            first = rank;
+            self.check_round(round)?;
+            polls = polls.wrapping_add(1);
+            let due = waiter.attempt().inspect || polls.is_multiple_of(POLLS_BETWEEN_INSPECTIONS);
+            if due && self.inspect(round)? {
+                self.tell();
+                continue;
+            }
+            waiter.pause(&event, false)?;
+        }
+        Ok(())
+    }
+
+    /// Whether those who are missing may still come.
+    fn check_round(&self, round: Announced) -> Result<(), Error> {
+        self.channel.attached().check_usable()?;
+        let standing = self.words.standing()?;
+        if standing.generation != round.generation {
+            return Err(Error::CollectiveBroken { why: Broken::Reset });
+        }
+        match broken(standing) {
+            // All came before it was broken.
+            Err(_) if self.words.missing(round, 0).is_none() => Ok(()),
+            outcome => outcome,
+        }
+    }
+
+    /// Breaks the group, unless all have come meanwhile.
+    fn give_up(&self, round: Announced) -> Result<(), Error> {
+        self.words.break_up(round.generation, Rupture::TimedOut, self.rank)?;
+        self.tell();
+        if self.words.missing(round, 0).is_none() { Ok(()) } else { Err(Error::Timeout) }
+    }
+
+    /// All members see the same calls, so all come to the same.
+    fn check_calls(&self, round: Announced) -> Result<(), Error> {
+        let first = self.words.call(0, round).map_err(Error::from);
+        let other = first.and_then(|first| self.first_other(first, round));
+        match other {
+            Ok(None) => Ok(()),
+            // What was read may be of the next generation by now.
+            _ if !self.words.still(round.generation)? => Err(Error::CollectiveBroken { why: Broken::Reset }),
+            Ok(Some(rank)) => Err(Error::OtherCall { rank }),
+            Err(error) => Err(error),
+        }
+    }
+
+    fn first_other(&self, first: Call, round: Announced) -> Result<Option<u32>, Error> {
+        for rank in 1..self.members() {
+            if !first.meets(self.words.call(rank, round)?) {
+                return Ok(Some(rank));
+            }
+        }
+        Ok(None)
+    }
+
+    /// Behind reading what the others gave: whether it counts.
+    ///
+    /// # Errors
+    /// [`Error::CollectiveBroken`]: they may have written anew.
+    pub(super) fn confirm(&self, round: Announced) -> Result<(), Error> {
+        if self.words.still(round.generation)? {
+            Ok(())
+        } else {
+            Err(Error::CollectiveBroken { why: Broken::Reset })
+        }
+    }
+}
