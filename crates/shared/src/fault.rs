@@ -75,6 +75,12 @@ pub enum Fault {
     ClaimLooksNotAgain,
     /// Who locks a channel does not look at its slots.
     LockLooksAtNoSlot,
+    /// Who comes to a barrier takes a place that is somebody's of a later round.
+    LaterPlaceTaken,
+    /// A round of a barrier ends when all but the last place are taken.
+    EndsWithoutLast,
+    /// Who helps at a barrier breaks the round of one that died, also when all have come.
+    HelpEndsNothing,
     /// No mistake, but fewer states: hints are neither written nor looked at.
     WithoutHints,
 }
