@@ -221,7 +221,11 @@ impl World {
             Last::Doubts => self.help(),
             Last::InVain(came, alive) => self.wait_for_something_to_do(arrival, (came, alive)),
             Last::Looked if self.case.asleep => Last::Armed(event.arm()),
-            Last::Armed(armed) if event.sleep(armed, Duration::MAX) != Awake::TimedOut => Last::Looked,
+            Last::Armed(armed)
+                if futex.wait(&self.event, armed.value(), Duration::MAX) != Awake::TimedOut =>
+            {
+                Last::Looked
+            }
             _ => self.wait_for_something_to_do(arrival, (0, 0)),
         }
     }
