@@ -224,6 +224,15 @@ fn the_state_counts_messages_memory_and_sleepers() {
     channel.send(b"to a sleeper").unwrap();
     drop(receiving.join().unwrap().unwrap());
     assert_eq!(channel.state().unwrap().blocked_receivers, 0);
+    let full = pool.channel(1);
+    full.send(b"no room").unwrap();
+    let other = full.clone();
+    let sending = std::thread::spawn(move || other.sender().with_wait_mode(WaitMode::Idle).send(b"later"));
+    until(|| full.state().unwrap().blocked_senders == 1);
+    drop(full.receive().unwrap());
+    sending.join().unwrap().unwrap();
+    assert_eq!((full.state().unwrap().blocked_senders, full.state().unwrap().blocked_receivers), (0, 0));
+    full.destroy().unwrap();
 
     channel.send(&[1; 10]).unwrap();
     channel.send(&[2; 1000]).unwrap();
