@@ -22,6 +22,8 @@ pub struct Attached<H: Host> {
     attached: AtomicU64,
     /// `process:16 | epoch:32`.
     actor: AtomicU64,
+    /// Not zero: by what the channel is used as, which sends and receives for its users.
+    by_use: AtomicU64,
 }
 
 impl<H: Host> Attached<H> {
@@ -43,7 +45,8 @@ impl<H: Host> Attached<H> {
     /// As [`new`](Self::new).
     pub(crate) fn being_made(ring: Ring, reference: BlockReference, host: H) -> Result<Self, Error> {
         let zero = || AtomicU64::new(0);
-        let attached = Self { ring, host, reference, attaching: zero(), attached: zero(), actor: zero() };
+        let (attaching, attached, actor) = (zero(), zero(), zero());
+        let attached = Self { ring, host, reference, attaching, attached, actor, by_use: zero() };
         attached.me()?;
         Ok(attached)
     }
@@ -55,7 +58,7 @@ impl<H: Host> Attached<H> {
         let name = u64::from(actor.process) << 32 | u64::from(actor.epoch);
         let [attaching, attached, actor] = [nonce, nonce, name].map(AtomicU64::new);
         let reference = BlockReference { offset: 0, generation: 1 };
-        Self { ring, host, reference, attaching, attached, actor }
+        Self { ring, host, reference, attaching, attached, actor, by_use: AtomicU64::new(0) }
     }
 
     /// The block in which the channel lies.
@@ -89,6 +92,13 @@ impl<H: Host> Attached<H> {
             return Ok(self.known_actor());
         }
         self.attach_as(nonce)
+    }
+
+    /// The same where nothing is to be done for it.
+    #[inline(always)]
+    pub(crate) fn known(&self) -> Option<Holder> {
+        let is_known = self.attached.load(Ordering::Acquire) == self.host.nonce();
+        is_known.then(|| self.known_actor().into())
     }
 
     #[inline]
@@ -173,6 +183,7 @@ impl<H: Host> Attached<H> {
     }
 
     fn drain(&self, me: Actor) {
+        self.host.drain_named(&self.ring, me);
         // A block that is not on its way is not this channel's to free; a corrupt slot keeps its message. Both are
         // for the pool's verification to report: whoever detaches cannot be told.
         let free = |block: BlockReference| drop(self.host.discard_transfer(block));
@@ -187,6 +198,22 @@ impl<H: Host> Attached<H> {
     #[inline]
     pub(crate) fn check_usable(&self) -> Result<(), Error> {
         if self.ring.is_destroyed() { Err(Error::Destroyed) } else { Ok(()) }
+    }
+
+    /// This handle is that of what the channel is used as.
+    pub(crate) fn be_by_use(&self) {
+        self.by_use.store(1, Ordering::Relaxed);
+    }
+
+    /// # Errors
+    /// [`Error::NotForMessages`].
+    pub(crate) fn check_use(&self) -> Result<(), Error> {
+        match self.ring.used_as() {
+            Some(as_what) if self.by_use.load(Ordering::Relaxed) == 0 => {
+                Err(Error::NotForMessages { used_as: as_what.name() })
+            }
+            _ => Ok(()),
+        }
     }
 
     /// Whether the holder that `word` names is dead; then the pool was recovered from it, and this slot repaired.

@@ -2,26 +2,26 @@
 //!
 //! It is a channel of one slot, in which no message ever lies: in its place is the barrier (`weyr_shared::barrier`). So
 //! it is made, named by a descriptor, attached to, destroyed and freed as any channel, and those who wait sleep on the
-//! channel's word for receivers. The type of its messages says that it is one.
+//! channel's word for receivers. A bit of the channel's state says that it is one, and keeps messages away; both are there
+//! before anybody else knows the channel, so a creator that dies leaves a whole one or none.
 //!
 //! What it does not do: it does not know who is to come. One that dies before it came is waited for, until somebody runs
 //! out of time or aborts.
 
-use std::num::NonZeroU64;
 use std::time::{Duration, Instant};
 
 use weyr_managed::{Pool, PoolFutex};
 use weyr_shared::barrier::{Arrival, Broken, Outcome};
 use weyr_shared::lock::Participant as _;
-use weyr_shared::{Actor, Event, barrier};
+use weyr_shared::{Actor, Event, RingUse, barrier};
 
+use crate::attached::Attached;
 use crate::defaults::{Defaults, Limit};
 use crate::host::Host as _;
+use crate::pool_host::PoolHost;
 use crate::wait::Waiter;
 use crate::{Channel, ChannelAttributes, ChannelDescriptor, Error, WaitMode};
 
-/// "barrier" in the order of the bytes: what messages of a barrier would be.
-const TYPE: NonZeroU64 = NonZeroU64::new(u64::from_le_bytes(*b"barrier\0")).expect("not zero");
 /// The most parties that one can have.
 const MAX_PARTIES: u32 = 65_535;
 /// Polls between two looks at who has died, for one that only polls.
@@ -73,16 +73,7 @@ impl Barrier {
     /// # Errors
     /// [`Error::InvalidParties`]; as [`Channel::create`].
     pub fn create(pool: &Pool, parties: u32) -> Result<Self, Error> {
-        if !(1..=MAX_PARTIES).contains(&parties) {
-            return Err(Error::InvalidParties { parties, largest: MAX_PARTIES });
-        }
-        let bytes = barrier::Barrier::bytes(parties);
-        let channel = Channel::create(pool, &ChannelAttributes::new().capacity(1).block_size(bytes))?;
-        let words = channel.ring().barrier()?;
-        words.make();
-        // Last: whoever finds the type finds a barrier.
-        channel.agree_on_type(TYPE)?;
-        Ok(Self { channel, words, defaults: Defaults::default() })
+        Self::over(Channel::create_furnished(pool, &attributes(parties)?, &make)?)
     }
 
     /// Attaches this process to the barrier that `descriptor` names, and to its pool.
@@ -102,11 +93,41 @@ impl Barrier {
     }
 
     fn over(channel: Channel) -> Result<Self, Error> {
-        if channel.message_type() != Some(TYPE) {
+        if channel.ring().used_as() != Some(RingUse::Barrier) {
             return Err(Error::NotABarrier);
         }
         let words = channel.ring().barrier()?;
         Ok(Self { channel, words, defaults: Defaults::default() })
+    }
+
+    /// Creates one for `parties` that is called `name`, and attaches this process; as [`Channel::create_named`], whose names
+    /// these are: a name is that of a channel, or of what a channel is used as.
+    ///
+    /// # Errors
+    /// [`Error::NameTaken`], [`Error::InvalidName`]; as [`create`](Self::create).
+    pub fn create_named(pool: &Pool, name: &str, parties: u32) -> Result<Self, Error> {
+        Self::over(Channel::create_new(pool, name, &attributes(parties)?, &make)?)
+    }
+
+    /// Attaches this process to the barrier of `pool` that is called `name`.
+    ///
+    /// # Errors
+    /// [`Error::NotABarrier`] when something else is called so; as [`Channel::attach_named`].
+    pub fn attach_named(pool: &Pool, name: &str) -> Result<Self, Error> {
+        Self::over(Channel::attach_named(pool, name)?)
+    }
+
+    /// The barrier of `pool` called `name`, created for `parties` if there is none. One that is there stays as it is.
+    ///
+    /// # Errors
+    /// [`Error::NotABarrier`]; as [`create_named`](Self::create_named), but for `NameTaken`.
+    pub fn attach_or_create_named(pool: &Pool, name: &str, parties: u32) -> Result<Self, Error> {
+        Self::over(Channel::attach_or_furnish(pool, name, &attributes(parties)?, &make)?)
+    }
+
+    /// What it is called, if it was given a name.
+    pub fn name(&self) -> Option<String> {
+        self.channel.name()
     }
 
     /// Names it to other processes of this host.
@@ -135,6 +156,20 @@ impl Barrier {
         self.defaults.timeout = Some(timeout);
         self
     }
+}
+
+fn attributes(parties: u32) -> Result<ChannelAttributes, Error> {
+    if !(1..=MAX_PARTIES).contains(&parties) {
+        return Err(Error::InvalidParties { parties, largest: MAX_PARTIES });
+    }
+    Ok(ChannelAttributes::new().capacity(1).block_size(barrier::Barrier::bytes(parties)))
+}
+
+/// Makes a barrier of a channel that nobody else knows yet.
+fn make(attached: &Attached<PoolHost>) -> Result<(), Error> {
+    attached.ring().barrier()?.make();
+    attached.ring().set_use(RingUse::Barrier);
+    Ok(())
 }
 
 /// Its use.

@@ -59,6 +59,11 @@ impl Clone for Channel {
     }
 }
 
+/// What is put into a channel that nobody else knows yet: who finds the channel finds it there.
+pub(crate) type Furnish<'a> = &'a dyn Fn(&Attached<PoolHost>) -> Result<(), Error>;
+/// Nothing.
+pub(crate) const AS_IT_IS: Furnish<'static> = &|_| Ok(());
+
 /// Its life.
 impl Channel {
     /// Creates a channel in an allocation of its own, and attaches this process. One allocation, no system call.
@@ -68,12 +73,20 @@ impl Channel {
     /// [`Error::BufferPool`]; [`Error::TooLarge`] when the pool can never hold it; [`Error::Pool`] when it has no room now or its table of channels is full.
     /// Source: *Dragon channels*, `dragon_channel_create`.
     pub fn create(pool: &Pool, attributes: &ChannelAttributes) -> Result<Self, Error> {
+        Self::create_furnished(pool, attributes, AS_IT_IS)
+    }
+
+    pub(crate) fn create_furnished(
+        pool: &Pool,
+        attributes: &ChannelAttributes,
+        furnish: Furnish<'_>,
+    ) -> Result<Self, Error> {
         let needed = attributes.bytes(pool.process_limit())?;
         let allocation = pool.alloc(needed).map_err(|error| match error {
             weyr_managed::Error::TooLarge { limit: largest, .. } => Error::TooLarge { needed, largest },
             error => error.into(),
         })?;
-        Self::create_in(pool, allocation, attributes)
+        Self::create_with(pool, allocation, attributes, None, furnish)
     }
 
     /// Creates a channel in `allocation`, of `pool`, whose bytes are overwritten, and attaches this process.
@@ -86,7 +99,7 @@ impl Channel {
         allocation: Allocation,
         attributes: &ChannelAttributes,
     ) -> Result<Self, Error> {
-        Self::create_with(pool, allocation, attributes, None)
+        Self::create_with(pool, allocation, attributes, None, AS_IT_IS)
     }
 
     pub(crate) fn create_with(
@@ -94,6 +107,7 @@ impl Channel {
         allocation: Allocation,
         attributes: &ChannelAttributes,
         name: Option<&RingName>,
+        furnish: Furnish<'_>,
     ) -> Result<Self, Error> {
         let attributes = attributes.for_pool(pool);
         let geometry = attributes.geometry(pool.process_limit())?;
@@ -109,6 +123,7 @@ impl Channel {
         attributes.buffers().into_iter().for_each(|descriptor| ring.set_buffer_pool(&descriptor.to_bytes()));
         // Attached first: whatever happens behind the commit point, the channel has a user whose end is noticed.
         let attached = Attached::being_made(ring, reference, host)?;
+        furnish(&attached)?;
         attached.host().make_channel(allocation)?;
         Ok(Self::over(attached))
     }
@@ -144,7 +159,7 @@ impl Channel {
         Self::with(Arc::new(Shared { attached, metering: Metering::new() }))
     }
 
-    fn with(shared: Arc<Shared>) -> Self {
+    pub(crate) fn with(shared: Arc<Shared>) -> Self {
         Self {
             sender: Sender::new(Arc::clone(&shared)),
             receiver: Receiver::new(Arc::clone(&shared)),

@@ -144,6 +144,12 @@ pub enum Error {
         /// Largest possible number.
         largest: u32,
     },
+    /// The channel is used as something else, and carries no messages of its users.
+    #[error("this channel is a {used_as}, which carries no messages; create another channel for them")]
+    NotForMessages {
+        /// As what.
+        used_as: &'static str,
+    },
     /// The channel that was to be attached to is no barrier.
     #[error("this channel is no barrier; pass the descriptor of one that `Barrier::create` made")]
     NotABarrier,
@@ -196,7 +202,7 @@ pub enum Error {
         /// The highest that there is.
         highest: u32,
     },
-    /// The allocation or descriptor is of another pool than the channel.
+    /// The allocation or descriptor is of another pool than the channel is, or is to be, in.
     #[error("this belongs to another pool; allocate from the channel's own, `channel.pool()`")]
     OtherPool,
     /// The pool refused.
@@ -210,6 +216,14 @@ pub enum Error {
         "the channel's buffer pool was destroyed; send what fits a block, or an allocation of the channel's own pool"
     )]
     BufferPoolGone,
+    /// The pool in which the memory of a message lies cannot be used by this process; the message stays, for others may.
+    #[error(
+        "the memory of the message lies in a pool that cannot be used here: {0}; let another receive it, or pop it"
+    )]
+    MemoryUnreachable(#[source] Box<weyr_managed::Error>),
+    /// The pool in which the memory of the message lay was destroyed, and the message is gone with it.
+    #[error("the pool of the message's memory was destroyed, and the message is gone with it")]
+    MemoryGone,
     /// The buffers of a channel cannot lie there.
     #[error("the buffer pool is not possible: {reason}; name another, or none")]
     InvalidBufferPool {
@@ -283,9 +297,22 @@ impl Error {
         }
     }
 
-    /// Whether it is about memory that this process could not map, though others may have.
+    /// Whether it is about memory that this process cannot reach, though others may.
     pub(crate) fn is_outside_window(&self) -> bool {
-        matches!(self, Self::Pool(error) if matches!(**error, weyr_managed::Error::OutsideWindow { .. }))
+        use weyr_managed::Error as Pool;
+        matches!(self, Self::MemoryUnreachable(_))
+            || matches!(self, Self::Pool(error) if matches!(**error, Pool::OutsideWindow { .. }))
+    }
+
+    /// Why the pool of a message's memory could not be attached.
+    pub(crate) fn of_foreign_pool(error: weyr_managed::Error) -> Self {
+        use weyr_managed::Error as Pool;
+        match error {
+            Pool::NoSuchPool { .. } | Pool::Destroyed | Pool::WrongPool { .. } | Pool::NotAPool { .. } => {
+                Self::MemoryGone
+            }
+            error => Self::MemoryUnreachable(Box::new(error)),
+        }
     }
 
     pub(crate) fn buffer_pool(error: weyr_managed::Error) -> Self {

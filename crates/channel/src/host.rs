@@ -112,6 +112,9 @@ pub trait Host {
         false
     }
 
+    /// Takes the messages that name memory of other pools out of a destroyed channel.
+    fn drain_named(&self, _ring: &Ring, _me: Actor) {}
+
     /// Frees what a destroyed channel has in its buffer pool.
     fn drain_buffers(&self, _ring: &Ring, _me: Actor) {}
 

@@ -15,6 +15,13 @@ use crate::wait::{Attempt, LONGEST_SLICE, Tried};
 /// After how many looks at an empty channel a handle that never sleeps asks the clock.
 const LOOKS_PER_CLOCK: u64 = 1024;
 
+/// How many messages were given back, and for how many all slots were searched; the two differ.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Returned {
+    made: u32,
+    seen: u32,
+}
+
 impl<H: Host> Attached<H> {
     /// What came of a try, or of an inspection if that is due.
     #[inline(always)]
@@ -32,21 +39,26 @@ impl<H: Host> Attached<H> {
         Ok(tried)
     }
 
-    /// A message that was given back, when the counters differ. Only who has searched all slots in vain makes them
+    /// The counts of messages given back, if they differ.
+    #[inline(always)]
+    pub(crate) fn returned(&self) -> Option<Returned> {
+        let header = self.ring.header();
+        let made = header.returned_made.load(Ordering::Acquire);
+        let seen = header.returned_seen.load(Ordering::Acquire);
+        (made != seen).then_some(Returned { made, seen })
+    }
+
+    /// A message that was given back, if the counts differed. Only who has searched all slots in vain makes them
     /// equal, and only for the count that it had seen before.
-    #[inline]
     pub(crate) fn take_returned(
         &self,
         side: &ReceiveSide,
         me: Holder,
         state: SlotState,
+        returned: Option<Returned>,
     ) -> Result<Option<Taken>, Error> {
+        let Some(Returned { made, seen }) = returned else { return Ok(None) };
         let header = self.ring.header();
-        let made = header.returned_made.load(Ordering::Acquire);
-        let seen = header.returned_seen.load(Ordering::Acquire);
-        if made == seen {
-            return Ok(None);
-        }
         // Failing means that another receiver has searched as well.
         let mark = || header.returned_seen.compare_exchange(seen, made, Ordering::SeqCst, Ordering::SeqCst);
         let _too_early = fault::is(Fault::MarkedBeforeSearch) && mark().is_ok();

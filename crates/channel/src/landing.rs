@@ -12,6 +12,7 @@ use std::time::Instant;
 use weyr_managed::{Allocation, Published};
 use weyr_shared::{MessageAttributes, MessageKind, SlotState};
 
+use crate::body::Body;
 use crate::channel::Shared;
 use crate::defaults::Limit;
 use crate::receive::{ReceiveSide, Taken};
@@ -202,11 +203,11 @@ impl Shared {
         taken: Taken,
         pad: &mut (impl LandingPad + ?Sized),
     ) -> Result<Landed, Error> {
-        let (kind, len, attributes) = match self.whole(&taken) {
+        let (kind, len, body, attributes) = match self.whole(&taken) {
             Ok(found) => found,
             Err(error) => return Err(self.discard(taken, error)),
         };
-        match self.land(&taken, kind, len, pad) {
+        match put_down(len, pad, |offset, bytes| self.read_part(&taken, &body, offset, bytes)) {
             Ok(()) => {}
             // The payload went away under the copy: nobody else will find it either.
             Err(error @ (Error::Stale | Error::Corrupt(_))) => return Err(self.discard(taken, error)),
@@ -220,30 +221,19 @@ impl Shared {
         Ok(Landed { len, redelivered: taken.is_redelivered(), attributes })
     }
 
-    /// Kind, length and attributes of a message that is what it says it is; any error means that it is none.
-    fn whole(&self, taken: &Taken) -> Result<(MessageKind, u64, Option<MessageAttributes>), Error> {
+    /// Kind, length, place and attributes of a message that is what it says it is; any error means that it is none.
+    fn whole(&self, taken: &Taken) -> Result<(MessageKind, u64, Body, Option<MessageAttributes>), Error> {
         let (kind, len) = self.kind_and_len(taken)?;
-        if kind != MessageKind::Inline {
-            // The length is an allegation until the pool has said that the block is so long.
-            self.attached.host().read(kind, &self.attached.reference(taken)?, len, &mut [])?;
-        }
-        Ok((kind, len, self.attributes(taken)?))
+        let body = self.body(kind, taken)?;
+        // The length is an allegation until the pool has said that the block is so long.
+        body.read(self.attached.host(), len, &mut [])?;
+        Ok((kind, len, body, self.attributes(taken)?))
     }
 
-    fn land(
-        &self,
-        taken: &Taken,
-        kind: MessageKind,
-        len: u64,
-        pad: &mut (impl LandingPad + ?Sized),
-    ) -> Result<(), Error> {
-        if kind == MessageKind::Inline {
-            return put_down(len, pad, |offset, bytes| self.read_part(taken, offset, bytes));
+    fn read_part(&self, taken: &Taken, body: &Body, offset: u64, bytes: &mut [u8]) -> Result<(), Error> {
+        match body {
+            Body::Inline => Ok(self.attached.ring().read_inline_from(taken.index, offset, bytes)?),
+            body => body.read(self.attached.host(), offset, bytes),
         }
-        let (message, host) = (self.attached.reference(taken)?, self.attached.host());
-        put_down(len, pad, |offset, bytes| host.read(kind, &message, offset, bytes))
-    }
-    fn read_part(&self, taken: &Taken, offset: u64, bytes: &mut [u8]) -> Result<(), Error> {
-        Ok(self.attached.ring().read_inline_from(taken.index, offset, bytes)?)
     }
 }

@@ -1,9 +1,10 @@
 //! A message that stays in the channel while it is looked at.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
-use weyr_shared::{MessageAttributes, MessageKind, MessageReference};
+use weyr_shared::{MessageAttributes, MessageKind};
 
+use crate::body::Body;
 use crate::channel::Shared;
 use crate::host::Host;
 use crate::receive::{ReceiveSide, Taken};
@@ -27,12 +28,14 @@ pub struct Lease {
     taken: Option<Taken>,
     nonce: u64,
     looks: Tally,
+    /// Where the payload lies, once it was looked for.
+    body: OnceLock<Body>,
 }
 
 impl Lease {
     pub(crate) fn new(shared: Arc<Shared>, side: Arc<ReceiveSide>, taken: Taken) -> Self {
         let nonce = shared.attached.host().nonce();
-        Self { shared, side, taken: Some(taken), nonce, looks: Tally::new() }
+        Self { shared, side, taken: Some(taken), nonce, looks: Tally::new(), body: OnceLock::new() }
     }
 
     /// Bytes of the message.
@@ -73,9 +76,9 @@ impl Lease {
                 self.looks.add(1);
                 self.shared.copy_out(&self.side, &taken, len)
             }
-            (kind, len) => {
+            (_, len) => {
                 // The length is an allegation until the pool has said that the block is so long.
-                self.shared.attached.host().read(kind, &self.payload()?.1, len, &mut [])?;
+                self.payload()?.0.read(self.shared.attached.host(), len, &mut [])?;
                 let mut bytes = vec![0; len as usize];
                 self.read(0, &mut bytes)?;
                 Ok(bytes)
@@ -88,12 +91,12 @@ impl Lease {
     /// # Errors
     /// As [`bytes`](Self::bytes); [`Error::NoAllocation`] when the message is in the channel itself.
     pub fn read(&self, offset: u64, bytes: &mut [u8]) -> Result<(), Error> {
-        let (kind, message) = self.payload()?;
-        let (len, limit) = (bytes.len() as u64, message.view_len);
+        let (body, limit) = self.payload()?;
+        let len = bytes.len() as u64;
         if offset.checked_add(len).is_none_or(|end| end > limit) {
             return Err(weyr_managed::Error::OutOfRange { offset, bytes: len, limit }.into());
         }
-        self.shared.attached.host().read(kind, &message, offset, bytes)?;
+        body.read(self.shared.attached.host(), offset, bytes)?;
         self.side.bytes_copied.add(bytes.len() as u64);
         Ok(())
     }
@@ -102,19 +105,31 @@ impl Lease {
     ///
     /// # Errors
     /// As [`read`](Self::read), and [`Error::Pool`] unless the channel's pool is
-    /// [cooperative](weyr_managed::Pool::cooperative).
+    /// [cooperative](weyr_managed::Pool::cooperative); always for memory of a pool that is not the channel's.
     pub fn as_slice(&self) -> Result<&[u8], Error> {
-        let (kind, message) = self.payload()?;
-        self.shared.attached.host().slice(kind, &message)
+        match self.payload()?.0 {
+            Body::Inline => Err(Error::NoAllocation),
+            Body::Block(kind, message) => self.shared.attached.host().slice(*kind, message),
+            Body::Foreign(memory) => Ok(memory.as_slice()?),
+        }
     }
 
-    fn payload(&self) -> Result<(MessageKind, MessageReference), Error> {
+    /// A payload that is not in the slot, and its bytes.
+    fn payload(&self) -> Result<(&Body, u64), Error> {
         let taken = self.own()?;
         self.looks.add(1);
         match self.shared.kind_and_len(&taken)? {
             (MessageKind::Inline, _) => Err(Error::NoAllocation),
-            (kind, _) => Ok((kind, self.shared.attached.reference(&taken)?)),
+            (kind, len) => Ok((self.body(kind, &taken)?, len)),
         }
+    }
+
+    fn body(&self, kind: MessageKind, taken: &Taken) -> Result<&Body, Error> {
+        if let Some(body) = self.body.get() {
+            return Ok(body);
+        }
+        let body = self.shared.body(kind, taken)?;
+        Ok(self.body.get_or_init(|| body))
     }
 
     /// Ends the lease: the message is received, and a payload that is an allocation is freed.

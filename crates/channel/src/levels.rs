@@ -121,7 +121,7 @@ impl<H: Host> Attached<H> {
                 }
             }
             self.host.at_step(step_at(STEP_RESERVE, side.position()));
-            let reserved = match self.claim_in(level, side, me, attempt, SlotState::Reserved)? {
+            let reserved = match self.claim_in(level, side, me, attempt, SlotState::Reserved, None)? {
                 Tried::Done(reserved) => reserved,
                 Tried::Blocked { hindered } => return Ok(Tried::Blocked { hindered }),
             };
@@ -304,7 +304,7 @@ impl<H: Host> Attached<H> {
             } else if let Some(taken) = self.search_returned(side, me, state, level.slots())? {
                 return self.unless_shut(taken);
             }
-            match self.take_next(level, side, me, state, attempt)? {
+            match self.take_next(level, side, me, state, attempt, None)? {
                 Tried::Done(taken) => return Ok(Tried::Done(taken)),
                 Tried::Blocked { hindered: here } => hindered |= here,
             }

@@ -69,7 +69,7 @@ impl<H: Host> Attached<H> {
     /// is asked whether it lives.
     ///
     /// # Errors
-    /// [`Error::Destroyed`], [`Error::Corrupt`].
+    /// [`Error::Destroyed`], [`Error::NotForMessages`], [`Error::Corrupt`].
     #[cold]
     pub(crate) fn held_up<T>(
         &self,
@@ -79,6 +79,7 @@ impl<H: Host> Attached<H> {
     ) -> Result<Option<Tried<T>>, Error> {
         loop {
             self.check_usable()?;
+            self.check_use()?;
             let bar = self.ring.bar(lock)?;
             if bar.is_quiesced {
                 return Ok(Some(Tried::EMPTY));
@@ -382,8 +383,14 @@ mod tests {
         let (late, locker) = (pool.process(1), pool.process(2));
         let (from, to) = (SendSide::default(), ReceiveSide::default());
         assert!((1..4).all(|byte| send(&late, &from, byte)));
-        let tried =
-            late.take_next(late.ring.lowest(), &to, late.me().unwrap(), SlotState::Taking, Attempt::AT_ONCE);
+        let tried = late.take_next(
+            late.ring.lowest(),
+            &to,
+            late.me().unwrap(),
+            SlotState::Taking,
+            Attempt::AT_ONCE,
+            None,
+        );
         let Ok(Tried::Done(taken)) = tried else { panic!() };
         assert_eq!(lock(&locker, RingLock::Read), Err(Error::InHands { process: 1 }));
         let free = locker.ring.lock(RingLock::Read).unwrap();

@@ -6,6 +6,7 @@ use weyr_managed::Pool;
 use weyr_shared::{BlockReference, RING_NAME_BYTES, Ring, RingName};
 
 use crate::attached::Attached;
+use crate::channel::{AS_IT_IS, Furnish};
 use crate::naming::{Namesakes, settle};
 use crate::pool_host::PoolHost;
 use crate::{Channel, ChannelAttributes, Error};
@@ -82,20 +83,25 @@ impl Channel {
     /// that do not start with `.`; as [`create`](Self::create).
     pub fn create_named(pool: &Pool, name: &str, attributes: &ChannelAttributes) -> Result<Self, Error> {
         if attributes.is_exclusive() {
-            Self::create_new(pool, name, attributes)
+            Self::create_new(pool, name, attributes, AS_IT_IS)
         } else {
             Self::attach_or_create(pool, name, attributes)
         }
     }
 
-    fn create_new(pool: &Pool, name: &str, attributes: &ChannelAttributes) -> Result<Self, Error> {
+    pub(crate) fn create_new(
+        pool: &Pool,
+        name: &str,
+        attributes: &ChannelAttributes,
+        furnish: Furnish<'_>,
+    ) -> Result<Self, Error> {
         let namesakes = OfPool { pool, name: checked(name)? };
         let taken = || Error::NameTaken { name: name.to_owned() };
         if settle(&namesakes, pool.futex())?.is_some() {
             return Err(taken());
         }
         let allocation = pool.alloc(attributes.bytes(pool.process_limit())?)?;
-        let candidate = Self::create_with(pool, allocation, attributes, Some(&namesakes.name))?;
+        let candidate = Self::create_with(pool, allocation, attributes, Some(&namesakes.name), furnish)?;
         let winner = settle(&namesakes, pool.futex());
         let own = candidate.descriptor().reference().offset;
         let is_own = matches!(&winner, Ok(Some((at, _))) if *at == own);
@@ -124,12 +130,21 @@ impl Channel {
     /// # Errors
     /// As [`create_named`](Self::create_named), but for `NameTaken`.
     pub fn attach_or_create(pool: &Pool, name: &str, attributes: &ChannelAttributes) -> Result<Self, Error> {
+        Self::attach_or_furnish(pool, name, attributes, AS_IT_IS)
+    }
+
+    pub(crate) fn attach_or_furnish(
+        pool: &Pool,
+        name: &str,
+        attributes: &ChannelAttributes,
+        furnish: Furnish<'_>,
+    ) -> Result<Self, Error> {
         loop {
             match Self::attach_named(pool, name) {
                 Err(Error::NoSuchChannel { .. }) => {}
                 settled => return settled,
             }
-            match Self::create_new(pool, name, attributes) {
+            match Self::create_new(pool, name, attributes, furnish) {
                 // Another was first, and perhaps is gone already.
                 Err(Error::NameTaken { .. }) => {}
                 settled => return settled,

@@ -6,6 +6,7 @@ use weyr_managed::{Allocation, Pool, Published};
 use weyr_shared::MessageReference;
 
 use crate::defaults::Limit;
+use crate::destination::Destination;
 use crate::landing::{self, Source};
 use crate::pool_host::PoolHost;
 use crate::return_mode::Unfinished;
@@ -101,26 +102,30 @@ impl<'s> OutgoingMessage<'s> {
         bytes: u64,
         fill: impl FnOnce(&mut Allocation) -> Result<(), Error>,
     ) -> Result<(), Error> {
-        let deadline = self.sender.defaults.deadline(self.limit);
-        let attached = &self.sender.shared().attached;
-        let mut memory = attached.host().memory(self.pool(), bytes, deadline, || attached.check_usable())?;
+        let (message, deadline) = self.with_deadline();
+        let mut memory = message.memory(bytes, deadline)?;
         fill(&mut memory)?;
-        let limit = deadline.map_or(Limit::Now, Limit::Until);
-        Ok(Self { limit, ..self }.send_allocation(memory)?)
+        Ok(message.send_allocation(memory)?)
     }
 
-    /// Sends `allocation`, of the channel's pool, without copying; it is the receiver's then.
+    /// Sends `allocation`, of the channel's pool or of any other, without copying; it is the receiver's then.
+    ///
+    /// On its way one of another pool is that pool's, as if it was published: no death frees it. When the sender dies in
+    /// the middle of the call, or nobody receives the message who can use that pool, it stays there.
     ///
     /// # Errors
-    /// As [`send`](Self::send), and [`Error::OtherPool`]; each gives the allocation back.
+    /// As [`send`](Self::send), but for its length. For memory of another pool, whose name lies in memory of the channel's
+    /// where it fits no block, [`Error::BufferPoolFull`] when there is none. Each gives the allocation back.
     pub fn send_allocation(self, allocation: Allocation) -> Result<(), SendError<Allocation>> {
         let len = allocation.len();
         self.transfer(allocation, len)
     }
 
-    /// Sends `published`, of the channel's pool, without copying. While it is on its way nobody else can free, freeze
-    /// or send it; then it is the pool's again, and its receiver has a handle on it. When the sender dies before the
-    /// message was sent it stays the pool's.
+    /// Sends `published`, of the channel's pool or of any other, without copying; its receiver has a handle on it. When
+    /// the sender dies before the message was sent it stays the pool's.
+    ///
+    /// While it is on its way nobody else can free, freeze or send it, and then it is the pool's again. Memory of another
+    /// pool is that pool's all the time: a message that is received after somebody has freed it is [`Error::Stale`].
     ///
     /// # Errors
     /// As [`send_allocation`](Self::send_allocation); [`Error::Pool`] when this is a view, when it is frozen, or when
@@ -130,25 +135,25 @@ impl<'s> OutgoingMessage<'s> {
         self.transfer(published, len)
     }
 
-    /// Sends `frozen`, of the channel's pool, without copying or giving it away: as often as one likes, to as many as
-    /// one likes. It stays frozen, and somebody frees it in the end; a message that is received after that is
+    /// Sends `frozen`, of any pool, without copying or giving it away: as often as one likes, to as many as one likes. It stays frozen, and somebody frees it in the end; a message that is received after that is
     /// [`Error::Stale`]. A view is sent as a view, whose receiver cannot free the memory.
     ///
     /// # Errors
-    /// As [`send`](Self::send); [`Error::OtherPool`]; [`Error::Pool`] when it is not frozen; [`Error::Stale`] when it
-    /// was freed.
+    /// As [`send`](Self::send), and for memory of another pool as [`send_allocation`](Self::send_allocation);
+    /// [`Error::Pool`] when it is not frozen; [`Error::Stale`] when it was freed.
     pub fn send_frozen(self, frozen: &Published) -> Result<(), Error> {
-        if !frozen.is_in(self.pool()) {
-            return Err(Error::OtherPool);
-        }
         frozen.check_frozen()?;
         let (block, view_offset, view_len) = (frozen.reference(), frozen.view_offset(), frozen.len());
         let message = MessageReference { block, view_offset, view_len };
+        if !frozen.is_in(self.pool()) {
+            return Ok(self.send_foreign(frozen, message)?);
+        }
         Ok(self.dispatch(&Share { message, original: frozen.is_original() })?)
     }
 
-    /// Copies `payload` to the start of `destination`, of the channel's pool, and sends that: its receiver finds the
-    /// payload there. Memory that a receiver has published is so filled by whoever it has told of it.
+    /// Copies `payload` to the start of `destination`, of the channel's pool or of any other, and sends that: its receiver
+    /// finds the payload there. Memory that a receiver has published is so filled by whoever it has told of it. Payload and
+    /// destination may be the same memory.
     ///
     /// # Errors
     /// As [`send_allocation`](Self::send_allocation) or [`send_published`](Self::send_published), and
@@ -170,14 +175,33 @@ impl<'s> OutgoingMessage<'s> {
         (self.sender, self.manner)
     }
 
-    fn pool(&self) -> &Pool {
+    pub(crate) fn pool(&self) -> &Pool {
         self.sender.shared().attached.host().pool()
+    }
+
+    pub(crate) fn sender(&self) -> &Sender {
+        self.sender
+    }
+
+    /// The same with one deadline for all that it waits for, which is returned: none where it does not wait.
+    pub(crate) fn with_deadline(self) -> (Self, Option<Option<Instant>>) {
+        let deadline = self.sender.defaults.deadline(self.limit);
+        (Self { limit: deadline.map_or(Limit::Now, Limit::Until), ..self }, deadline)
+    }
+
+    /// Memory of the channel's pool.
+    pub(crate) fn memory(&self, bytes: u64, deadline: Option<Option<Instant>>) -> Result<Allocation, Error> {
+        let attached = &self.sender.shared().attached;
+        attached.host().memory(self.pool(), bytes, deadline, || attached.check_usable())
     }
 
     fn transfer<D: Destination>(self, memory: D, view_len: u64) -> Result<(), SendError<D>> {
         let outcome = memory.check(self.pool()).map_err(Unfinished::from).and_then(|()| {
             let message = MessageReference { block: memory.block(), view_offset: 0, view_len };
-            self.dispatch(&Transfer(message))
+            match memory.is_foreign(self.pool()) {
+                true => self.send_foreign(&memory, message),
+                false => self.dispatch(&Transfer(message)),
+            }
         });
         match outcome {
             Err(Unfinished { error, sent: false }) => Err(SendError { error, payload: Some(memory) }),
@@ -188,66 +212,7 @@ impl<'s> OutgoingMessage<'s> {
         }
     }
 
-    fn dispatch<M: Outgoing<PoolHost>>(&self, message: &M) -> Result<(), Unfinished> {
+    pub(crate) fn dispatch<M: Outgoing<PoolHost>>(&self, message: &M) -> Result<(), Unfinished> {
         self.sender.dispatch(message, self.limit, self.manner)
-    }
-}
-
-/// Memory of a pool that goes away with a message: an [`Allocation`], or an original [`Published`].
-pub trait Destination: landing::LandingPad + memory::Memory {}
-
-impl Destination for Allocation {}
-impl Destination for Published {}
-
-/// What is asked of such memory, by this crate alone.
-mod memory {
-    use weyr_managed::{Allocation, Pool, Published};
-    use weyr_shared::BlockReference;
-
-    use crate::Error;
-
-    /// Sealed.
-    pub trait Memory {
-        /// Whether it can be sent through a channel of that pool.
-        ///
-        /// # Errors
-        /// Why not.
-        fn check(&self, pool: &Pool) -> Result<(), Error>;
-        /// Its block.
-        fn block(&self) -> BlockReference;
-        /// Its message was sent.
-        fn leave(self, pool: &Pool);
-    }
-
-    impl Memory for Allocation {
-        fn check(&self, pool: &Pool) -> Result<(), Error> {
-            if pool.has(self)? { Ok(()) } else { Err(Error::OtherPool) }
-        }
-
-        fn block(&self) -> BlockReference {
-            self.reference()
-        }
-
-        fn leave(self, pool: &Pool) {
-            // Refused only in a forked child, where it is the parent's to forget.
-            let _ = pool.end_transfer(self);
-        }
-    }
-
-    impl Memory for Published {
-        fn check(&self, pool: &Pool) -> Result<(), Error> {
-            match (self.is_in(pool), self.is_original()) {
-                (false, _) => Err(Error::OtherPool),
-                (true, false) => Err(weyr_managed::Error::NotOriginal.into()),
-                (true, true) => Ok(()),
-            }
-        }
-
-        fn block(&self) -> BlockReference {
-            self.reference()
-        }
-
-        /// A handle on published memory frees nothing.
-        fn leave(self, _pool: &Pool) {}
     }
 }

@@ -28,6 +28,8 @@ use crate::{Error, Receiver};
 enum Payload {
     Bytes(Vec<u8>),
     Reference(MessageReference),
+    /// So many bytes of another pool.
+    Foreign(u64),
 }
 
 /// A copy of a message that is still in its channel, or was when it was made: anybody may have taken it since.
@@ -44,6 +46,7 @@ impl Peeked {
         match &self.payload {
             Payload::Bytes(bytes) => bytes.len() as u64,
             Payload::Reference(message) => message.view_len,
+            Payload::Foreign(bytes) => *bytes,
         }
     }
 
@@ -56,15 +59,16 @@ impl Peeked {
     pub fn bytes(&self) -> Option<&[u8]> {
         match &self.payload {
             Payload::Bytes(bytes) => Some(bytes),
-            Payload::Reference(_) => None,
+            Payload::Reference(_) | Payload::Foreign(_) => None,
         }
     }
 
     /// The memory that it brings, if it is not in the channel itself: which, and which bytes of it. It is the
-    /// channel's, or frozen; its name gives no access to it.
+    /// channel's, or frozen; its name gives no access to it. None for memory of another pool than the channel's or that
+    /// of its buffers.
     pub fn reference(&self) -> Option<(BlockReference, Range<u64>)> {
         match &self.payload {
-            Payload::Bytes(_) => None,
+            Payload::Bytes(_) | Payload::Foreign(_) => None,
             Payload::Reference(message) => {
                 let end = message.view_offset.saturating_add(message.view_len);
                 Some((message.block, message.view_offset..end))
@@ -144,6 +148,8 @@ impl<H: Host> Attached<H> {
             let mut bytes = vec![0; description.len as usize];
             self.ring.copy_inline(index, &mut bytes)?;
             Payload::Bytes(bytes)
+        } else if description.kind.is_foreign() {
+            Payload::Foreign(self.ring.reference(index)?.view_len)
         } else {
             Payload::Reference(self.ring.reference(index)?)
         };

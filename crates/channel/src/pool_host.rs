@@ -7,6 +7,7 @@ use weyr_shared::{Actor, BlockReference, Holder, MessageKind, MessageReference, 
 use weyr_sys::fork;
 
 use crate::Error;
+use crate::foreign::ForeignPools;
 use crate::host::Host;
 
 /// The pool of a channel, and that of its buffers.
@@ -14,13 +15,15 @@ use crate::host::Host;
 pub struct PoolHost {
     pool: Pool,
     buffers: BufferPool,
+    pub(crate) foreign: ForeignPools,
     born: Instant,
 }
 
 impl PoolHost {
     /// This process's look at the pool of a channel whose buffers lie there, too.
     pub fn new(pool: &Pool) -> Self {
-        Self { pool: pool.clone(), buffers: BufferPool::Own, born: Instant::now() }
+        let foreign = ForeignPools::new();
+        Self { pool: pool.clone(), buffers: BufferPool::Own, foreign, born: Instant::now() }
     }
 
     /// The same for a channel whose buffers lie in `buffers`.
@@ -203,6 +206,10 @@ impl Host for PoolHost {
 
     fn has_buffer(&self, reference: BlockReference) -> bool {
         self.buffer_pool().is_ok_and(|pool| pool.has_buffer(reference))
+    }
+
+    fn drain_named(&self, ring: &Ring, me: Actor) {
+        self.drain_foreign(ring, me);
     }
 
     fn drain_buffers(&self, ring: &Ring, me: Actor) {

@@ -18,9 +18,11 @@ use weyr_shared::{
 };
 
 use crate::attached::Attached;
+use crate::expected::Unexpected;
 use crate::hindrance::Hindrance;
 use crate::host::Host;
 use crate::levels::Place;
+use crate::pace::Pace;
 use crate::tally::Tally;
 use crate::wait::{Attempt, Tried, Waiter};
 use crate::walk::{End, Walk};
@@ -32,6 +34,7 @@ pub struct ReceiveSide {
     lowest: Place,
     upper: [Place; MAX_LEVELS as usize - 1],
     pub(crate) fruitless: Tally,
+    pub(crate) pace: Pace,
     pub(crate) inspected_ns: AtomicU64,
     pub(crate) messages: Tally,
     pub(crate) redelivered: Tally,
@@ -44,6 +47,11 @@ impl ReceiveSide {
     #[doc(hidden)]
     pub fn position(&self) -> u64 {
         self.lowest.position.load(Ordering::Relaxed).wrapping_add(Place::digest(self.upper.iter()))
+    }
+
+    #[inline(always)]
+    pub(crate) fn lowest(&self) -> &AtomicU64 {
+        &self.lowest.position
     }
 
     #[inline]
@@ -59,6 +67,7 @@ impl Default for ReceiveSide {
             lowest: Place::default(),
             upper: Default::default(),
             fruitless: Tally::new(),
+            pace: Pace::new(),
             inspected_ns: AtomicU64::new(0),
             messages: Tally::new(),
             redelivered: Tally::new(),
@@ -138,25 +147,65 @@ impl<H: Host> Attached<H> {
         state: SlotState,
         attempt: Attempt,
     ) -> Result<Tried<Taken>, Error> {
+        match self.take_expected(side, state) {
+            Ok(taken) => Ok(Tried::Done(taken)),
+            Err(unexpected) => self.take_unexpected(side, state, attempt, unexpected),
+        }
+    }
+
+    /// The same behind [`take_expected`](Self::take_expected).
+    #[cold]
+    pub(crate) fn take_unexpected(
+        &self,
+        side: &ReceiveSide,
+        state: SlotState,
+        attempt: Attempt,
+        unexpected: Unexpected,
+    ) -> Result<Tried<Taken>, Error> {
         if self.ring.levels() > 1 {
             return self.take_from_levels(side, state, attempt);
         }
-        let me = self.me()?;
-        if self.ring.may_be_barred(RingLock::Read)
-            && let Some(held_up) = self.held_up(RingLock::Read, &side.place(0).hindrance, attempt)?
-        {
-            return Ok(held_up);
-        }
-        if let Some(taken) = self.take_returned(side, me, state)? {
+        if let Unexpected::MaybeLocked(taken) = unexpected {
             return self.unless_shut(taken);
         }
-        self.host.at_step(1);
-        let tried = self.take_next(self.ring.lowest(), side, me, state, attempt)?;
+        let me = self.me()?;
+        if let Some(before) = self.take_before(side, me, state, attempt, unexpected)? {
+            return Ok(before);
+        }
+        let (level, seen) = (self.ring.lowest(), self.look_done(unexpected)?);
+        let tried = self.take_next(level, side, me, state, attempt, seen)?;
         self.or_inspect(side, me, state, attempt, tried)
     }
 
-    // Always: with one level its size is a constant.
-    #[inline(always)]
+    /// What is to be done before the head is looked at, if that was not done.
+    fn take_before(
+        &self,
+        side: &ReceiveSide,
+        me: Holder,
+        state: SlotState,
+        attempt: Attempt,
+        unexpected: Unexpected,
+    ) -> Result<Option<Tried<Taken>>, Error> {
+        if matches!(unexpected, Unexpected::Word { .. } | Unexpected::Lost) {
+            return Ok(None);
+        }
+        if self.is_barred(RingLock::Read, unexpected)
+            && let Some(held_up) = self.held_up(RingLock::Read, &side.place(0).hindrance, attempt)?
+        {
+            return Ok(Some(held_up));
+        }
+        let returned = match unexpected {
+            Unexpected::Returned(returned) => Some(returned),
+            _ => self.returned(),
+        };
+        if let Some(taken) = self.take_returned(side, me, state, returned)? {
+            return self.unless_shut(taken).map(Some);
+        }
+        self.host.at_step(1);
+        Ok(None)
+    }
+
+    /// The message at the head of `level`; `seen`: a look that was done already.
     pub(crate) fn take_next(
         &self,
         level: Level<'_>,
@@ -164,9 +213,10 @@ impl<H: Host> Attached<H> {
         me: Holder,
         state: SlotState,
         attempt: Attempt,
+        seen: Option<(Position, SlotWord)>,
     ) -> Result<Tried<Taken>, Error> {
         let place = side.place(level.number());
-        let mut walk = Walk::new(level, End::Head, &place.position);
+        let mut walk = Walk::new(level, End::Head, &place.position).behind(seen);
         while let Some(word) = walk.look()? {
             let index = level.slot_at(walk.place);
             match view(word, walk.place) {
@@ -245,12 +295,16 @@ impl<H: Host> Attached<H> {
         deadline: Option<Instant>,
     ) -> Result<Taken, Error> {
         let mut waiter = Waiter::new(mode, deadline);
+        if waiter.polls_now() {
+            side.pace.begin(side.messages.get());
+        }
         let event = self.counted(Sleeper::Receiver, self.ring.to_receivers(self.host.futex()));
         loop {
             self.host.before_try(waiter.remembered(side.position()));
             match self.try_take(side, state, waiter.attempt()) {
                 Ok(Tried::Blocked { hindered }) => waiter.pause(&event, hindered)?,
                 Ok(Tried::Done(taken)) => {
+                    side.pace.end(waiter.polls());
                     waiter.pass_on(&event, || self.is_ready_at(side));
                     return Ok(taken);
                 }

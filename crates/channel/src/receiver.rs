@@ -8,6 +8,7 @@ use weyr_shared::{MessageAttributes, MessageKind, RingLock, SlotState};
 
 use crate::channel::Shared;
 use crate::defaults::{Defaults, Limit};
+use crate::expected::Unexpected;
 use crate::receive::{ReceiveSide, Taken};
 use crate::wait::{Attempt, Tried};
 use crate::{Content, Error, Lease, Message, Statistics, WaitMode};
@@ -156,19 +157,34 @@ impl Receiver {
 
     #[inline]
     pub(crate) fn take(&self, state: SlotState, limit: Limit) -> Result<Taken, Error> {
-        loop {
-            let taken = self.take_any(state, limit)?;
-            if !taken.is_redelivered() || !self.shared.attached.is_received(&taken)? {
-                return Ok(taken);
-            }
-            self.shared.attached.release(taken)?;
+        match self.shared.attached.take_expected(&self.side, state) {
+            Ok(taken) => Ok(taken),
+            Err(unexpected) => self.take_unexpected(state, limit, unexpected),
         }
     }
 
-    #[inline]
-    fn take_any(&self, state: SlotState, limit: Limit) -> Result<Taken, Error> {
+    /// Takes one that is not the expected one, or waits for it.
+    #[cold]
+    fn take_unexpected(
+        &self,
+        state: SlotState,
+        limit: Limit,
+        mut unexpected: Unexpected,
+    ) -> Result<Taken, Error> {
         let attached = &self.shared.attached;
-        match attached.try_take(&self.side, state, Attempt::AT_ONCE)? {
+        loop {
+            let taken = self.take_any(state, limit, unexpected)?;
+            if !taken.is_redelivered() || !self.shared.is_received(&taken)? {
+                return Ok(taken);
+            }
+            attached.release(taken)?;
+            unexpected = Unexpected::Unknown;
+        }
+    }
+
+    fn take_any(&self, state: SlotState, limit: Limit, unexpected: Unexpected) -> Result<Taken, Error> {
+        let attached = &self.shared.attached;
+        match attached.take_unexpected(&self.side, state, Attempt::AT_ONCE, unexpected)? {
             Tried::Done(taken) => Ok(taken),
             Tried::Blocked { .. } => self.take_later(state, limit),
         }
@@ -193,7 +209,20 @@ impl Receiver {
 
     #[inline]
     fn receive_into_within(&self, buffer: &mut [u8], limit: Limit) -> Result<usize, Error> {
-        let taken = self.take(SlotState::Taking, limit)?;
+        match self.shared.attached.take_expected(&self.side, SlotState::Taking) {
+            Ok(taken) => self.shared.finish_into(&self.side, taken, buffer),
+            Err(unexpected) => self.receive_into_unexpected(buffer, limit, unexpected),
+        }
+    }
+
+    #[cold]
+    fn receive_into_unexpected(
+        &self,
+        buffer: &mut [u8],
+        limit: Limit,
+        unexpected: Unexpected,
+    ) -> Result<usize, Error> {
+        let taken = self.take_unexpected(SlotState::Taking, limit, unexpected)?;
         self.shared.finish_into(&self.side, taken, buffer)
     }
 
@@ -223,6 +252,7 @@ impl Shared {
             Ok((MessageKind::Reference | MessageKind::SideLoaded, _)) => self.take_allocation(&taken),
             Ok((MessageKind::Elsewhere, _)) => self.take_elsewhere(&taken),
             Ok((MessageKind::Frozen, _)) => self.open_frozen(&taken),
+            Ok((MessageKind::Foreign | MessageKind::ForeignAside, _)) => self.take_foreign(&taken),
             Err(error) => Err(error),
         };
         let content = content.and_then(|content| Ok((content, self.attributes(&taken)?)));
@@ -246,6 +276,7 @@ impl Shared {
             MessageKind::Reference | MessageKind::SideLoaded | MessageKind::Elsewhere => {
                 return self.finish_unread(side, taken);
             }
+            MessageKind::Foreign | MessageKind::ForeignAside => self.discard_foreign(&taken),
             MessageKind::Inline | MessageKind::Frozen => {}
         }
         self.attached.release(taken)?;
@@ -296,13 +327,16 @@ impl Shared {
         Ok(bytes.len())
     }
 
-    /// Frees the slot of a message that cannot be read, for it is none; one whose memory this process has not mapped
-    /// stays, for others may have.
+    /// Frees the slot of a message that cannot be read, for it is none; one whose memory this process cannot
+    /// reach stays, for others may.
     #[cold]
     pub(crate) fn discard(&self, taken: Taken, error: Error) -> Error {
         let ended = if error.is_outside_window() {
             self.attached.put_back(taken, false)
         } else {
+            if self.attached.description(&taken).is_ok_and(|found| found.kind.is_foreign()) {
+                self.discard_foreign(&taken);
+            }
             self.attached.release(taken)
         };
         ended.err().unwrap_or(error)

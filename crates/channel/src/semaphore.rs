@@ -4,18 +4,19 @@
 //! dropped, and when its process dies. So all that is said of channels holds for semaphores: who is killed or stopped at
 //! any instruction blocks nobody, and nothing is lost but what somebody had taken for good.
 
-use std::num::NonZeroU64;
 use std::time::{Duration, Instant};
 
 use weyr_managed::Pool;
+use weyr_shared::RingUse;
 
+use crate::attached::Attached;
+use crate::pool_host::PoolHost;
+use crate::send::{Bytes, SendSide};
+use crate::wait::{Attempt, Tried};
 use crate::{
     Channel, ChannelAttributes, ChannelDescriptor, Error, Lease, PollEvents, Poller, Receiver, Sender,
     WaitMode,
 };
-
-/// "semaphor" in the order of the bytes: what messages of a semaphore are.
-const TYPE: NonZeroU64 = NonZeroU64::new(u64::from_le_bytes(*b"semaphor")).expect("not zero");
 
 /// A bounded semaphore: units that are taken and given.
 ///
@@ -57,6 +58,26 @@ pub struct Semaphore {
     poller: Poller,
 }
 
+fn attributes(capacity: u32, initial: u32) -> Result<ChannelAttributes, Error> {
+    if initial > capacity {
+        return Err(Error::InvalidCapacity { messages: initial.into(), largest: capacity.into() });
+    }
+    Ok(ChannelAttributes::new().capacity(capacity.into()).block_size(48))
+}
+
+/// Makes a semaphore of a channel that nobody else knows yet.
+fn make(attached: &Attached<PoolHost>, initial: u32) -> Result<(), Error> {
+    let side = SendSide::default();
+    for _ in 0..initial {
+        match attached.try_send(&side, &Bytes(&[]), Attempt::AT_ONCE)? {
+            Tried::Done(()) => {}
+            Tried::Blocked { .. } => return Err(Error::Full),
+        }
+    }
+    attached.ring().set_use(RingUse::Semaphore);
+    Ok(())
+}
+
 /// A unit in use: dropping it gives it back, as does the death of its process.
 #[derive(Debug)]
 #[must_use = "dropping a permit gives its unit back"]
@@ -80,15 +101,8 @@ impl Semaphore {
     /// # Errors
     /// [`Error::InvalidCapacity`], also for more units than there is room for; as [`Channel::create`].
     pub fn create(pool: &Pool, capacity: u32, initial: u32) -> Result<Self, Error> {
-        if initial > capacity {
-            return Err(Error::InvalidCapacity { messages: initial.into(), largest: capacity.into() });
-        }
-        let attributes = ChannelAttributes::new().capacity(capacity.into()).block_size(48);
-        let semaphore = Self::of(Channel::create(pool, &attributes)?);
-        (0..initial).try_for_each(|_| semaphore.try_give())?;
-        // Last: whoever finds the type finds all units.
-        semaphore.channel.agree_on_type(TYPE)?;
-        Ok(semaphore)
+        let attributes = attributes(capacity, initial)?;
+        Self::checked(Channel::create_furnished(pool, &attributes, &|attached| make(attached, initial))?)
     }
 
     /// Attaches this process to the semaphore that `descriptor` names, and to its pool.
@@ -107,13 +121,52 @@ impl Semaphore {
         Self::checked(Channel::attach_in(pool, descriptor)?)
     }
 
-    fn checked(channel: Channel) -> Result<Self, Error> {
-        if channel.message_type() == Some(TYPE) { Ok(Self::of(channel)) } else { Err(Error::NotASemaphore) }
+    /// Creates one that is called `name`, and attaches this process; as [`Channel::create_named`], whose names these are: a
+    /// name is that of a channel, or of what a channel is used as.
+    ///
+    /// # Errors
+    /// [`Error::NameTaken`], [`Error::InvalidName`]; as [`create`](Self::create).
+    pub fn create_named(pool: &Pool, name: &str, capacity: u32, initial: u32) -> Result<Self, Error> {
+        let attributes = attributes(capacity, initial)?;
+        Self::checked(Channel::create_new(pool, name, &attributes, &|attached| make(attached, initial))?)
     }
 
-    fn of(channel: Channel) -> Self {
+    /// Attaches this process to the semaphore of `pool` that is called `name`.
+    ///
+    /// # Errors
+    /// [`Error::NotASemaphore`] when something else is called so; as [`Channel::attach_named`].
+    pub fn attach_named(pool: &Pool, name: &str) -> Result<Self, Error> {
+        Self::checked(Channel::attach_named(pool, name)?)
+    }
+
+    /// The semaphore of `pool` called `name`, created with room for `capacity` units, of which `initial` are there, if there
+    /// is none. One that is there stays as it is.
+    ///
+    /// # Errors
+    /// [`Error::NotASemaphore`]; as [`create_named`](Self::create_named), but for `NameTaken`.
+    pub fn attach_or_create_named(
+        pool: &Pool,
+        name: &str,
+        capacity: u32,
+        initial: u32,
+    ) -> Result<Self, Error> {
+        let attributes = attributes(capacity, initial)?;
+        let make = |attached: &Attached<PoolHost>| make(attached, initial);
+        Self::checked(Channel::attach_or_furnish(pool, name, &attributes, &make)?)
+    }
+
+    /// What it is called, if it was given a name.
+    pub fn name(&self) -> Option<String> {
+        self.channel.name()
+    }
+
+    fn checked(channel: Channel) -> Result<Self, Error> {
+        if channel.ring().used_as() != Some(RingUse::Semaphore) {
+            return Err(Error::NotASemaphore);
+        }
+        channel.attached().be_by_use();
         let (sender, receiver, poller) = (channel.sender(), channel.receiver(), channel.poller());
-        Self { channel, sender, receiver, poller }
+        Ok(Self { channel, sender, receiver, poller })
     }
 
     /// Names it to other processes of this host.

@@ -16,6 +16,7 @@ use weyr_shared::{Corrupt, Holder, Level, Position, RingLock, Sleeper, SlotState
 
 use crate::attached::Attached;
 pub use crate::claim::Claim;
+use crate::expected::Unexpected;
 use crate::host::Host;
 pub use crate::payload::{Bytes, Outgoing, Transfer};
 pub use crate::send_side::SendSide;
@@ -87,12 +88,11 @@ impl<H: Host> Attached<H> {
         if self.ring.levels() > 1 {
             return self.claim_among_levels(side, me, attempt);
         }
-        self.claim_in(self.ring.lowest(), side, me, attempt, SlotState::Filling)
+        self.claim_in(self.ring.lowest(), side, me, attempt, SlotState::Filling, None)
     }
 
-    /// The place at the tail of `level`, by making its slot FILLING or RESERVED.
-    // Always: with one level its size and kind are constants.
-    #[inline(always)]
+    /// The place at the tail of `level`, by making its slot FILLING or RESERVED; `seen`: a look that was
+    /// done already.
     pub(crate) fn claim_in(
         &self,
         level: Level<'_>,
@@ -100,8 +100,9 @@ impl<H: Host> Attached<H> {
         me: Holder,
         attempt: Attempt,
         state: SlotState,
+        seen: Option<(Position, SlotWord)>,
     ) -> Result<Tried<Claim>, Error> {
-        let mut walk = Walk::new(level, End::Tail, &side.position);
+        let mut walk = Walk::new(level, End::Tail, &side.position).behind(seen);
         let mut rounds = 0;
         while let Some(word) = walk.look()? {
             match view(word, walk.place) {
@@ -250,23 +251,42 @@ impl<H: Host> Attached<H> {
         message: &M,
         attempt: Attempt,
     ) -> Result<Tried<()>, Error> {
+        let unexpected = match self.claim_expected(side) {
+            Ok(claim) if self.is_sent(side, claim, message)? => return Ok(Tried::Done(())),
+            Ok(_) => Unexpected::Unknown,
+            Err(unexpected) => unexpected,
+        };
+        self.send_unexpected(side, message, attempt, unexpected)
+    }
+
+    /// The same behind [`claim_expected`](Self::claim_expected).
+    #[cold]
+    pub(crate) fn send_unexpected<M: Outgoing<H>>(
+        &self,
+        side: &SendSide,
+        message: &M,
+        attempt: Attempt,
+        mut unexpected: Unexpected,
+    ) -> Result<Tried<()>, Error> {
         if self.ring.levels() > 1 {
             return self.try_send_among_levels(side, message, attempt);
         }
-        let me = self.me()?;
+        let (me, mut seen) = (self.me()?, self.look_done(unexpected)?);
         loop {
-            if self.ring.may_be_barred(RingLock::Write)
+            if self.is_barred(RingLock::Write, unexpected)
                 && let Some(held_up) = self.held_up(RingLock::Write, &side.hindrance, attempt)?
             {
                 return Ok(held_up);
             }
-            let claim = match self.claim_in(self.ring.lowest(), side, me, attempt, SlotState::Filling)? {
+            let level = self.ring.lowest();
+            let claim = match self.claim_in(level, side, me, attempt, SlotState::Filling, seen.take())? {
                 Tried::Done(claim) => claim,
                 Tried::Blocked { hindered } => return Ok(Tried::Blocked { hindered }),
             };
             if self.is_sent(side, claim, message)? {
                 return Ok(Tried::Done(()));
             }
+            unexpected = Unexpected::Unknown;
         }
     }
 
@@ -327,6 +347,9 @@ impl<H: Host> Attached<H> {
         deadline: Option<Instant>,
     ) -> Result<(), Error> {
         let mut waiter = Waiter::new(mode, deadline);
+        if waiter.polls_now() {
+            side.pace.begin(side.messages.get());
+        }
         let event = self.counted(Sleeper::Sender, self.ring.to_senders(self.host.futex()));
         loop {
             self.host.before_try(waiter.remembered(side.position()));
@@ -341,6 +364,7 @@ impl<H: Host> Attached<H> {
                     waiter.pause(&event, hindered)?;
                 }
                 Ok(Tried::Done(())) => {
+                    side.pace.end(waiter.polls());
                     waiter.pass_on(&event, || self.is_free_at(side));
                     return Ok(());
                 }

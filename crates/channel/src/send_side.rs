@@ -5,6 +5,7 @@ use weyr_shared::Position;
 
 use crate::flow_control::Courtesy;
 use crate::hindrance::Hindrance;
+use crate::pace::Pace;
 use crate::tally::Tally;
 
 /// What one sending handle remembers, in private memory.
@@ -17,6 +18,7 @@ pub struct SendSide {
     /// How long the levels together have been too full.
     pub(crate) shortage: Hindrance,
     pub(crate) courtesy: Courtesy,
+    pub(crate) pace: Pace,
     pub(crate) messages: Tally,
     pub(crate) bytes_copied: Tally,
     pub(crate) revoked: Tally,
@@ -48,6 +50,7 @@ impl Default for SendSide {
             hindrance: Hindrance::new(),
             shortage: Hindrance::new(),
             courtesy: Courtesy::new(),
+            pace: Pace::new(),
             messages: Tally::new(),
             bytes_copied: Tally::new(),
             revoked: Tally::new(),

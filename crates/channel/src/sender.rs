@@ -8,6 +8,7 @@ use weyr_shared::RingLock;
 
 use crate::channel::Shared;
 use crate::defaults::{Defaults, Limit};
+use crate::expected::Unexpected;
 use crate::host::Host as _;
 use crate::numbering::{Labelled, Numbering};
 use crate::outgoing::OutgoingMessage;
@@ -389,7 +390,24 @@ impl Sender {
         if self.side.courtesy.is_wary() && self.comes_later(limit)? {
             return self.post_behind_others(message, limit);
         }
-        match attached.try_send(&self.side, message, Attempt::AT_ONCE)? {
+        match attached.claim_expected(&self.side) {
+            Ok(claim) => match attached.is_sent(&self.side, claim, message) {
+                Ok(true) => Ok(()),
+                Ok(false) => self.post_unexpected(message, limit, Unexpected::Unknown),
+                Err(error) => Err(error),
+            },
+            Err(unexpected) => self.post_unexpected(message, limit, unexpected),
+        }
+    }
+
+    /// Where the slot at its place is not free for it.
+    #[cold]
+    fn post_unexpected<M>(&self, message: &M, limit: Limit, unexpected: Unexpected) -> Result<(), Error>
+    where
+        M: Outgoing<PoolHost>,
+    {
+        let attached = &self.shared.attached;
+        match attached.send_unexpected(&self.side, message, Attempt::AT_ONCE, unexpected)? {
             Tried::Done(()) => Ok(()),
             Tried::Blocked { .. } => self.post_later(message, limit),
         }

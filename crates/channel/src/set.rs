@@ -9,6 +9,7 @@
 //! | `listening` | what a set asks of pools and channels |
 //! | `place` | where it is told, pool by pool |
 //! | `member` | one channel in it |
+//! | `notification` | who is told without waiting |
 //! | `gathering` | all of them, and who is looked at next |
 //! | `wait` | spinning, sleeping, doubting |
 //! | `waker` | ending a wait from outside |
@@ -16,6 +17,7 @@
 pub(crate) mod gathering;
 pub(crate) mod listening;
 mod member;
+mod notification;
 mod place;
 mod wait;
 mod waker;
@@ -29,6 +31,8 @@ use crate::channel::Shared;
 use crate::defaults::{Defaults, Limit};
 use crate::{Channel, Error, PollEvents, WaitMode};
 use gathering::Gathering;
+use notification::Notifier;
+pub use notification::{SetNotice, SetNotification};
 pub use waker::SetWaker;
 
 /// How many channels one wait reports unless said otherwise.
@@ -39,6 +43,19 @@ const MOST: usize = 256;
 pub struct SetKey {
     index: u32,
     serial: u32,
+}
+
+/// A channel in a set.
+#[derive(Debug, Clone)]
+pub struct SetMember {
+    /// By which it is changed and taken out.
+    pub key: SetKey,
+    /// What was given to [`ChannelSet::add`].
+    pub token: u64,
+    /// By which it is waited for.
+    pub events: PollEvents,
+    /// The channel.
+    pub channel: Channel,
 }
 
 /// What a wait says of one channel.
@@ -89,6 +106,7 @@ pub struct ChannelSet {
     defaults: Defaults,
     most: usize,
     nonce: u64,
+    notifier: Option<Notifier>,
 }
 
 impl Default for ChannelSet {
@@ -102,7 +120,7 @@ impl ChannelSet {
     /// An empty set.
     pub fn new() -> Self {
         let (members, defaults) = (Gathering::default(), Defaults::default());
-        Self { members, defaults, most: MOST, nonce: fork::nonce() }
+        Self { members, defaults, most: MOST, nonce: fork::nonce(), notifier: None }
     }
 
     /// The same set, waiting in another way; [`WaitMode::Adaptive`] unless said otherwise.
@@ -143,9 +161,11 @@ impl ChannelSet {
     /// a set twice, and in up to 16 sets.
     ///
     /// # Errors
-    /// [`Error::TooManyListeners`], [`Error::TooManySets`], [`Error::Forked`], [`Error::Destroyed`], [`Error::Pool`].
+    /// [`Error::TooManyListeners`], [`Error::TooManySets`], [`Error::Forked`], [`Error::Destroyed`],
+    /// [`Error::NotForMessages`], [`Error::Pool`]; [`Error::Reactor`] where somebody is to be [notified](Self::notify).
     pub fn add(&mut self, channel: &Channel, events: PollEvents, token: u64) -> Result<SetKey, Error> {
-        self.add_shared(Arc::clone(channel.shared()), events, token)
+        let key = self.add_shared(Arc::clone(channel.shared()), events, token)?;
+        self.notified_of(key, channel, events, token)
     }
 
     /// Adds a channel, to be reported as `token` when something has happened behind which it is one of `events`, and not
@@ -160,7 +180,23 @@ impl ChannelSet {
         events: PollEvents,
         token: u64,
     ) -> Result<SetKey, Error> {
-        self.add_shared_changes(Arc::clone(channel.shared()), events, token)
+        let key = self.add_shared_changes(Arc::clone(channel.shared()), events, token)?;
+        self.notified_of(key, channel, events, token)
+    }
+
+    fn notified_of(
+        &mut self,
+        key: SetKey,
+        channel: &Channel,
+        events: PollEvents,
+        token: u64,
+    ) -> Result<SetKey, Error> {
+        let Some(notifier) = &mut self.notifier else { return Ok(key) };
+        if let Err(error) = notifier.add(key, Arc::clone(channel.shared()), events, token) {
+            self.members.remove(key)?;
+            return Err(error);
+        }
+        Ok(key)
     }
 
     pub(crate) fn add_shared_changes(
@@ -181,6 +217,7 @@ impl ChannelSet {
         token: u64,
     ) -> Result<SetKey, Error> {
         self.check_own()?;
+        channel.attached.check_use()?;
         self.members.add(channel, events, token)
     }
 
@@ -191,7 +228,9 @@ impl ChannelSet {
     /// Source: *Dragon channels*, `dragon_channelset_set_event_mask`.
     pub fn modify(&mut self, key: SetKey, events: PollEvents) -> Result<(), Error> {
         self.check_own()?;
-        self.members.modify(key, events)
+        self.members.modify(key, events)?;
+        self.notifier.iter().for_each(|notifier| notifier.modify(key, events));
+        Ok(())
     }
 
     /// Takes a channel out.
@@ -200,7 +239,29 @@ impl ChannelSet {
     /// [`Error::NotInSet`], [`Error::Forked`].
     pub fn remove(&mut self, key: SetKey) -> Result<(), Error> {
         self.check_own()?;
-        self.members.remove(key)
+        self.members.remove(key)?;
+        self.notifier.iter_mut().for_each(|notifier| notifier.remove(key));
+        Ok(())
+    }
+
+    /// What is in it, in no order.
+    /// Source: *Dragon channels*, `dragon_channelset_get_channels`.
+    pub fn members(&self) -> impl Iterator<Item = SetMember> {
+        self.members.members().map(|(key, member)| SetMember {
+            key,
+            token: member.token,
+            events: member.events,
+            channel: Channel::with(Arc::clone(&member.channel)),
+        })
+    }
+
+    /// By which events a channel is waited for.
+    ///
+    /// # Errors
+    /// [`Error::NotInSet`]. Source: *Dragon channels*, `dragon_channelset_get_event_mask`.
+    pub fn events(&self, key: SetKey) -> Result<PollEvents, Error> {
+        let mut members = self.members.members();
+        members.find(|(of, _)| *of == key).map(|(_, member)| member.events).ok_or(Error::NotInSet)
     }
 
     /// How many channels are in it.
@@ -211,6 +272,41 @@ impl ChannelSet {
     /// Whether none is.
     pub fn is_empty(&self) -> bool {
         self.members.is_empty()
+    }
+}
+
+/// Being told without waiting.
+impl ChannelSet {
+    /// Has somebody notified each time something happens after which a channel of the set is one of the events that it is
+    /// in the set for, at once if it is already, and when it is destroyed; also of channels that are added later. It
+    /// replaces what was to be notified before. The set can be waited for all the same. Each channel has one more place in
+    /// its table of listeners taken. Does not wait.
+    ///
+    /// What is notified of changes is told of them once: who hears of a message receives until the channel is empty.
+    ///
+    /// # Errors
+    /// [`Error::Reactor`], [`Error::InvalidSignal`], [`Error::Forked`]: nobody is notified.
+    /// Source: *Dragon channels*, `dragon_channelset_notify_callback`, `dragon_channelset_notify_signal`.
+    pub fn notify(&mut self, notification: SetNotification) -> Result<(), Error> {
+        self.check_own()?;
+        self.notifier = None;
+        let mut notifier = Notifier::new(notification)?;
+        for (key, member) in self.members.members() {
+            notifier.add(key, Arc::clone(&member.channel), member.events, member.token)?;
+        }
+        self.notifier = Some(notifier);
+        Ok(())
+    }
+
+    /// Has nobody notified any more. A callback that runs just now may still end; none begins.
+    pub fn silence(&mut self) {
+        self.notifier = None;
+    }
+
+    /// Why nobody is notified of a channel any more, as [`Watch::ended`](crate::Watch::ended) says it; none while
+    /// somebody is, and where nobody was to be.
+    pub fn notification_ended(&self, key: SetKey) -> Option<Error> {
+        self.notifier.as_ref()?.ended(key)
     }
 }
 

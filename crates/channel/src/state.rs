@@ -20,7 +20,7 @@ pub struct ChannelMemory {
     pub side_loaded_bytes: u64,
     /// Bytes that did not fit a block and lie in the channel's buffer pool.
     pub buffer_bytes: u64,
-    /// Bytes of allocations that go with messages. Frozen memory is no channel's.
+    /// Bytes of allocations that go with messages. Frozen memory, and that of other pools, is no channel's.
     pub allocation_bytes: u64,
 }
 
@@ -36,7 +36,7 @@ impl ChannelMemory {
             MessageKind::Reference => &mut self.allocation_bytes,
             MessageKind::SideLoaded => &mut self.side_loaded_bytes,
             MessageKind::Elsewhere => &mut self.buffer_bytes,
-            MessageKind::Frozen => return,
+            MessageKind::Frozen | MessageKind::Foreign | MessageKind::ForeignAside => return,
         };
         *part = part.saturating_add(message.bytes);
     }

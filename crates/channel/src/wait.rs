@@ -140,6 +140,11 @@ impl Waiter {
         }
     }
 
+    /// Looks behind the first.
+    pub(crate) fn polls(&self) -> u32 {
+        self.polls
+    }
+
     /// Whether it tries again without a sleep in between.
     pub(crate) fn polls_now(&self) -> bool {
         match self.mode {

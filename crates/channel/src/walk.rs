@@ -54,6 +54,8 @@ pub(crate) struct Walk<'a> {
     pub(crate) place: Position,
     looks_left: u64,
     hint_seen: bool,
+    /// What the first look finds, where it was done already.
+    seen: Option<SlotWord>,
 }
 
 impl<'a> Walk<'a> {
@@ -62,7 +64,15 @@ impl<'a> Walk<'a> {
         // Acquire: a thread that shares the handle may have put it there (Release in `remember`).
         let place = Position::from_bits(from.load(Ordering::Acquire));
         let looks_left = 2 * u64::from(level.capacity()) + 2;
-        Self { level, end, place, looks_left, hint_seen: false }
+        Self { level, end, place, looks_left, hint_seen: false, seen: None }
+    }
+
+    /// The same, behind a look at a place where the handle stood.
+    pub(crate) fn behind(self, look: Option<(Position, SlotWord)>) -> Self {
+        match look {
+            Some((place, word)) => Self { place, seen: Some(word), ..self },
+            None => self,
+        }
     }
 
     /// The word at the place, unless the bound is reached.
@@ -72,6 +82,9 @@ impl<'a> Walk<'a> {
             return Ok(None);
         }
         self.looks_left -= 1;
+        if let Some(word) = self.seen.take() {
+            return Ok(Some(word));
+        }
         self.level.load(self.place).map(Some)
     }
 
@@ -106,10 +119,17 @@ impl<'a> Walk<'a> {
     /// Goes behind the place, which the caller has claimed, and tells the others.
     #[inline(always)]
     pub(crate) fn advance(&mut self, handle: &AtomicU64) {
-        self.place = self.place.next(self.level.capacity());
-        self.keep(handle);
+        self.place = Self::pass(self.level, self.end, self.place, handle);
+    }
+
+    /// The same without a walk.
+    #[inline(always)]
+    pub(crate) fn pass(level: Level<'a>, end: End, place: Position, handle: &AtomicU64) -> Position {
+        let next = place.next(level.capacity());
+        handle.store(next.bits(), Ordering::Release);
         if !fault::is(Fault::WithoutHints) {
-            self.end.hint(self.level).store(self.place.bits(), Ordering::Release);
+            end.hint(level).store(next.bits(), Ordering::Release);
         }
+        next
     }
 }

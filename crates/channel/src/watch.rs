@@ -20,6 +20,7 @@ use weyr_sys::serial;
 use crate::channel::Shared;
 use crate::reactor::{Order, Reactor};
 use crate::{Channel, Error, PollEvents};
+pub(crate) use notification::release_with;
 pub use notification::{Notice, Notification};
 
 /// A watch on a channel; dropping it ends it.
@@ -100,7 +101,11 @@ impl Watched {
 }
 
 impl Watch {
-    fn new(channel: Arc<Shared>, events: PollEvents, notification: Notification) -> Result<Self, Error> {
+    pub(crate) fn new(
+        channel: Arc<Shared>,
+        events: PollEvents,
+        notification: Notification,
+    ) -> Result<Self, Error> {
         notification.check()?;
         let reactor = Reactor::of_this_process()?;
         let watched = Arc::new(Watched {
@@ -146,10 +151,11 @@ impl Channel {
     /// channel, of up to 16 processes or more.
     ///
     /// # Errors
-    /// [`Error::Reactor`]; [`Error::InvalidSignal`]. Nothing was begun. Where there is no place to listen from the watch
+    /// [`Error::Reactor`]; [`Error::InvalidSignal`]; [`Error::NotForMessages`]. Nothing was begun. Where there is no place to listen from the watch
     /// says so by [`Watch::ended`].
     /// Source: *Dragon channels*, `dragon_channel_add_event_bcast`.
     pub fn watch(&self, events: PollEvents, notification: Notification) -> Result<Watch, Error> {
+        self.attached().check_use()?;
         Watch::new(Arc::clone(self.shared()), events, notification)
     }
 }

@@ -7,8 +7,11 @@ use std::time::{Duration, Instant};
 
 use pools::{TestPool, as_child, child};
 use weyr_atomic::{AtomicU64, Ordering};
-use weyr_channel::{Barrier, Broken, Channel, Error, Semaphore, WaitMode};
+use weyr_channel::{
+    Barrier, Broken, Channel, ChannelSet, Error, Notification, PollEvents, Semaphore, WaitMode,
+};
 use weyr_kill::Outcome;
+use weyr_managed::Pool;
 
 const MODES: [WaitMode; 3] = [WaitMode::Adaptive, WaitMode::Idle, WaitMode::Spin];
 
@@ -312,4 +315,57 @@ fn a_killed_process_gives_its_permits_back_and_not_what_it_took() {
     assert_eq!(semaphore.value(), Ok(2));
     drop((channel, said));
     pool.assert_verified();
+}
+
+/// Each way in which a message could get into the channel, out of it, or be waited for.
+fn assert_carries_no_messages(pool: &Pool, channel: &Channel, used_as: &'static str) {
+    let refusal = Error::NotForMessages { used_as };
+    let (sender, receiver) = (channel.sender(), channel.receiver());
+    let soon = || Instant::now() + Duration::from_secs(60);
+    // Those that wait come behind one that does not.
+    assert_eq!(sender.try_send(b"x"), Err(refusal.clone()));
+    let sent = [sender.try_send(b"x"), sender.send(b""), sender.send_until(b"x", soon()), channel.send(b"x")];
+    sent.into_iter().for_each(|sent| assert_eq!(sent, Err(refusal.clone())));
+    let refused = sender.try_send_allocation(pool.alloc(8).unwrap()).unwrap_err();
+    assert_eq!((refused.error, refused.payload.is_some()), (refusal.clone(), true));
+    assert_eq!(sender.message().send_owned(vec![1]).map(drop).unwrap_err().error, refusal);
+    assert_eq!(receiver.try_receive().err(), Some(refusal.clone()));
+    assert_eq!(receiver.receive().err(), Some(refusal.clone()));
+    assert_eq!(receiver.receive_until(soon()).err(), Some(refusal.clone()));
+    assert_eq!(receiver.try_receive_into(&mut [0; 8]), Err(refusal.clone()));
+    assert_eq!(receiver.try_receive_to(&mut [0; 8][..]), Err(refusal.clone()));
+    assert_eq!(receiver.try_lease().err(), Some(refusal.clone()));
+    assert_eq!(receiver.try_peek().err(), Some(refusal.clone()));
+    assert_eq!(receiver.try_pop(), Err(refusal.clone()));
+    let watched = channel.watch(PollEvents::IN, Notification::callback(|_| ()));
+    assert_eq!(watched.err(), Some(refusal.clone()));
+    let mut set = ChannelSet::new();
+    assert_eq!(set.add(channel, PollEvents::IN, 1).err(), Some(refusal.clone()));
+    assert_eq!(set.add_changes(channel, PollEvents::IN, 1).err(), Some(refusal));
+}
+
+#[test]
+fn a_barrier_carries_no_messages_and_stays_whole() {
+    let pool = TestPool::new("barrier-messages");
+    let barrier = Barrier::create(&pool.0, 1).unwrap();
+    assert_carries_no_messages(&pool.0, &Channel::attach(&barrier.descriptor()).unwrap(), "barrier");
+    assert_eq!((barrier.wait(), barrier.parties()), (Ok(0), 1));
+    // What is asked of any channel can be asked of it.
+    let channel = Channel::attach_in(&pool.0, &barrier.descriptor()).unwrap();
+    assert_eq!(channel.state().unwrap().depth, 0);
+    channel.destroy().unwrap();
+    assert_eq!(barrier.wait(), Err(Error::Destroyed));
+    drop(barrier);
+    assert_eq!(pool.blocks(), 0);
+}
+
+#[test]
+fn a_semaphore_carries_no_messages_and_keeps_its_units() {
+    let pool = TestPool::new("semaphore-messages");
+    let semaphore = Semaphore::create(&pool.0, 2, 1).unwrap();
+    assert_carries_no_messages(&pool.0, &Channel::attach(&semaphore.descriptor()).unwrap(), "semaphore");
+    assert_eq!(semaphore.value(), Ok(1));
+    semaphore.clone().take().unwrap();
+    semaphore.give().unwrap();
+    drop(semaphore.acquire().unwrap());
 }

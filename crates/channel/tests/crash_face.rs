@@ -22,7 +22,7 @@ use rustix::process::{Signal, getpid, kill_process};
 use weyr_atomic::{Ordering, crash};
 use weyr_channel::{Channel, ChannelAttributes, Error, Lease, Message, WaitMode};
 use weyr_kill::{Child, Outcome, Rendezvous, child, note, writes_to_end_at};
-use weyr_managed::{Allocation, Mode, PoolAttributes};
+use weyr_managed::{Allocation, BlockState, Mode, Pool, PoolAttributes};
 use weyr_shared::{Ring, SlotState};
 
 /// How the child ends at a point.
@@ -95,6 +95,8 @@ struct Plan<'p> {
     wide: bool,
     /// Books, whose buffers lie in a pool of their own.
     elsewhere: bool,
+    /// Memory of another pool, whose name lies in the slot, or in a block beside a slot of 64 bytes.
+    foreign: Option<u64>,
 }
 
 impl<'p> Plan<'p> {
@@ -108,6 +110,7 @@ impl<'p> Plan<'p> {
             waits: None,
             wide: false,
             elsewhere: false,
+            foreign: None,
         }
     }
 }
@@ -116,6 +119,7 @@ struct World {
     channel: Channel,
     pool: TestPool,
     buffers: Option<TestPool>,
+    foreign: Option<TestPool>,
 }
 
 impl World {
@@ -131,12 +135,17 @@ impl World {
 
     fn of(name: &str, attributes: &ChannelAttributes) -> Self {
         let pool = Self::small_pool(name);
-        Self { channel: Channel::create(&pool.0, attributes).unwrap(), pool, buffers: None }
+        Self { channel: Channel::create(&pool.0, attributes).unwrap(), pool, buffers: None, foreign: None }
     }
 
     fn planned(plan: &Plan) -> Self {
         let shape = if plan.wide { wide_attributes } else { attributes };
         let attributes = shape(plan.capacity);
+        if let Some(block_size) = plan.foreign {
+            let foreign = Self::small_pool(&format!("{} foreign", plan.name));
+            let world = Self::of(plan.name, &attributes.block_size(block_size));
+            return Self { foreign: Some(foreign), ..world };
+        }
         if !plan.elsewhere {
             return Self::of(plan.name, &attributes);
         }
@@ -147,8 +156,8 @@ impl World {
 
     fn recover(&self) {
         self.pool.0.recover();
-        if let Some(buffers) = &self.buffers {
-            buffers.0.recover();
+        for other in self.buffers.iter().chain(&self.foreign) {
+            other.0.recover();
         }
     }
 
@@ -166,14 +175,24 @@ impl World {
     }
 
     fn leave(self) {
-        let Self { channel, pool, buffers } = self;
+        let Self { channel, pool, buffers, foreign } = self;
         match channel.clone().destroy() {
             Ok(()) | Err(Error::Destroyed) => drop(channel),
             Err(error) => panic!("{error}"),
         }
         assert_whole(&pool.0);
         buffers.iter().for_each(|buffers| assert_whole(&buffers.0));
+        foreign.iter().for_each(|foreign| assert_lent_at_most(&foreign.0));
     }
+}
+
+/// What is left of memory that a sender had lent when it died is its pool's, and one block at most.
+fn assert_lent_at_most(foreign: &Pool) {
+    foreign.recover();
+    let (verification, usage) = (foreign.verify(Mode::Quiesced), foreign.usage());
+    assert!(verification.holds(), "{:#?}", verification.findings);
+    let lent = usage.by_state.get(&BlockState::Pool).map_or(0, |lent| lent.blocks);
+    assert!(usage.total.blocks == lent && lent <= 1, "{usage:?}");
 }
 
 struct Line {
@@ -959,4 +978,34 @@ fn a_receiver_asleep_while_its_only_sender_dies_gets_what_was_sent() {
     fates.dedup();
     assert_eq!(fates, [1, 100]);
     note(format_args!("crash channel, send to a sleeper: {points} points, killed unnoticed"));
+}
+
+/// Attached to the channel, and to the other pool.
+fn with_foreign(world: &World) -> (Channel, Option<Allocation>) {
+    (world.attach(), Some(parcel(&world.foreign.as_ref().unwrap().0, 100)))
+}
+
+#[test]
+fn memory_of_another_pool() {
+    let send = |_: &World, (channel, memory): &mut With<Allocation>| {
+        assert!(channel.send_allocation(memory.take().unwrap()).is_ok());
+        Some(Told::Sent(100))
+    };
+    let ground = |world: &World| {
+        let memory = parcel(&world.foreign.as_ref().unwrap().0, 1);
+        assert!(world.channel.send_allocation(memory).is_ok());
+    };
+    let attached = |world: &World| {
+        let (channel, memory) = with_foreign(world);
+        drop(memory);
+        channel
+    };
+    let take = |_: &World, channel: &mut Channel| received(channel.try_receive());
+    for (block_size, sending, receiving) in
+        [(1024, "send, foreign", "receive, foreign"), (64, "send, foreign, aside", "receive, foreign, aside")]
+    {
+        let foreign = Some(block_size);
+        sweep(&Plan { foreign, ..Plan::new(sending, 7, SENT) }, |_| (), with_foreign, send, nothing);
+        sweep(&Plan { foreign, ..Plan::new(receiving, 4, RECEIVED) }, ground, attached, take, nothing);
+    }
 }

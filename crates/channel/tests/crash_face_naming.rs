@@ -10,7 +10,7 @@ mod pools;
 use pools::TestPool;
 use rustix::process::{Signal, getpid, kill_process};
 use weyr_atomic::crash;
-use weyr_channel::{Channel, ChannelAttributes, Error};
+use weyr_channel::{Barrier, Channel, ChannelAttributes, Error, Semaphore};
 use weyr_kill::{Child, Outcome, Rendezvous, child, is_few_writes, note, writes_to_end_at};
 use weyr_managed::Pool;
 
@@ -46,6 +46,55 @@ fn attach(pool: &Pool) {
     }
 }
 
+fn create_barrier(pool: &Pool) {
+    match Barrier::create_named(pool, "wanted", 3) {
+        Ok(barrier) => std::mem::forget(barrier),
+        Err(Error::NameTaken { .. }) => {}
+        Err(error) => panic!("{error}"),
+    }
+}
+
+fn create_semaphore(pool: &Pool) {
+    match Semaphore::create_named(pool, "wanted", 3, 2) {
+        Ok(semaphore) => std::mem::forget(semaphore),
+        Err(Error::NameTaken { .. }) => {}
+        Err(error) => panic!("{error}"),
+    }
+}
+
+/// What somebody wants by name: how it is made or looked for, how the next one uses it, and its end.
+#[derive(Clone, Copy)]
+struct Wanted {
+    work: Work,
+    look: fn(&Pool),
+    end: fn(&Pool),
+}
+
+fn channel(work: Work) -> Wanted {
+    Wanted { work, look: |pool| drop(use_it(pool)), end: |pool| use_it(pool).destroy().unwrap() }
+}
+
+/// Whatever the dead left, who wants one gets one that is whole.
+const BARRIER: Wanted = Wanted {
+    work: create_barrier,
+    look: |pool| {
+        let barrier = Barrier::attach_or_create_named(pool, "wanted", 3).unwrap();
+        assert_eq!((barrier.parties(), barrier.is_broken(), barrier.waiting()), (3, false, 0));
+        assert!(barrier.release());
+    },
+    end: |pool| Barrier::attach_named(pool, "wanted").unwrap().destroy().unwrap(),
+};
+
+const SEMAPHORE: Wanted = Wanted {
+    work: create_semaphore,
+    look: |pool| {
+        let semaphore = Semaphore::attach_or_create_named(pool, "wanted", 3, 2).unwrap();
+        assert_eq!(semaphore.value(), Ok(2));
+        drop(semaphore.try_acquire().unwrap());
+    },
+    end: |pool| Semaphore::attach_named(pool, "wanted").unwrap().destroy().unwrap(),
+};
+
 fn signal(which: Signal) {
     kill_process(getpid(), which).unwrap();
 }
@@ -71,7 +120,7 @@ fn use_it(pool: &Pool) -> Channel {
 }
 
 /// One end of the work. Returns its writes, if the child came to its end.
-fn run(work: Work, candidate: Option<u64>, end: End) -> u64 {
+fn run(wanted: Wanted, candidate: Option<u64>, end: End) -> u64 {
     let shape =
         |attributes: weyr_managed::PoolAttributes| attributes.page_size(4096).processes(8).channels(8);
     let pool = TestPool::with("naming", 256 << 10, shape);
@@ -82,15 +131,15 @@ fn run(work: Work, candidate: Option<u64>, end: End) -> u64 {
     let mut child = child::spawn(|| {
         pool.0.actor().unwrap();
         arm(end);
-        work(&pool.0);
+        (wanted.work)(&pool.0);
         line.send(crash::disarm()).unwrap();
     })
     .unwrap();
-    let writes = bring_to(end, &pool.0, &line, &mut child);
+    let writes = bring_to(end, wanted, &pool.0, &line, &mut child);
     pool.0.recover();
-    let channel = use_it(&pool.0);
+    (wanted.look)(&pool.0);
     assert_eq!((pool.0.members().len(), pool.0.channel_blocks().len()), (1, 1), "{end:?}");
-    channel.destroy().unwrap();
+    (wanted.end)(&pool.0);
     pool.assert_verified();
     assert_eq!(pool.blocks(), 0, "{end:?}");
     writes
@@ -108,7 +157,7 @@ fn leave_candidate(pool: &Pool, write: u64) {
     pool.recover();
 }
 
-fn bring_to(end: End, pool: &Pool, line: &Rendezvous, child: &mut Child) -> u64 {
+fn bring_to(end: End, wanted: Wanted, pool: &Pool, line: &Rendezvous, child: &mut Child) -> u64 {
     match end {
         End::AfterAll => finish(line, child),
         End::Killed(_) => {
@@ -117,7 +166,7 @@ fn bring_to(end: End, pool: &Pool, line: &Rendezvous, child: &mut Child) -> u64 
         }
         End::StoppedThenContinued(_) | End::StoppedThenKilled(_) => {
             child.wait_stopped().expect("the write is reached");
-            drop(use_it(pool));
+            (wanted.look)(pool);
             if matches!(end, End::StoppedThenKilled(_)) {
                 child.kill().unwrap();
                 assert!(child.wait().unwrap().was_killed());
@@ -135,13 +184,13 @@ fn finish(line: &Rendezvous, child: &mut Child) -> u64 {
     writes
 }
 
-fn sweep(name: &str, floor: u64, work: Work, candidate: Option<u64>) -> u64 {
-    let points = run(work, candidate, End::AfterAll);
+fn sweep(name: &str, floor: u64, wanted: Wanted, candidate: Option<u64>) -> u64 {
+    let points = run(wanted, candidate, End::AfterAll);
     assert!(points >= floor, "{name}: only {points} writes");
     let writes = writes_to_end_at(points);
     for &write in &writes {
         for end in [End::Killed(write), End::StoppedThenContinued(write), End::StoppedThenKilled(write)] {
-            run(work, candidate, end);
+            run(wanted, candidate, end);
         }
     }
     writes.len() as u64
@@ -149,7 +198,7 @@ fn sweep(name: &str, floor: u64, work: Work, candidate: Option<u64>) -> u64 {
 
 #[test]
 fn one_that_creates_a_channel_of_a_name() {
-    let points = sweep("create named", 60, create, None);
+    let points = sweep("create named", 60, channel(create), None);
     note(format_args!(
         "crash channel, create named: {points} points, killed, stopped and continued, stopped and killed"
     ));
@@ -157,15 +206,23 @@ fn one_that_creates_a_channel_of_a_name() {
 
 #[test]
 fn one_that_settles_what_the_dead_left() {
-    let writes = run(create, None, End::AfterAll);
+    let writes = run(channel(create), None, End::AfterAll);
     let mut swept = 0;
     // Only the last writes come behind the making of the channel; of those before, one is enough.
     for write in [1].into_iter().chain(writes.saturating_sub(12)..=writes) {
-        swept +=
-            sweep("attach named", 0, attach, Some(write)) + sweep("create beside", 0, create, Some(write));
+        swept += sweep("attach named", 0, channel(attach), Some(write))
+            + sweep("create beside", 0, channel(create), Some(write));
     }
     assert!(swept > if is_few_writes() { 20 } else { 100 }, "only {swept} points");
     note(format_args!(
         "crash channel, name of the dead: {swept} points, killed, stopped and continued, stopped and killed"
+    ));
+}
+
+#[test]
+fn one_that_creates_a_barrier_or_a_semaphore_of_a_name() {
+    let points = sweep("create barrier", 60, BARRIER, None) + sweep("create semaphore", 60, SEMAPHORE, None);
+    note(format_args!(
+        "crash channel, create named barrier and semaphore: {points} points, killed, stopped and continued, stopped and killed"
     ));
 }

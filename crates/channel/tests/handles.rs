@@ -106,8 +106,10 @@ fn a_send_that_fails_gives_the_allocation_back() {
     let past = Instant::now();
     let failed = sender.send_allocation_until(failed.payload.unwrap(), past).unwrap_err();
     assert_eq!((failed.error, failed.payload.as_ref().unwrap().len()), (Error::Timeout, 100));
-    let failed = sender.try_send_allocation(other.0.alloc(100).unwrap()).unwrap_err();
-    assert_eq!(failed.error, Error::OtherPool);
+    let memory = other.0.alloc(100).unwrap();
+    let reference = memory.reference();
+    let failed = sender.try_send_allocation(memory).unwrap_err();
+    assert_eq!((&failed.error, failed.payload.as_ref().unwrap().reference()), (&Error::Full, reference));
     drop((failed.payload, channel, sender));
     pool.assert_verified();
     other.assert_verified();

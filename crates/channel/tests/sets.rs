@@ -3,11 +3,15 @@
 
 mod pools;
 
+use std::sync::mpsc;
 use std::thread;
 use std::time::{Duration, Instant};
 
 use pools::{TestPool, as_child, child};
-use weyr_channel::{Channel, ChannelAttributes, ChannelSet, Error, PollEvents, Ready, SetKey, WaitMode};
+use weyr_channel::{
+    Channel, ChannelAttributes, ChannelSet, Error, PollEvents, Ready, SetKey, SetNotice, SetNotification,
+    WaitMode,
+};
 use weyr_kill::{Outcome, Refusal, Syscall, child as forked, refuse_with};
 
 const IN: PollEvents = PollEvents::IN;
@@ -410,4 +414,171 @@ fn a_set_of_many_pools_hears_of_the_last() {
     set.add(&channels[0], IN, 7).unwrap();
     channels[0].send(b"message").unwrap();
     assert_eq!(now(&mut set), [7]);
+}
+
+/// A set whose notices come through a channel of the standard library.
+fn told(set: &mut ChannelSet) -> mpsc::Receiver<SetNotice> {
+    let (tell, told) = mpsc::channel();
+    set.notify(SetNotification::callback(move |notice| tell.send(notice).unwrap_or(()))).unwrap();
+    told
+}
+
+fn next(told: &mpsc::Receiver<SetNotice>) -> (u64, PollEvents, bool) {
+    let notice = told.recv_timeout(Duration::from_secs(60)).unwrap();
+    (notice.token, notice.events, notice.is_destroyed)
+}
+
+#[test]
+fn a_callback_is_told_which_member_is_ready_and_of_those_that_come_later() {
+    let pool = TestPool::new("set-notified");
+    let [first, second, third] = [(); 3].map(|()| pool.channel(1));
+    let mut set = ChannelSet::new();
+    set.add(&first, PollEvents::IN, 1).unwrap();
+    first.send(b"there already").unwrap();
+    let told = told(&mut set);
+    let mut heard = Vec::new();
+    // A change may be told of twice: as the watch begins, or is changed, and as it happens.
+    let mut hear = |expected| loop {
+        let notice = next(&told);
+        if notice == expected {
+            return heard.push(notice);
+        }
+        assert!(heard.contains(&notice), "{notice:?} before {expected:?}");
+    };
+    hear((1, PollEvents::IN, false));
+    let key = set.add(&second, PollEvents::IN, 2).unwrap();
+    second.send(b"later").unwrap();
+    hear((2, PollEvents::IN, false));
+    set.modify(key, PollEvents::EMPTY).unwrap();
+    second.receive().unwrap();
+    hear((2, PollEvents::EMPTY, false));
+    // The set can be waited for all the same.
+    let mut ready = Vec::new();
+    set.wait(&mut ready).unwrap();
+    assert_eq!(ready.iter().map(|ready| ready.token).sum::<u64>(), 3);
+    // What was taken out is not told of, what is destroyed is, and once.
+    set.remove(key).unwrap();
+    second.send(b"unheard").unwrap();
+    let last = set.add(&third, PollEvents::IN, 3).unwrap();
+    third.clone().destroy().unwrap();
+    hear((3, PollEvents::NONE, true));
+    for _ in 0..20 {
+        first.try_receive().unwrap();
+        first.send(b"once more").unwrap();
+        hear((1, PollEvents::IN, false));
+    }
+    assert_eq!(set.notification_ended(last), Some(Error::Destroyed));
+}
+
+#[test]
+fn a_set_that_is_silenced_replaced_or_dropped_tells_nobody() {
+    let pool = TestPool::new("set-silent");
+    let channel = pool.channel(4);
+    let mut set = ChannelSet::new();
+    set.add(&channel, PollEvents::IN, 7).unwrap();
+    let one = told(&mut set);
+    let other = told(&mut set);
+    channel.send(b"the second hears").unwrap();
+    assert_eq!(next(&other), (7, PollEvents::IN, false));
+    let ended = |told: &mpsc::Receiver<SetNotice>| loop {
+        // The callback is gone when the reactor has heard of it; what it tells then is nothing.
+        match told.recv_timeout(Duration::from_secs(60)) {
+            Err(mpsc::RecvTimeoutError::Disconnected) => return true,
+            Err(mpsc::RecvTimeoutError::Timeout) => return false,
+            Ok(notice) => assert_eq!(notice.token, 7),
+        }
+    };
+    assert!(ended(&one));
+    set.silence();
+    assert!(ended(&other));
+    channel.send(b"nobody hears").unwrap();
+    let last = told(&mut set);
+    assert_eq!(next(&last), (7, PollEvents::IN, false));
+    drop(set);
+    assert!(ended(&last));
+}
+
+#[test]
+fn a_set_notifies_by_eventfd_by_event_object_and_by_signal() {
+    use std::io::Read as _;
+    let pool = TestPool::new("set-notifies");
+    let channels = [(); 2].map(|()| pool.channel(1));
+    let mut set = ChannelSet::new();
+    for (token, channel) in (5..).zip(&channels) {
+        set.add(channel, PollEvents::IN, token).unwrap();
+    }
+    let eventfd = rustix::event::eventfd(0, rustix::event::EventfdFlags::empty()).unwrap();
+    let mut ours: std::fs::File = eventfd.try_clone().unwrap().into();
+    set.notify(SetNotification::eventfd(eventfd)).unwrap();
+    for channel in &channels {
+        channel.send(b"message").unwrap();
+        let mut count = [0; 8];
+        ours.read_exact(&mut count).unwrap();
+        assert!(u64::from_le_bytes(count) >= 1);
+        channel.receive().unwrap();
+    }
+    set.silence();
+    let attributes = weyr_shared::BroadcastAttributes::new().max_payload(16);
+    let event = pool.0.create_broadcast(&attributes).unwrap();
+    let theirs = event.clone();
+    let waiting = thread::spawn(move || theirs.wait(weyr_shared::WaitMode::Adaptive));
+    while event.num_waiting() == 0 {
+        thread::yield_now();
+    }
+    set.notify(SetNotification::event(event)).unwrap();
+    channels[1].send(b"message").unwrap();
+    assert_eq!(waiting.join().unwrap().unwrap(), [6, 0, 0, 0, 0, 0, 0, 0, 1]);
+    let refused = set.notify(SetNotification::signal(1000));
+    assert_eq!(refused, Err(Error::InvalidSignal { number: 1000 }));
+    // Without a handler the signal ends the process, which is what can be seen of it from here.
+    let mut signalled = forked::spawn(|| {
+        let mut set = ChannelSet::new();
+        set.add(&channels[1], PollEvents::IN, 5).unwrap();
+        set.notify(SetNotification::signal(10)).unwrap();
+        loop {
+            thread::park();
+        }
+    })
+    .unwrap();
+    assert_eq!(signalled.wait().unwrap(), Outcome::Signalled(10));
+}
+
+#[test]
+fn a_callback_of_a_set_that_panics_is_not_called_again() {
+    let pool = TestPool::new("set-panic");
+    let channels = [(); 2].map(|()| pool.channel(1));
+    let (mut set, (tell, told)) = (ChannelSet::new(), mpsc::channel());
+    for (token, channel) in (0..).zip(&channels) {
+        set.add(channel, PollEvents::IN, token).unwrap();
+    }
+    let panicking = move |notice: SetNotice| {
+        tell.send(notice).unwrap();
+        panic!("as the test wants it");
+    };
+    set.notify(SetNotification::callback(panicking)).unwrap();
+    channels[0].send(b"message").unwrap();
+    assert_eq!(next(&told), (0, PollEvents::IN, false));
+    channels[1].send(b"message").unwrap();
+    assert!(told.recv_timeout(Duration::from_secs(60)).is_err(), "the callback is gone");
+}
+
+#[test]
+fn a_set_says_what_is_in_it_and_by_which_events() {
+    let pool = TestPool::new("set-members");
+    let channels = [(); 3].map(|()| pool.channel(1));
+    let mut set = ChannelSet::new();
+    let keys: Vec<_> = (0..)
+        .zip(&channels)
+        .map(|(token, channel)| set.add(channel, PollEvents::IN, token).unwrap())
+        .collect();
+    set.modify(keys[1], PollEvents::OUT | PollEvents::EMPTY).unwrap();
+    set.remove(keys[2]).unwrap();
+    let mut members: Vec<_> = set.members().collect();
+    members.sort_by_key(|member| member.token);
+    let said: Vec<_> = members.iter().map(|member| (member.key, member.token, member.events)).collect();
+    let changed = PollEvents::OUT | PollEvents::EMPTY;
+    assert_eq!(said, [(keys[0], 0, PollEvents::IN), (keys[1], 1, changed)]);
+    assert_eq!(members[1].channel.descriptor(), channels[1].descriptor());
+    assert_eq!((set.events(keys[0]), set.events(keys[1])), (Ok(PollEvents::IN), Ok(changed)));
+    assert_eq!(set.events(keys[2]), Err(Error::NotInSet));
 }

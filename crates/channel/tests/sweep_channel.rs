@@ -128,6 +128,30 @@ fn side_load_elsewhere() {
     sweep("lease take, elsewhere", &ground, 3, DONE, leased, take);
 }
 
+/// A channel, another pool that stays attached, and memory of it.
+type Foreign = (Channel, Pool, Option<Allocation>);
+
+#[test]
+fn memory_of_another_pool() {
+    if !made_of::allows_paths("memory of another pool") {
+        return;
+    }
+    let ground = Ground::foreign("send-foreign", |_, _| ());
+    let send = |(channel, _, memory): &mut Foreign| {
+        assert!(channel.send_allocation(memory.take().unwrap()).is_ok());
+    };
+    sweep("send, foreign", &ground, 6, SENT, Ground::warm_with_foreign, send);
+    let ground = Ground::foreign("receive-foreign", |pool, channel| {
+        assert!(channel.send_allocation(parcel(pool, 1)).is_ok());
+    });
+    let attached = |ground: &Ground| ground.warm_with_foreign();
+    let receive = |(channel, _, memory): &mut Foreign| {
+        drop(memory.take());
+        receive(channel);
+    };
+    sweep("receive, foreign", &ground, 5, RECEIVED, attached, receive);
+}
+
 type Shared = (Channel, Option<Published>);
 
 fn frozen(pool: &Pool, number: u64) -> Published {

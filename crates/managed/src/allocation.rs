@@ -3,6 +3,7 @@
 pub(crate) mod blocking;
 pub(crate) mod buffer;
 pub(crate) mod contents;
+pub(crate) mod foreign;
 pub(crate) mod published;
 pub(crate) mod resize;
 pub(crate) mod transfer;

@@ -58,10 +58,11 @@ pub use priority_heap::{PriorityHeap, PriorityHeapCell, PriorityHeapError, Prior
 pub use ready::{REGISTRATIONS, ReadyRow, RegistrationMask};
 pub use region::Region;
 pub use ring::{
-    AttachError, BUFFER_POOL_LIMIT, Bar, BufferPoolRecord, FlowControl, Geometry, Level, LevelHeader,
-    Likeness, LockWord, MAX_BLOCK_SIZE, MAX_CAPACITY, MAX_LEVELS, MIN_BLOCK_SIZE, MessageAttributes,
-    MessageReference, Part, Quiesce, RING_MAGIC, RING_NAME_BYTES, RING_VERSION, Ring, RingHeader, RingLock,
-    RingName, RingOpenError, RingRecord, Shares, Sleeper, Sleepers, SlotExtension, Waiting, Wish,
+    AttachError, BUFFER_POOL_LIMIT, Bar, BufferPoolRecord, FOREIGN_HEAD_BYTES, FlowControl, ForeignRight,
+    Geometry, Level, LevelHeader, Likeness, LockWord, MAX_BLOCK_SIZE, MAX_CAPACITY, MAX_LEVELS,
+    MIN_BLOCK_SIZE, MessageAttributes, MessageReference, Part, Quiesce, RING_MAGIC, RING_NAME_BYTES,
+    RING_VERSION, Ring, RingHeader, RingLock, RingName, RingOpenError, RingRecord, RingUse, Shares, Sleeper,
+    Sleepers, SlotExtension, Waiting, Wish,
 };
 pub use slot::{Description, Holder, Lap, MessageKind, Position, SLOT_HEAD_BYTES, Slot, SlotState, SlotWord};
 pub use table::{Element, Strided, Table};

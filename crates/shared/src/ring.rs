@@ -25,6 +25,7 @@ mod barrier;
 mod buffers;
 mod extension;
 mod flow;
+mod foreign;
 mod geometry;
 mod level;
 mod likeness;
@@ -38,6 +39,7 @@ mod quiesce;
 mod repair;
 mod settings;
 mod sleepers;
+mod use_of;
 mod waiting;
 
 use weyr_atomic::{AtomicU8, AtomicU32, AtomicU64, Ordering, Zeroed, publish_then_look};
@@ -52,6 +54,7 @@ use attachment::Attachment;
 pub use buffers::{BUFFER_POOL_LIMIT, BufferPoolRecord};
 pub use extension::{MessageAttributes, SlotExtension};
 pub use flow::{FlowControl, Shares, Wish};
+pub use foreign::{FOREIGN_HEAD_BYTES, ForeignRight};
 pub use geometry::Geometry;
 pub use level::{Level, LevelHeader, MAX_LEVELS};
 pub use likeness::Likeness;
@@ -62,6 +65,7 @@ pub use opening::RingOpenError;
 pub use quiesce::Quiesce;
 pub use settings::RingRecord;
 pub use sleepers::{Sleeper, Sleepers};
+pub use use_of::RingUse;
 pub use waiting::Waiting;
 
 crate::layout! {
@@ -85,7 +89,7 @@ crate::layout! {
         28 => levels: AtomicU32,
         /// Number of attachment words; written by the creator.
         32 => processes: AtomicU32,
-        /// Bits: 1 and 2 a write or read lock was ever used, 4 quiesced, 8 destroyed, 16 named, 32 at rest; from bit 16 on
+        /// Bits: 1 and 2 a write or read lock was ever used, 4 quiesced, 8 destroyed, 16 named, 32 at rest, 128 a barrier, 256 a semaphore; from bit 16 on
         /// how often it was quiesced, which wraps; changed by any process; zero: in use.
         36 => state: AtomicU32,
         /// How often a message was given back; raised by who gave it, and by every repair; wraps.
@@ -417,6 +421,20 @@ impl Ring {
         SlotWord::parse(self.slot(index)?.word.load(Ordering::Acquire), self.word_at(index))
     }
 
+    /// The word of slot `index` as it stands there, unchecked (Acquire). None: no such slot.
+    #[inline(always)]
+    pub fn word(&self, index: u32) -> Option<u64> {
+        Some(self.slots.get(index as usize)?.word.load(Ordering::Acquire))
+    }
+
+    /// What [`word`](Self::word) said of slot `index`.
+    ///
+    /// # Errors
+    /// [`Corrupt`]: no such word.
+    pub fn parsed(&self, index: u32, word: u64) -> Result<SlotWord, Corrupt> {
+        SlotWord::parse(word, self.word_at(index))
+    }
+
     /// Changes slot `index` from exactly `from` to `to`: claims, takes, revokes, repairs. Says whether it did.
     ///
     /// # Errors
@@ -463,20 +481,6 @@ impl Ring {
     ) -> Result<(), Corrupt> {
         self.write_place(index, message)?;
         self.describe(index, sender, Description { len: 32, kind: MessageKind::Reference })
-    }
-
-    /// The same for bytes that were copied into a block.
-    ///
-    /// # Errors
-    /// [`Corrupt`]: no such slot.
-    pub fn write_side_loaded(
-        &self,
-        index: u32,
-        sender: u16,
-        message: &MessageReference,
-    ) -> Result<(), Corrupt> {
-        self.write_place(index, message)?;
-        self.describe(index, sender, Description { len: 32, kind: MessageKind::SideLoaded })
     }
 
     #[inline]

@@ -36,7 +36,9 @@ crate::layout! {
         /// `length:32 | kind:8 | flags:8 | sender:16`; written by who fills the slot, before FULL.
         /// The sender is a process slot; who has it when the message is looked at may be the sender's successor.
         8 => description: AtomicU64,
-        /// Kind REFERENCE: byte offset of the block in the pool's data area. Kind INLINE: payload.
+        /// Kind REFERENCE: byte offset of the block in the pool's data area. Kind INLINE: payload. Kind FOREIGN: these four
+        /// as REFERENCE, but of the pool whose descriptor lies behind them. Kind FOREIGN_ASIDE: the block that has all
+        /// that; as view its bytes from 0, and how many the message has.
         16 => offset: AtomicU64,
         /// Kind REFERENCE: which use of that offset. Kind INLINE: payload.
         24 => generation: AtomicU64,
@@ -256,32 +258,44 @@ pub enum MessageKind {
     Frozen = 3,
     /// Bytes in a block of the channel's buffer pool, which is freed when they were received.
     Elsewhere = 4,
+    /// Published or frozen memory of any other pool: a reference, and behind it in the slot that pool's descriptor.
+    Foreign = 5,
+    /// The same where the slot is too small: both lie in a block of the channel's pool.
+    ForeignAside = 6,
 }
 
 impl MessageKind {
     /// Whether a block of the channel's own pool goes with the message.
     #[inline]
     pub const fn has_block(self) -> bool {
-        matches!(self, Self::Reference | Self::SideLoaded)
+        matches!(self, Self::Reference | Self::SideLoaded | Self::ForeignAside)
+    }
+
+    /// Whether the message is memory of another pool, which its sender has named.
+    #[inline]
+    pub const fn is_foreign(self) -> bool {
+        matches!(self, Self::Foreign | Self::ForeignAside)
     }
 }
 
 /// Length and kind of the message in a slot.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Description {
-    /// Bytes in the slot; for a reference and for what is side-loaded, 32.
+    /// Bytes in the slot; for a reference and for what is side-loaded, 32, of which kind FOREIGN has more.
     pub len: u32,
     /// What those bytes are.
     pub kind: MessageKind,
 }
 
 impl Description {
-    /// Flag: the reference stands for the allocation itself, so that its receiver may free it. Kind FROZEN only.
+    /// Flag: the reference stands for the allocation itself, so that its receiver may free it. Kinds FROZEN and FOREIGN.
     pub const ORIGINAL: u64 = 1 << 40;
     /// Flag: the block is no longer the slot's. Kind ELSEWHERE only.
     pub const SPENT: u64 = 2 << 40;
     /// Flag: the last 48 bytes of the slot hold the message attributes. Any kind.
     pub const EXTENDED: u64 = 4 << 40;
+    /// Flag: the memory is the receiver's, which makes it its own by a change of the block's word. Kinds FOREIGN.
+    pub const OWNED: u64 = 8 << 40;
 
     const SENDER_SHIFT: u32 = 48;
 
@@ -325,12 +339,15 @@ impl Description {
             2 => MessageKind::SideLoaded,
             3 => MessageKind::Frozen,
             4 => MessageKind::Elsewhere,
+            5 => MessageKind::Foreign,
+            6 => MessageKind::ForeignAside,
             _ => return Err(Corrupt::new("slot description", offset)),
         };
         let known = match kind {
             _ if flags == 0 => true,
             MessageKind::Frozen => flags == Self::ORIGINAL >> 40,
             MessageKind::Elsewhere => flags == Self::SPENT >> 40,
+            kind if kind.is_foreign() => flags == Self::ORIGINAL >> 40 || flags == Self::OWNED >> 40,
             _ => false,
         };
         if known {
@@ -465,8 +482,18 @@ mod tests {
             );
             assert!(!Description::is_unspent_elsewhere(frozen.bits(1) | marks));
         }
+        for kind in [MessageKind::Foreign, MessageKind::ForeignAside] {
+            let foreign = Description { len: 100, kind };
+            for marks in
+                [0, Description::ORIGINAL, Description::OWNED, Description::EXTENDED | Description::OWNED]
+            {
+                assert_eq!(Description::parse(foreign.bits(3) | marks, 0), Ok(foreign));
+            }
+            assert!(Description::parse(foreign.bits(3) | Description::SPENT, 0).is_err());
+            assert!(Description::parse(foreign.bits(3) | 9 << 40, 0).is_err());
+        }
         let flags = [1 << 40, 1 << 32 | 1 << 40, 3 << 32 | 2 << 40, 4 << 32 | 1 << 40, 4 << 32 | 3 << 40];
-        for unknown in [9 << 32, 5 << 32, 8 << 40, 0x80 << 40].into_iter().chain(flags) {
+        for unknown in [9 << 32, 7 << 32, 8 << 40, 0x80 << 40, 3 << 32 | 8 << 40].into_iter().chain(flags) {
             assert!(Description::parse(unknown, 0).is_err(), "{unknown:#x}");
         }
     }

@@ -105,8 +105,8 @@ pub use weyr_channel::{
     ChannelOperation, ChannelRequest, ChannelRequestKind, ChannelResponse, ChannelSet, ChannelState, Content,
     FlowControl, Landed, LandingPad, Lease, Message, MessageAttributes, Notice, Notification,
     OutgoingMessage, Peeked, Permit, PollEvents, Poller, ReadLock, Ready, Receiver, ReturnWhen, Semaphore,
-    SendCompletion, SendError, Sender, SetKey, SetWaker, Statistics, Subscription, WaitMode, Watch,
-    WriteLock,
+    SendCompletion, SendError, Sender, SetKey, SetMember, SetNotice, SetNotification, SetWaker, Statistics,
+    Subscription, WaitMode, Watch, WriteLock,
 };
 pub use weyr_managed as managed;
 pub use weyr_managed::{

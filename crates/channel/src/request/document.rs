@@ -167,7 +167,7 @@ fn errors() -> Vec<Error> {
         Error::InvalidPriority { level: 1, highest: 0 },
         Error::OtherPool,
         Error::Pool(of_pool.clone()),
-        Error::BufferPool(of_pool),
+        Error::BufferPool(of_pool.clone()),
         Error::BufferPoolGone,
         Error::InvalidBufferPool { reason: "no reason" },
         Error::DamagedDescriptor { reason: "it is too short" },
@@ -190,6 +190,9 @@ fn errors() -> Vec<Error> {
         Error::ReadLocked { process: 2 },
         Error::NotLocked,
         Error::Pending,
+        Error::MemoryUnreachable(of_pool),
+        Error::MemoryGone,
+        Error::NotForMessages { used_as: "barrier" },
     ]
 }
 

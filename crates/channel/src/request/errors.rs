@@ -55,5 +55,8 @@ choice! {
         47 ReadLocked { process "u16" },
         48 NotLocked,
         49 Pending,
+        60 MemoryUnreachable(error "error of a pool"),
+        61 MemoryGone,
+        62 NotForMessages { used_as "word" },
     }
 }

@@ -130,6 +130,14 @@ impl<C: Listened> Gathering<C> {
         Ok(())
     }
 
+    /// Those that are in it, in no order.
+    pub(super) fn members(&self) -> impl Iterator<Item = (SetKey, &Member<C>)> {
+        self.entries.iter().enumerate().filter_map(|(index, entry)| {
+            let key = SetKey { index: index as u32, serial: entry.serial };
+            Some((key, entry.member.as_deref()?))
+        })
+    }
+
     /// How many members there are.
     pub fn len(&self) -> usize {
         self.entries.len() - self.free.len()

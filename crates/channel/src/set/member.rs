@@ -22,7 +22,7 @@ pub(super) struct Member<C> {
     pub(super) channel: C,
     side: PollSide,
     pub(super) events: PollEvents,
-    token: u64,
+    pub(super) token: u64,
     /// Its entry in the channel's table.
     pub(super) listener: Listener,
     /// Which of the set's places it is told in.

@@ -69,14 +69,14 @@ impl Notification {
         Self(Kind::Event(Box::new(event), token))
     }
 
-    pub(super) fn check(&self) -> Result<(), Error> {
+    pub(crate) fn check(&self) -> Result<(), Error> {
         match self.0 {
             Kind::Signal(number) if !process::is_signal(number) => Err(Error::InvalidSignal { number }),
             _ => Ok(()),
         }
     }
 
-    pub(super) fn deliver(&mut self, notice: Notice) -> io::Result<()> {
+    pub(crate) fn deliver(&mut self, notice: Notice) -> io::Result<()> {
         match &mut self.0 {
             Kind::Callback(callback) => {
                 let call = std::panic::AssertUnwindSafe(|| callback(notice));
@@ -89,7 +89,7 @@ impl Notification {
             Kind::Nothing => Ok(()),
             Kind::Signal(number) => Ok(process::signal_self(*number)?),
             Kind::Eventfd(file) => add_one(file),
-            Kind::Event(event, token) => release(event, &payload(*token, notice)),
+            Kind::Event(event, token) => release_with(event, *token, notice),
         }
     }
 }
@@ -101,6 +101,11 @@ fn add_one(eventfd: &mut std::fs::File) -> io::Result<()> {
         Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(()),
         outcome => outcome,
     }
+}
+
+/// Releases who waits for `event`, with what [`Notification::event`] says.
+pub(crate) fn release_with(event: &PoolBroadcast, token: u64, notice: Notice) -> io::Result<()> {
+    release(event, &payload(token, notice))
 }
 
 fn release(event: &PoolBroadcast, payload: &[u8]) -> io::Result<()> {

@@ -3,7 +3,9 @@
 
 use weyr_channel::{Channel, ChannelAttributes, ChannelDescriptor, WaitMode};
 use weyr_kill::{FileSegment, Moment, Point, Rendezvous, Report, Segments, Stops, Sweep, child};
-use weyr_managed::{AllocationDescriptor, Mode as Verified, Pool, PoolAttributes, Published};
+use weyr_managed::{
+    Allocation, AllocationDescriptor, BlockState, Mode as Verified, Pool, PoolAttributes, Published,
+};
 use weyr_shared::{Ring, SlotState};
 
 use crate::ledger::{self, Fate, Ledger, assert_sound, attributes, letter, parcel, states, wide_attributes};
@@ -20,6 +22,8 @@ pub(crate) struct Ground {
     pub(crate) memory: Option<AllocationDescriptor>,
     /// The pool of its buffers, where that is another.
     pub(crate) buffers: Option<Home>,
+    /// Another pool, whose memory goes through the channel.
+    pub(crate) foreign: Option<Home>,
 }
 
 impl Ground {
@@ -53,7 +57,7 @@ impl Ground {
         let (pool, home) = Self::small_pool(name);
         let channel = Channel::create(&pool, attributes).unwrap();
         let memory = furnish(&pool, &channel).map(|memory| memory.descriptor());
-        Self { home, channel: channel.descriptor(), memory, buffers: None }
+        Self { home, channel: channel.descriptor(), memory, buffers: None, foreign: None }
     }
 
     /// With books, whose buffers lie in a pool of their own.
@@ -67,6 +71,20 @@ impl Ground {
         Self { buffers: Some(home), ..ground }
     }
 
+    /// Through which memory of another pool goes.
+    pub(crate) fn foreign(name: &str, furnish: impl FnOnce(&Pool, &Channel)) -> Self {
+        let (foreign, home) = Self::small_pool(&format!("{name}-foreign"));
+        let ground = Self::new(name, |_, channel| furnish(&foreign, channel));
+        Self { foreign: Some(home), ..ground }
+    }
+
+    /// Attached, and with memory of the other pool.
+    pub(crate) fn warm_with_foreign(&self) -> (Channel, Pool, Option<Allocation>) {
+        let pool = self.foreign.as_ref().unwrap().attach().unwrap();
+        let memory = parcel(&pool, 100);
+        (self.warm(), pool, Some(memory))
+    }
+
     fn small_pool(name: &str) -> (Pool, Home) {
         let pool = PoolAttributes::new(name, 128 << 10).page_size(4096);
         made_of::chosen().create(&pool.processes(4).lanes(8).channels(2))
@@ -74,7 +92,7 @@ impl Ground {
 
     /// All files that an operation may change.
     fn segments(&self) -> Segments {
-        let homes = std::iter::once(&self.home).chain(&self.buffers);
+        let homes = std::iter::once(&self.home).chain(&self.buffers).chain(&self.foreign);
         Segments::new(homes.map(|home| FileSegment::open(home.bytes()).unwrap()).collect())
     }
 
@@ -84,6 +102,17 @@ impl Ground {
         let buffers = home.attach().unwrap();
         buffers.recover();
         assert_sound(&buffers, 0);
+    }
+
+    /// What is left in the other pool is that pool's, and one block at most: of a sender that died behind lending it.
+    fn assert_nothing_owned(&self) {
+        let Some(home) = &self.foreign else { return };
+        let foreign = home.attach().unwrap();
+        foreign.recover();
+        let (verification, usage) = (foreign.verify(Verified::Quiesced), foreign.usage());
+        assert!(verification.holds(), "{:#?}", verification.findings);
+        let lent = usage.by_state.get(&BlockState::Pool).map_or(0, |lent| lent.blocks);
+        assert!(usage.total.blocks == lent && lent <= 1, "{usage:?}");
     }
 
     pub(crate) fn with_letter(name: &str) -> Self {
@@ -163,6 +192,7 @@ impl<'g> Onlooker<'g> {
         assert!(states(&channel).iter().all(|state| *state == SlotState::Empty));
         assert_sound(channel.pool(), 1 + u64::from(self.ground.memory.is_some()));
         self.ground.assert_no_buffers();
+        self.ground.assert_nothing_owned();
         self.account(point.moment);
     }
 

@@ -75,6 +75,16 @@ impl Published {
         self
     }
 
+    /// From another first byte on; `original`: whether it may free the allocation.
+    pub(crate) fn viewed(mut self, offset: u64, original: bool) -> Self {
+        (self.view_offset, self.original) = (offset, original);
+        self
+    }
+
+    pub(crate) fn attachment(&self) -> &Attachment {
+        &self.attachment
+    }
+
     pub(crate) fn key(&self) -> Option<Key> {
         self.key
     }

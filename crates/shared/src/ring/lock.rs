@@ -19,7 +19,7 @@
 
 use weyr_atomic::{AtomicU64, Ordering, fence, look_after_write};
 
-use super::{Ring, STATE_DESTROYED, quiesce};
+use super::{Ring, STATE_DESTROYED, quiesce, use_of};
 use crate::fault::{self, Fault};
 use crate::{Corrupt, Futex, Holder};
 
@@ -132,7 +132,7 @@ impl Ring {
     /// of the line that every operation reads.
     #[inline(always)]
     pub fn may_be_barred(&self, lock: RingLock) -> bool {
-        let bits = lock.used() | quiesce::STATE_QUIESCED | STATE_DESTROYED;
+        let bits = lock.used() | quiesce::STATE_QUIESCED | STATE_DESTROYED | use_of::STATE_USES;
         self.header().state.load(Ordering::Acquire) & bits != 0
     }
 

@@ -173,10 +173,11 @@ impl Ring {
     }
 
     /// Whether the message of a dead receiver is still the channel's: taking a block is the change of its word in
-    /// the pool, taking bytes or frozen memory is the end of the receive. What makes no sense was not a message.
+    /// the pool, taking bytes or frozen memory is the end of the receive. What makes no sense was not a message. Whether
+    /// memory of another pool was taken the next receiver asks that pool.
     fn is_untaken(&self, index: u32, in_flight: &impl Fn(BlockReference) -> bool) -> bool {
         match (self.description(index).map(|description| description.kind), self.reference(index)) {
-            (Ok(MessageKind::Inline | MessageKind::Frozen), _) => true,
+            (Ok(MessageKind::Inline | MessageKind::Frozen | MessageKind::Foreign), _) => true,
             (Ok(kind), Ok(message)) if kind.has_block() => in_flight(message.block),
             (Ok(MessageKind::Elsewhere), _) => !matches!(self.elsewhere(index), Ok(None)),
             _ => false,
