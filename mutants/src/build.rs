@@ -36,17 +36,32 @@ impl Built {
     pub(crate) fn test_of(&self, row: &Row) -> Result<Test> {
         let (file, name) = row.test().split_once("::").context("a test is path::function")?;
         let package = file.split('/').take(2).collect::<Vec<_>>().join("/");
-        let main = file.replacen(".rs", "/main.rs", 1);
-        let roots = [file.to_owned(), main, format!("{package}/src/lib.rs")];
-        let program = roots.iter().find_map(|root| self.programs.get(root));
-        let program = program.with_context(|| format!("no program has {file}"))?.clone();
-        let listed = Command::new(&program).args(["--list", "--format", "terse"]).output()?;
-        let listed = String::from_utf8(listed.stdout)?;
-        let is_it = |line: &&str| line == &name || line.ends_with(&format!("::{name}"));
-        let full = listed.lines().filter_map(|line| line.strip_suffix(": test")).find(is_it);
-        let name = full.with_context(|| format!("no test {}", row.test()))?.to_owned();
+        let found = self.programs_with(file, &package).find_map(|program| {
+            let found = full_name(program, name).transpose()?;
+            Some(found.map(|full| (program.clone(), full)))
+        });
+        let (program, name) = found.with_context(|| format!("no program has {}", row.test()))??;
         Ok(Test { program, name, folder: self.copy.join(package) })
     }
+
+    /// The program of a file, or those of its crate that may have it as a module.
+    fn programs_with<'b>(&'b self, file: &str, package: &str) -> impl Iterator<Item = &'b PathBuf> {
+        let main = file.replacen(".rs", "/main.rs", 1);
+        let own = [file, &main].into_iter().find_map(|root| self.programs.get(root));
+        let is_module_of_tests = file.starts_with(&format!("{package}/tests/"));
+        let roots =
+            if is_module_of_tests { format!("{package}/tests/") } else { format!("{package}/src/lib.rs") };
+        let others = self.programs.iter().filter(move |(root, _)| own.is_none() && root.starts_with(&roots));
+        own.into_iter().chain(others.map(|(_, program)| program))
+    }
+}
+
+/// How a program calls the test of this name, if it has one.
+fn full_name(program: &Path, name: &str) -> Result<Option<String>> {
+    let listed = Command::new(program).args(["--list", "--format", "terse"]).output()?;
+    let listed = String::from_utf8(listed.stdout)?;
+    let is_it = |line: &&str| line == &name || line.ends_with(&format!("::{name}"));
+    Ok(listed.lines().filter_map(|line| line.strip_suffix(": test")).find(is_it).map(str::to_owned))
 }
 
 /// Builds the copy with all breaks; those that do not compile are marked, and left out.

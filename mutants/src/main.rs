@@ -33,6 +33,9 @@ struct Arguments {
     /// Only rows whose name contains this
     #[arg(long)]
     only: Option<String>,
+    /// Only rows of the tables whose file name contains this
+    #[arg(long)]
+    table: Option<String>,
     /// One JSON object instead of a table
     #[arg(long)]
     json: bool,
@@ -44,7 +47,7 @@ struct Arguments {
 fn main() -> Result<ExitCode> {
     let arguments = Arguments::parse();
     let root = tree::root()?;
-    let rows = table::read(&root, arguments.only.as_deref())?;
+    let rows = table::read(&root, arguments.table.as_deref(), arguments.only.as_deref())?;
     let target = tree::target(&root);
     let copy = tree::copy(&root, &target.join("tree"))?;
     let mutants = change::of_rows(&root, &rows)?;

@@ -39,13 +39,16 @@ impl Row {
     }
 }
 
-/// The rows that have an item, of all tables; those whose name contains `only`.
-pub(crate) fn read(root: &Path, only: Option<&str>) -> Result<Vec<Row>> {
+/// The rows that have an item, of the tables whose file name contains `table`; those whose name contains `only`.
+pub(crate) fn read(root: &Path, table: Option<&str>, only: Option<&str>) -> Result<Vec<Row>> {
     let folder = root.join("docs/interfaces");
     let mut rows = Vec::new();
     for entry in std::fs::read_dir(&folder).with_context(|| folder.display().to_string())? {
         let path = entry?.path();
-        if path.extension().is_some_and(|extension| extension == "toml") {
+        let is_asked = |name: &str| table.is_none_or(|part| name.contains(part));
+        if path.extension().is_some_and(|extension| extension == "toml")
+            && path.file_stem().and_then(|name| name.to_str()).is_some_and(is_asked)
+        {
             let text = std::fs::read_to_string(&path)?;
             let table: Table = toml::from_str(&text).with_context(|| path.display().to_string())?;
             rows.extend(table.row);

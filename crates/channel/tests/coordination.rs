@@ -84,9 +84,10 @@ fn processes_wait_for_each_other() {
     let (barrier, said) = (Barrier::create(&pool.0, 3).unwrap(), pool.channel(8));
     let channel = channel_of(&barrier, &pool);
     let mut children = [(); 2].map(|()| child(TEST, &[&channel, &said]));
+    until(|| barrier.waiting() == 2);
     for round in 0..100_u64 {
         assert!(said.is_empty().unwrap(), "one has passed before this one came");
-        barrier.wait_until(soon()).unwrap();
+        barrier.wait().unwrap();
         for _ in 0..2 {
             let said = said.receive_until(soon()).unwrap().into_bytes().unwrap();
             assert_eq!(said, round.to_le_bytes());
@@ -174,7 +175,9 @@ fn those_who_wait_are_aborted_reset_released_and_destroyed() {
                 scope.spawn(move || barrier.wait_until(soon()))
             });
             until(|| barrier.waiting() == 2);
+            assert!(!barrier.is_broken());
             end(&barrier);
+            assert_eq!(barrier.is_broken(), expected == broken(Broken::Aborted));
             for waited in waiting.map(|thread| thread.join().unwrap()) {
                 assert_eq!(waited.map(|_| 0), expected, "{mode:?}");
             }
@@ -236,6 +239,7 @@ fn units_are_taken_and_given_within_bounds() {
     assert!(matches!(semaphore.try_acquire(), Err(Error::Empty)));
     semaphore.give().unwrap();
     assert_eq!(semaphore.wait_for_zero_until(Instant::now()), Err(Error::Timeout));
+    assert!(semaphore.clone().with_timeout(Duration::ZERO).wait_for_zero().is_err(), "a unit is there");
 
     let permit = semaphore.acquire().unwrap();
     assert_eq!(semaphore.value(), Ok(0));

@@ -50,12 +50,16 @@ fn messages_say_who_sent_them_and_are_numbered_without_gaps() {
         assert_ne!(one.id(), two.id());
         for number in 1..10 {
             let full: Vec<u8> = (0..block_size).map(|byte| byte as u8 ^ number as u8).collect();
-            one.message().hints(number << 60 | 5).send(&full).unwrap();
+            one.message().hints(number << 60 | 5).client_id(4).send(&full).unwrap();
             two.send_allocation(memory(&pool, &full)).unwrap();
             let first = channel.receive().unwrap();
             let attributes = *first.attributes().unwrap();
             assert_eq!((Some(attributes.handle), attributes.sequence), (one.id(), number));
-            assert_eq!((attributes.client_id, attributes.hints), (0, number << 60 | 5));
+            assert_eq!(
+                (attributes.client_id, attributes.hints),
+                (4, number << 60 | 5),
+                "of the message alone"
+            );
             assert_eq!(first.into_bytes().unwrap(), full);
             let lease = channel.lease().unwrap();
             let attributes = lease.attributes().unwrap().unwrap();
@@ -492,7 +496,17 @@ fn calls_that_do_not_say_wait_as_their_handle_does() {
         assert_eq!(sender.message().send(b"2"), Err(Error::Timeout));
         assert_eq!(sender.message().at_once().send(b"2"), Err(Error::Full));
         assert_eq!(sender.send_allocation(pool.0.alloc(1).unwrap()).unwrap_err().error, Error::Timeout);
-        assert_eq!(sender.with_timeout(Duration::ZERO).send(b"2"), Err(Error::Full));
+        let sender = sender.with_timeout(Duration::ZERO);
+        assert_eq!(sender.send(b"2"), Err(Error::Full));
+        std::thread::scope(|scope| {
+            let sending =
+                scope.spawn(|| sender.with_wait_mode(WaitMode::Idle).message().without_limit().send(b"2"));
+            while channel.state().unwrap().blocked_senders == 0 && !sending.is_finished() {
+                std::thread::yield_now();
+            }
+            receiver.receive().unwrap();
+            assert_eq!(sending.join().unwrap(), Ok(()), "it waits, whatever its sender's timeout is");
+        });
         receiver.receive().unwrap();
         assert_eq!(receiver.with_timeout(Duration::ZERO).receive().err(), Some(Error::Empty));
     }

@@ -3,7 +3,7 @@
 
 mod explored;
 
-use explored::{Case, Locker, explore, explore_so_far};
+use explored::{Case, Locker, explore, explore_so_far, full};
 use weyr_channel::PollEvents;
 use weyr_shared::fault::Fault;
 
@@ -241,5 +241,58 @@ fn users_may_die_while_a_channel_is_locked() {
         explore_so_far(Case { name: "one locks, sender killed", senders_fall: true, ..case });
         let two = Case { receivers: 2, receivers_fall: true, ..case };
         explore_so_far(Case { name: "one locks, receiver killed", ..two });
+    }
+}
+
+/// One sends, and there is room.
+const SENDS: Case = Case { receivers: 0, messages: 1, ..Case::PLAIN };
+/// One receives what waits.
+const RECEIVES: Case = Case { senders: 0, waiting: 1, each_receives: 1, ..Case::PLAIN };
+
+/// Explores a case whole: as it is, and with the death of who locks, whom somebody recovers or those whom it hinders.
+fn holds_whoever_locks_and_dies(case: Case) {
+    let dying = Case { lockers_fall: true, deaths: 1, ..case };
+    explore(Case { name: "whole, locked", ..case }).assert_holds();
+    explore(Case { name: "whole, locked, killed", recoverers: 1, ..dying }).assert_holds();
+    explore(Case { name: "whole, locked, killed, nobody recovers", slices: true, ..dying }).assert_holds();
+}
+
+#[test]
+fn each_lock_is_seen_whole_beside_one_user_and_with_the_death_of_its_holder() {
+    for lockers in [&[Locker::Write][..], &[Locker::Read], &[Locker::Quiesce]] {
+        for (user, buffered) in [(SENDS, true), (RECEIVES, true), (SENDS, false), (RECEIVES, false)] {
+            holds_whoever_locks_and_dies(Case { lockers, tso: buffered, ..user });
+        }
+    }
+}
+
+#[test]
+fn two_that_lock_are_seen_whole_and_with_the_death_of_one() {
+    use Locker::{Quiesce, Read, Write};
+    for lockers in [
+        &[Write, Write][..],
+        &[Read, Read],
+        &[Quiesce, Quiesce],
+        &[Quiesce, Write],
+        &[Quiesce, Read],
+        &[Read, Write],
+    ] {
+        holds_whoever_locks_and_dies(Case { lockers, senders: 0, receivers: 0, ..Case::PLAIN });
+    }
+}
+
+#[test]
+fn a_lock_is_seen_whole_between_a_sender_and_a_receiver() {
+    let both = Case { messages: 1, each_receives: 1, ..Case::PLAIN };
+    let beside = Case { capacity: 2, waiting: 1, ..both };
+    let dying = |case| Case { lockers_fall: true, deaths: 1, slices: true, ..case };
+    let write = |case| Case { name: "whole, a write lock between two", lockers: &[Locker::Write], ..case };
+    [both, beside, dying(beside)].iter().for_each(|case| explore(write(*case)).assert_holds());
+    if full() {
+        let read = |case| Case { name: "whole, a read lock between two", lockers: &[Locker::Read], ..case };
+        explore(write(dying(both))).assert_holds();
+        [both, beside, dying(both), dying(beside)]
+            .iter()
+            .for_each(|case| explore(read(*case)).assert_holds());
     }
 }

@@ -60,6 +60,7 @@ fn the_capacity_is_that_of_all_levels_together() {
     for (capacity, levels) in [(1, 2), (2, 2), (5, 3), (40, 2)] {
         let channel = channel(&pool, capacity, levels);
         let senders: Vec<Sender> = (0..levels).map(|level| at(&channel, level)).collect();
+        assert_eq!(channel.capacity(), capacity as u32);
         for round in 0..50 {
             for number in 0..capacity {
                 let level = (number + round) % u64::from(levels);

@@ -9,10 +9,12 @@ use weyr_atomic::loom::sync::Arc;
 use weyr_atomic::loom::{model::Builder, thread};
 use weyr_atomic::{AtomicU32, Ordering};
 use weyr_channel::Error;
-use weyr_channel::protocol::{Attached, Attempt, Host, ReceiveSide, SendSide, Taken, Transfer, Tried};
+use weyr_channel::protocol::{
+    Attached, Attempt, Host, Patience, ReceiveSide, SendSide, Taken, Transfer, Tried,
+};
 use weyr_shared::{
     Actor, Awake, BlockReference, Event, Futex, Geometry, Holder, Interest, Listener, MessageReference,
-    ReadyRow, Ring, SlotState, Zeroed,
+    ReadyRow, Ring, RingLock, SlotState, Zeroed,
 };
 
 /// Nobody sleeps here: what must hold is that nobody would have slept wrongly.
@@ -407,4 +409,84 @@ fn what_is_told_behind_the_taking_is_told_again() {
         let seen = listener.join().unwrap();
         assert!(seen == 2 || row.is_any(&[1; 16]), "change {seen} was seen last, and nothing is told");
     });
+}
+
+/// Locks a channel of one slot in a thread of its own, or brings it to rest, beside `act`; what the slot was behind that, if
+/// it came to be.
+fn beside_a_lock<T>(
+    full: bool,
+    lock: fn(&Attached<LoomHost>) -> bool,
+    act: impl Fn(&Attached<LoomHost>) -> T,
+) -> (T, Option<SlotState>) {
+    let ring = ring(1);
+    let channel = attached(&ring, 1);
+    assert!(!full || send(&channel, &SendSide::default(), 1));
+    let shared = Arc::clone(&ring);
+    let locker = thread::spawn(move || {
+        let is_locked = lock(&attached(&shared, 2));
+        is_locked.then(|| shared.load(0).unwrap().state)
+    });
+    let acted = act(&channel);
+    (acted, locker.join().unwrap())
+}
+
+fn take_lock(channel: &Attached<LoomHost>, lock: RingLock) -> bool {
+    match channel.lock(lock, Patience::None) {
+        Ok(_) => true,
+        Err(error) => {
+            assert_eq!(error, Error::InHands { process: 1 });
+            false
+        }
+    }
+}
+
+fn bring_to_rest(channel: &Attached<LoomHost>) -> bool {
+    match channel.quiesce(Patience::None) {
+        Ok(()) => true,
+        Err(error) => {
+            assert_eq!(error, Error::InHands { process: 1 });
+            false
+        }
+    }
+}
+
+/// A message was sent before the lock, or waits for its end.
+fn nothing_is_sent_behind(lock: fn(&Attached<LoomHost>) -> bool) {
+    explore(move || {
+        let send_one = |channel: &Attached<LoomHost>| send(channel, &SendSide::default(), 1);
+        let (sent, behind) = beside_a_lock(false, lock, send_one);
+        // Where it did not come to be locked, it may have been in between.
+        if let Some(behind) = behind {
+            assert_eq!(sent, behind == SlotState::Full, "it came in behind the lock");
+        }
+    });
+}
+
+/// A message was received before the lock, or waits for its end.
+fn nothing_is_received_behind(lock: fn(&Attached<LoomHost>) -> bool) {
+    explore(move || {
+        let receive_one = |channel: &Attached<LoomHost>| {
+            take(channel, &ReceiveSide::default()).map(|taken| channel.release(taken).unwrap())
+        };
+        let (received, behind) = beside_a_lock(true, lock, receive_one);
+        if let Some(behind) = behind {
+            assert_eq!(received.is_some(), behind == SlotState::Empty, "it left behind the lock");
+        }
+    });
+}
+
+#[test]
+fn a_write_lock_and_a_send_see_each_other() {
+    nothing_is_sent_behind(|channel| take_lock(channel, RingLock::Write));
+}
+
+#[test]
+fn a_read_lock_and_a_receive_see_each_other() {
+    nothing_is_received_behind(|channel| take_lock(channel, RingLock::Read));
+}
+
+#[test]
+fn a_quiesce_and_its_users_see_each_other() {
+    nothing_is_sent_behind(bring_to_rest);
+    nothing_is_received_behind(bring_to_rest);
 }

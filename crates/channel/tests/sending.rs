@@ -40,7 +40,9 @@ fn a_send_returns_when_each_mode_says() {
     let channel = pool.channel(3);
     for mode in [ReturnWhen::Immediately, ReturnWhen::Buffered, ReturnWhen::Deposited] {
         let mut buffer = *b"mine again";
-        channel.sender().with_return_when(mode).send(&buffer).unwrap();
+        let sender = channel.sender().with_return_when(mode);
+        assert_eq!(sender.return_when(), mode);
+        sender.send(&buffer).unwrap();
         buffer.fill(0);
         assert_eq!(channel.receive().unwrap().into_bytes().unwrap(), b"mine again");
     }
@@ -201,6 +203,28 @@ fn a_process_has_no_more_messages_in_a_channel_than_its_flow_control_allows() {
         }
         sent.join().unwrap().unwrap();
     });
+}
+
+#[test]
+fn without_flow_control_one_process_may_have_all_of_a_channel() {
+    let pool = TestPool::new("unmetered");
+    let attributes = ChannelAttributes::new().block_size(64).capacity(4).side_loading(true);
+    let channel = Channel::create(&pool.0, &attributes.flow_control(FlowControl::None)).unwrap();
+    let again = Channel::attach(&channel.descriptor()).unwrap();
+    assert_eq!(again.flow_control(), FlowControl::None);
+    (0..4).for_each(|number| again.try_send(&vec![number; 9000]).unwrap());
+    assert_eq!(again.try_send(b"fifth"), Err(Error::Full));
+    // Who waits for room waits for its turn alone: the share of the last messages is nothing to it.
+    let mut other = child::spawn(|| {
+        let late = channel.sender().send_until(b"from another", soon());
+        late.unwrap();
+    })
+    .unwrap();
+    for number in 0..4 {
+        assert_eq!(again.receive_until(soon()).unwrap().into_bytes().unwrap(), vec![number; 9000]);
+    }
+    assert_eq!(other.wait().unwrap(), Outcome::Exited(0));
+    assert_eq!(again.receive().unwrap().into_bytes().unwrap(), b"from another");
 }
 
 #[test]

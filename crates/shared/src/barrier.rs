@@ -23,6 +23,7 @@
 
 use weyr_atomic::{AtomicU64, Ordering};
 
+use crate::fault::{self, Fault};
 use crate::{Actor, Corrupt, Region, Table};
 
 crate::layout! {
@@ -73,6 +74,13 @@ pub struct Arrival {
     round: u32,
     /// Which of the parties it is, from 0 on: another one for each in a round.
     pub place: u32,
+}
+
+impl Arrival {
+    /// In which round: its number, which wraps.
+    pub const fn round(self) -> u32 {
+        self.round
+    }
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -233,7 +241,7 @@ impl Barrier {
         for (index, word) in self.places.iter().enumerate() {
             let mut seen = Place(word.load(Ordering::SeqCst));
             while !seen.is_of(round) {
-                if seen.is_later_than(round) {
+                if seen.is_later_than(round) && !fault::is(Fault::LaterPlaceTaken) {
                     return None;
                 }
                 let own = Place::new(me, round);
@@ -248,7 +256,10 @@ impl Barrier {
 
     /// Ends the round if all have come. Whether this call did; then all are to be told.
     fn end_if_all_came(&self, state: State) -> bool {
-        let all = self.places.iter().all(|word| Place(word.load(Ordering::SeqCst)).is_of(state.round()));
+        let awaited =
+            if fault::is(Fault::EndsWithoutLast) { self.places.len() - 1 } else { self.places.len() };
+        let mut places = self.places.iter().take(awaited);
+        let all = places.all(|word| Place(word.load(Ordering::SeqCst)).is_of(state.round()));
         all && state.broken().is_none() && self.exchange(state, state.next(true))
     }
 
@@ -266,7 +277,8 @@ impl Barrier {
         }
         let came = self.places.iter().map(|word| Place(word.load(Ordering::SeqCst)));
         let died = came.filter(|place| place.is_of(state.round())).any(|place| is_dead(place.actor()));
-        self.end_if_all_came(state) || died && self.exchange(state, state.breaking(Broken::Died))
+        let ended = !fault::is(Fault::HelpEndsNothing) && self.end_if_all_came(state);
+        ended || died && self.exchange(state, state.breaking(Broken::Died))
     }
 
     /// Breaks the round of `arrival`, which ran out of time, unless it has ended. Whether anything was changed.

@@ -79,6 +79,12 @@ pub enum Fault {
     ReadsAcrossGenerations,
     /// Who announces its round has not written yet what it says of it.
     AnnouncesBeforeCall,
+    /// Who comes to a barrier takes a place that is somebody's of a later round.
+    LaterPlaceTaken,
+    /// A round of a barrier ends when all but the last place are taken.
+    EndsWithoutLast,
+    /// Who helps at a barrier breaks the round of one that died, also when all have come.
+    HelpEndsNothing,
     /// No mistake, but fewer states: hints are neither written nor looked at.
     WithoutHints,
 }

@@ -45,6 +45,8 @@ pub(crate) struct Case {
     pub(crate) receivers: usize,
     pub(crate) recoverers: usize,
     pub(crate) messages: usize,
+    /// Messages that wait from the start, sent by nobody of these.
+    pub(crate) waiting: usize,
     /// What each of those waits for who poll, once, and then leave.
     pub(crate) pollers: &'static [PollEvents],
     /// Senders wait until each message was received.
@@ -98,6 +100,7 @@ impl Case {
         receivers: 1,
         recoverers: 0,
         messages: 2,
+        waiting: 0,
         pollers: &[],
         receipts: false,
         peekers: 0,
@@ -176,6 +179,11 @@ impl Case {
     /// Whether a process waits in a set.
     fn has_set(&self, process: usize) -> bool {
         self.set_numbers().contains(&process) || self.by_set && self.receiver_numbers().contains(&process)
+    }
+
+    /// Whether no sender waits for a receiver.
+    fn has_room_for_all(&self) -> bool {
+        self.stops == 0 && self.senders * self.messages + self.waiting <= self.capacity as usize
     }
 
     fn falling(&self) -> Vec<usize> {
@@ -314,7 +322,10 @@ impl World {
             barred: Default::default(),
         };
         let rows = Table::from_vec((0..PROCESSES).map(|_| ReadyRow::zeroed()).collect());
-        Self { ring: Ring::private(&geometry).unwrap(), rows, oracle: Ghost::new(oracle), case }
+        let ring = Ring::private(&geometry).unwrap();
+        let sent = (0..case.waiting).map(|index| put(&ring, index, message_number(case.senders, index)));
+        let oracle = Oracle { sent: sent.sum(), ..oracle };
+        Self { ring, rows, oracle: Ghost::new(oracle), case }
     }
 
     fn words(&self) -> Vec<SlotWord> {
@@ -338,10 +349,12 @@ impl World {
             return sets::wait_for_something_to_find(self, process);
         }
         let sends = self.case.sender_numbers().contains(&process);
+        self.assert_gets_on(process);
         wait_until("the end of a slice", || {
             let locks = self.case.locker_numbers().contains(&process);
             if locks || self.is_lock_of_the_dead() {
-                return self.is_lock_of_the_dead() || self.words().into_iter().any(holder_is_dead);
+                let dead = self.is_lock_of_the_dead() || self.words().into_iter().any(holder_is_dead);
+                return dead || locks && self.is_free_for(process);
             }
             if self.case.levels > 1 {
                 // Its places are one number, and there is more room in the slots than in the channel.
@@ -382,6 +395,15 @@ impl World {
     fn repair(&self, process: usize, futex: &ModelFutex<'_>) {
         self.ring.repair(actor(process), || true, |_| true, futex).unwrap();
     }
+}
+
+/// Makes a message wait that nobody sends; its bit.
+fn put(ring: &Ring, index: usize, number: u64) -> u64 {
+    let (index, block) = (index as u32, BlockReference { offset: number, generation: number });
+    ring.write_reference(index, 0, &MessageReference { block, view_offset: 0, view_len: 0 }).unwrap();
+    let empty = ring.load(index).unwrap();
+    assert!(ring.publish(index, empty, empty.becomes(SlotState::Full)).unwrap());
+    bit(number)
 }
 
 fn holder_is_dead(word: SlotWord) -> bool {
@@ -723,6 +745,7 @@ fn judge(world: &World, outcome: &Outcome) -> Result<(), String> {
     let (case, oracle, words) = (&world.case, world.oracle.get(), world.words());
     look::judge_pollers(world, outcome, &words)?;
     sets::judge(world, outcome, &words)?;
+    lockers::judge(world, outcome)?;
     if world.rests_for_ever() {
         return Ok(());
     }
@@ -730,6 +753,11 @@ fn judge(world: &World, outcome: &Outcome) -> Result<(), String> {
     let alive = |process: usize| !is(process, &Fate::Dead) && !is(process, &Fate::Stopped);
     if let Some(number) = overtaken(world, &oracle, &words) {
         return Err(format!("message {number} was overtaken: {outcome}; {words:?}; {oracle:?}"));
+    }
+    let describe = |what: &str| Err(format!("{what}: {outcome}; {words:?}; {oracle:?}"));
+    let sends_on = case.sender_numbers().any(|sender| alive(sender) && !is(sender, &Fate::Finished));
+    if sends_on && !case.lockers.is_empty() && case.has_room_for_all() {
+        return describe("a sender waits for ever");
     }
     let receiving = |process: usize| alive(process) && !is(process, &Fate::Finished);
     if !case.receiver_numbers().any(receiving) && case.each_receives == 0 {
@@ -741,14 +769,14 @@ fn judge(world: &World, outcome: &Outcome) -> Result<(), String> {
     if words.iter().all(stopped) || case.stops > 0 && out_of_patience {
         return Ok(());
     }
-    let describe = |what: &str| Err(format!("{what}: {outcome}; {words:?}; {oracle:?}"));
-    if case.sender_numbers().any(|sender| alive(sender) && !is(sender, &Fate::Finished)) {
+    if sends_on {
         return describe("a sender waits for ever");
     }
     if case.each_receives > 0 {
         let enough = oracle.sent.count_ones() as usize >= case.receivers * case.each_receives;
         let waits = |receiver| alive(receiver) && !is(receiver, &Fate::Finished);
-        let stuck = enough && case.deaths + case.stops == 0 && case.receiver_numbers().any(waits);
+        let others_fall = case.senders_fall || case.receivers_fall || case.recoverers_fall;
+        let stuck = enough && !others_fall && case.receiver_numbers().any(waits);
         return if stuck { describe("a receiver waits for ever") } else { Ok(()) };
     }
     let held = (0..world.ring.slot_count()).filter(|index| stopped(&words[*index as usize]));

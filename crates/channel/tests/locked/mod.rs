@@ -188,8 +188,11 @@ fn no_message_enters_or_leaves_behind_a_lock_while_threads_send_and_receive() {
                 scope.spawn(move || while receiver.receive().is_ok() {});
             }
             for round in 0..300 {
-                let both =
-                    (channel.write_lock_until(soon()).unwrap(), channel.read_lock_until(soon()).unwrap());
+                let both = if round % 2 == 0 {
+                    (channel.write_lock().unwrap(), channel.read_lock().unwrap())
+                } else {
+                    (channel.write_lock_until(soon()).unwrap(), channel.read_lock_until(soon()).unwrap())
+                };
                 let state = channel.state().unwrap();
                 // A claim that came too late is given up without a message; one that took gives it back.
                 let before = state.depth + state.in_hands;
@@ -221,6 +224,15 @@ fn the_state_counts_messages_memory_and_sleepers() {
     channel.send(b"to a sleeper").unwrap();
     drop(receiving.join().unwrap().unwrap());
     assert_eq!(channel.state().unwrap().blocked_receivers, 0);
+    let full = pool.channel(1);
+    full.send(b"no room").unwrap();
+    let other = full.clone();
+    let sending = std::thread::spawn(move || other.sender().with_wait_mode(WaitMode::Idle).send(b"later"));
+    until(|| full.state().unwrap().blocked_senders == 1);
+    drop(full.receive().unwrap());
+    sending.join().unwrap().unwrap();
+    assert_eq!((full.state().unwrap().blocked_senders, full.state().unwrap().blocked_receivers), (0, 0));
+    full.destroy().unwrap();
 
     channel.send(&[1; 10]).unwrap();
     channel.send(&[2; 1000]).unwrap();
@@ -319,6 +331,7 @@ fn a_channel_of_depth_one_lies_in_private_pools_in_files_and_in_any_allocation()
     ];
     for pool in pools {
         let channel = Channel::create(&pool, &attributes).unwrap();
+        assert_eq!(channel.pool().uuid(), pool.uuid());
         works(&channel);
         let needed = attributes.bytes(pool.process_limit()).unwrap();
         for allocation in [pool.alloc(needed).unwrap(), pool.alloc_aligned(2 * needed, 4096).unwrap()] {
@@ -388,7 +401,8 @@ fn a_quiesced_channel_is_copied_and_delivers_in_another_process_and_place() {
         channel.receive().unwrap();
     });
     fill(&pool, &channel);
-    channel.quiesce_until(soon()).unwrap();
+    channel.quiesce().unwrap();
+    assert!(channel.is_quiesced());
     assert!(channel.receiver().try_lease().is_err());
     let path = pool.path().to_owned();
     drop((channel, pool));
