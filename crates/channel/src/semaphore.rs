@@ -252,7 +252,8 @@ impl Semaphore {
     }
 
     /// Adds a unit; where there are as many as there is room for, waits until one was taken, without limit or as long
-    /// as its [timeout](Self::with_timeout) allows.
+    /// as its [timeout](Self::with_timeout) allows. A process that died in the midst of giving one has left its place
+    /// taken until the units before it are.
     ///
     /// # Errors
     /// As [`Sender::send`].

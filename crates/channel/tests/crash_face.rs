@@ -11,7 +11,7 @@ mod ledger;
 mod pools;
 
 use std::cell::{Cell, RefCell};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use Fate::{Absent, Again, Fresh};
 use ledger::{
@@ -21,7 +21,10 @@ use ledger::{
 use pools::TestPool;
 use rustix::process::{Signal, getpid, kill_process};
 use weyr_atomic::{Ordering, crash};
-use weyr_channel::{Channel, ChannelAttributes, Collective, Error, Lease, Message, Operation, WaitMode};
+use weyr_channel::{
+    Barrier, Channel, ChannelAttributes, ChannelDescriptor, Collective, Error, Lease, Message, Operation,
+    Semaphore, WaitMode,
+};
 use weyr_kill::{Child, Outcome, Rendezvous, child, note, writes_to_end_at};
 use weyr_managed::{Allocation, BlockState, Mode, Pool, PoolAttributes};
 use weyr_shared::{Ring, SlotState};
@@ -971,6 +974,99 @@ fn a_member_of_a_group() {
         None
     };
     sweep(&plan, create, attach, begin_anew, settle);
+}
+
+/// What a child does at a barrier of so many parties.
+type AtBarrier = fn(&Barrier);
+
+/// Whoever died at it: its rounds end, it can be reset, and two pass it then.
+fn assert_passable(barrier: Barrier) {
+    match barrier.wait_until(Instant::now()) {
+        Ok(_) | Err(Error::Timeout | Error::BarrierBroken { .. }) => {}
+        other => panic!("{other:?}"),
+    }
+    barrier.reset();
+    assert_eq!((barrier.is_broken(), barrier.waiting()), (false, 0));
+    std::thread::scope(|scope| {
+        let parties = barrier.parties();
+        let waiting: Vec<_> = (0..parties)
+            .map(|_| {
+                let barrier = barrier.clone();
+                scope.spawn(move || barrier.wait_until(soon()).unwrap())
+            })
+            .collect();
+        let sum: u32 = waiting.into_iter().map(|thread| thread.join().unwrap()).sum();
+        assert_eq!(sum, (0..parties).sum());
+    });
+    barrier.destroy().unwrap();
+}
+
+/// What somebody made in the ground, by its descriptor, for the child.
+type Made = RefCell<Option<ChannelDescriptor>>;
+
+#[test]
+fn a_barrier() {
+    let works: [(&'static str, u64, u32, AtBarrier); 5] = [
+        ("come to a barrier and give up", 2, 2, |barrier| {
+            assert!(barrier.wait_until(Instant::now()).is_err());
+        }),
+        ("come to a barrier, all there", 2, 1, |barrier| assert_eq!(barrier.wait(), Ok(0))),
+        ("barrier, abort", 1, 2, |barrier| assert!(barrier.abort())),
+        ("barrier, release", 1, 2, |barrier| assert!(barrier.release())),
+        ("barrier, reset", 1, 2, Barrier::reset),
+    ];
+    for (name, floor, parties, work) in works {
+        let made = Made::default();
+        let ground = |world: &World| {
+            let barrier = Barrier::create(&world.pool.0, parties).unwrap();
+            *made.borrow_mut() = Some(barrier.descriptor());
+            barrier
+        };
+        let prepare =
+            |world: &World| Barrier::attach_in(&world.pool.0, made.borrow().as_ref().unwrap()).unwrap();
+        let operate = |_: &World, barrier: &mut Barrier| {
+            work(barrier);
+            None
+        };
+        sweep(&Plan::new(name, floor, &[]), ground, prepare, operate, |_, barrier| assert_passable(barrier));
+    }
+}
+
+/// Of a semaphore of two units at most: so many of them as `allowed` are there, and it takes and gives as before.
+fn assert_counts(semaphore: Semaphore, allowed: &[u32]) {
+    let value = semaphore.value().unwrap();
+    assert!(allowed.contains(&value), "{value} units, not one of {allowed:?}");
+    // The place of one that died in its midst is there again behind what lies before it.
+    (0..value).for_each(|_| semaphore.take_until(soon()).unwrap());
+    semaphore.wait_for_zero().unwrap();
+    (0..2).for_each(|_| semaphore.give_until(soon()).unwrap());
+    assert_eq!((semaphore.value(), semaphore.give_until(Instant::now())), (Ok(2), Err(Error::Timeout)));
+    semaphore.destroy().unwrap();
+}
+
+#[test]
+fn a_semaphore() {
+    let works: [(&'static str, u64, &[u32], fn(&Semaphore)); 3] = [
+        ("semaphore, take", 3, &[0, 1], |semaphore| semaphore.take().unwrap()),
+        ("semaphore, give", 4, &[1, 2], |semaphore| semaphore.give().unwrap()),
+        ("semaphore, permit", 4, &[1], |semaphore| drop(semaphore.acquire().unwrap())),
+    ];
+    for (name, floor, allowed, work) in works {
+        let made = Made::default();
+        let ground = |world: &World| {
+            let semaphore = Semaphore::create(&world.pool.0, 2, 1).unwrap();
+            *made.borrow_mut() = Some(semaphore.descriptor());
+            semaphore
+        };
+        let prepare =
+            |world: &World| Semaphore::attach_in(&world.pool.0, made.borrow().as_ref().unwrap()).unwrap();
+        let operate = |_: &World, semaphore: &mut Semaphore| {
+            work(semaphore);
+            None
+        };
+        let settle = |_: &World, semaphore| assert_counts(semaphore, allowed);
+        sweep(&Plan::new(name, floor, &[]), ground, prepare, operate, settle);
+    }
 }
 
 /// Waits until a receiver has said that it will sleep.
