@@ -230,20 +230,27 @@ impl Collective {
         let generation = self.standing()?.generation;
         // First broken: who waits for one whose seat is free by now would not know that it died.
         self.break_up(generation, Rupture::Aborted, rank)?;
-        self.free_the_dead(is_dead)?;
+        self.free_the_dead(generation, is_dead)?;
         let broken = self.standing()?;
         Ok(broken.generation == generation && self.exchange(broken, broken.next()))
     }
 
-    fn free_the_dead(&self, is_dead: impl Fn(Actor) -> bool) -> Result<(), Corrupt> {
+    fn free_the_dead(&self, generation: u32, is_dead: impl Fn(Actor) -> bool) -> Result<(), Corrupt> {
         for seat in self.seats.iter() {
             let seen = Holder::parse(seat.holder.load(Ordering::SeqCst))?;
-            if matches!(seen.holding(), Holding::Taken(actor) if is_dead(actor)) {
+            let gone = matches!(seen.holding(), Holding::Taken(actor) if is_dead(actor));
+            // Behind the look at who is gone: it went before the next generation began, so that it has no part in that, however
+            // late it is freed. Later on another may have begun one, in which it took part: then it is to be missed.
+            if gone && (self.is_at(generation)? || fault::is(Fault::FreesAcrossGenerations)) {
                 // One that fails was taken over.
                 let _ = change(&seat.holder, seen, Holder::FREE);
             }
         }
         Ok(())
+    }
+
+    fn is_at(&self, generation: u32) -> Result<bool, Corrupt> {
+        Ok(self.standing()?.generation == generation)
     }
 
     fn exchange(&self, from: Standing, to: Standing) -> bool {

@@ -79,6 +79,8 @@ pub enum Fault {
     ReadsAcrossGenerations,
     /// Who announces its round has not written yet what it says of it.
     AnnouncesBeforeCall,
+    /// Who begins a group anew frees the dead of the next generation, too.
+    FreesAcrossGenerations,
     /// Who comes to a barrier takes a place that is somebody's of a later round.
     LaterPlaceTaken,
     /// A round of a barrier ends when all but the last place are taken.

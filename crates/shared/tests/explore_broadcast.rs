@@ -127,10 +127,21 @@ fn a_death_in_a_group_is_told_to_all_or_costs_nothing() {
 #[test]
 fn a_group_that_is_begun_anew_takes_nothing_of_before() {
     use grouped::{Case, explore};
-    let resets = Case { resets: true, ..GROUP };
+    let resets = Case { resets: 1, ..GROUP };
     explore(Case { name: "group, 2 members, begun anew", ..resets }).assert_holds();
     let across = Case { name: "group, reads across generations", ..resets };
     explore(Case { faults: &[Fault::ReadsAcrossGenerations], ..across }).assert_violated("");
     let early = Case { name: "group, announces before its call", ..GROUP };
     explore(Case { faults: &[Fault::AnnouncesBeforeCall], ..early }).assert_violated("");
+}
+
+#[test]
+fn of_two_that_begin_anew_the_late_one_frees_nobody_of_the_next_generation() {
+    use grouped::{Case, explore};
+    let two = Case { resets: 2, deaths: 1, rounds: 1, at_once: true, ..GROUP };
+    explore(Case { name: "group, two begin anew, a death", ..two }).assert_holds();
+    let later = Case { at_once: false, tso: false, ..two };
+    explore(Case { name: "group, two begin anew behind a round, a death", ..later }).assert_holds();
+    let frees = Case { name: "group, frees across generations", ..two };
+    explore(Case { faults: &[Fault::FreesAcrossGenerations], ..frees }).assert_violated("");
 }

@@ -12,7 +12,7 @@ use weyr_atomic::explore::{
     futex_wake, wait_until,
 };
 use weyr_atomic::{AtomicU32, AtomicU64, Ordering, Zeroed};
-use weyr_shared::collective::{Announced, Call, CallKind, Collective};
+use weyr_shared::collective::{Announced, Call, CallKind, Collective, Rupture, SeatError};
 use weyr_shared::fault::{self, Fault};
 use weyr_shared::{Actor, Awake, Event, Futex};
 
@@ -26,25 +26,48 @@ pub(crate) struct Case {
     pub(crate) members: usize,
     pub(crate) rounds: u32,
     pub(crate) deaths: usize,
-    /// Rank 0 begins anew behind its first round.
-    pub(crate) resets: bool,
+    /// So many ranks, from 0 on, begin anew, each behind its first round.
+    pub(crate) resets: usize,
+    /// They do that before any round.
+    pub(crate) at_once: bool,
+    /// One more process joins rank 1 when its holder is dead; no other dies.
+    pub(crate) successor: bool,
     pub(crate) tso: bool,
     pub(crate) faults: &'static [Fault],
 }
 
 impl Case {
     /// Two members, two rounds.
-    pub(crate) const PLAIN: Self =
-        Self { name: "", members: 2, rounds: 2, deaths: 0, resets: false, tso: true, faults: &[] };
+    pub(crate) const PLAIN: Self = Self {
+        name: "",
+        members: 2,
+        rounds: 2,
+        deaths: 0,
+        resets: 0,
+        at_once: false,
+        successor: false,
+        tso: true,
+        faults: &[],
+    };
+
+    fn processes(&self) -> usize {
+        self.members + usize::from(self.successor)
+    }
 }
 
-/// What the members made of it.
+/// What the processes made of it.
 #[derive(Debug, Clone, Default, Hash)]
 struct Oracle {
     /// Rounds that each passed, in all generations.
     passed: [u32; MOST],
-    /// Who was told that somebody died.
+    /// Who was told that the group is broken.
     told: [bool; MOST],
+    /// Who has begun anew, or found that another did.
+    has_reset: [bool; MOST],
+    /// Whether rank 1 did all that its first holder had to do.
+    has_finished: bool,
+    /// Who found no rank to take over.
+    idle: [bool; MOST],
 }
 
 struct World {
@@ -107,17 +130,32 @@ impl World {
     }
 
     fn is_something_to_do(&self, round: Announced) -> bool {
-        let standing = self.words.standing().unwrap();
         let died = |rank: u32| is_dead(actor(rank as usize)) && self.words.missing(round, rank) == Some(rank);
+        self.has_ended(round) || (0..self.case.members as u32).any(died)
+    }
+
+    fn has_ended(&self, round: Announced) -> bool {
+        let standing = self.words.standing().unwrap();
         self.words.missing(round, 0).is_none()
             || standing.broken.is_some()
             || standing.generation != round.generation
-            || (0..self.case.members as u32).any(died)
+    }
+
+    /// Who is dead: a bit each.
+    fn dead(&self) -> u64 {
+        (0..self.case.processes()).map(|process| u64::from(explore::is_dead(process)) << process).sum()
+    }
+
+    /// Whether nobody is about to begin anew any more.
+    fn all_have_reset(&self) -> bool {
+        let oracle = self.oracle.get();
+        (0..self.case.resets).all(|process| oracle.has_reset[process] || explore::is_dead(process))
     }
 }
 
 struct Member<'w> {
     world: &'w World,
+    process: usize,
     rank: u32,
     at: Announced,
 }
@@ -178,13 +216,22 @@ impl Member<'_> {
                 None => armed = Some(event.arm()),
                 Some(value) => {
                     let awake = futex.wait(&self.world.event, value.value(), Duration::ZERO);
-                    let over = awake == Awake::TimedOut;
-                    if over && words.inspect(round, is_dead).unwrap() {
-                        self.tell();
+                    if awake == Awake::TimedOut {
+                        self.inspect(round);
                     }
                 }
             }
         }
+    }
+
+    fn inspect(&self, round: Announced) {
+        let dead = self.world.dead();
+        if self.world.words.inspect(round, is_dead).unwrap() {
+            self.tell();
+        }
+        // Nothing was found: it would come to the same as long as nothing happens, and this is no end that a model sees.
+        let news = || self.world.has_ended(round) || self.world.dead() != dead;
+        wait_until("the end of a round", news);
     }
 
     fn read(&self, round: Announced) -> Ended {
@@ -206,55 +253,106 @@ impl Member<'_> {
     }
 
     fn run(&mut self) {
-        fault::choose(self.world.case.faults);
-        let Case { rounds, resets, .. } = self.world.case;
-        let mut has_reset = self.rank != 0 || !resets;
+        let Case { rounds, resets, at_once, .. } = self.world.case;
+        let mut has_reset = self.process >= resets;
+        if at_once && !has_reset {
+            has_reset = true;
+            self.reset();
+        }
         // A group that is begun anew does all its rounds behind that.
-        while self.at.round < rounds || resets && self.at.generation == 1 {
+        while self.at.round < rounds || !self.is_last() {
             self.merge(&[0, has_reset.into()]);
             let ended = self.round();
             self.world.oracle.update(|oracle| match ended {
-                Ended::Passed => oracle.passed[self.rank as usize] += 1,
-                Ended::Broken => oracle.told[self.rank as usize] = true,
+                Ended::Passed => oracle.passed[self.process] += 1,
+                Ended::Broken => oracle.told[self.process] = true,
                 Ended::Anew => {}
             });
-            match ended {
-                // The one who begins anew is about to.
-                Ended::Broken if resets => {
-                    self.world.wait_until_anew(self.at.generation);
-                }
-                Ended::Broken => return,
-                _ if !has_reset => {
-                    has_reset = true;
-                    assert_eq!(self.world.words.reset(self.rank, is_dead), Ok(true));
-                    self.tell();
-                }
-                _ => {}
+            if !has_reset {
+                has_reset = true;
+                self.reset();
+            } else if ended == Ended::Broken && !self.is_anew() {
+                return;
             }
         }
     }
-}
 
-impl World {
-    fn wait_until_anew(&self, generation: u32) {
-        wait_until("the next generation", || self.words.standing().unwrap().generation != generation);
+    fn reset(&self) {
+        let (world, words) = (self.world, &self.world.words);
+        let began = words.reset(self.rank, is_dead).unwrap();
+        self.tell();
+        // A rank that is free now is waited for: nobody else joins it.
+        if began && world.case.deaths > 0 && !world.case.successor {
+            let generation = words.standing().unwrap().generation;
+            if words.joined(is_dead).unwrap() < world.case.members as u32 {
+                words.break_up(generation, Rupture::Aborted, self.rank).unwrap();
+                self.tell();
+            }
+        }
+        world.oracle.update(|oracle| oracle.has_reset[self.process] = true);
+    }
+
+    /// Whether the generation is the last one: waits until nobody begins another any more.
+    fn is_last(&self) -> bool {
+        wait_until("the last generation", || self.world.all_have_reset());
+        self.world.words.standing().unwrap().generation == self.at.generation
+    }
+
+    /// Behind a break: whether there is a next generation. Waits until there is, or nobody begins one any more.
+    fn is_anew(&self) -> bool {
+        let words = &self.world.words;
+        let is_over = || words.standing().unwrap().generation != self.at.generation;
+        wait_until("the next generation", || is_over() || self.world.all_have_reset());
+        is_over()
     }
 }
 
 fn judge(world: &World, outcome: &Outcome) -> Result<(), String> {
     outcome.nobody_blocked()?;
     let oracle = world.oracle.get();
-    for rank in (0..world.case.members).filter(|rank| outcome.finished(*rank)) {
-        let (passed, told) = (oracle.passed[rank], oracle.told[rank]);
-        let died = (0..world.case.members).any(|rank| outcome.dead(rank));
-        if !told && passed < world.case.rounds {
-            return Err(format!("rank {rank} passed {passed} rounds, and was told nothing"));
+    for process in (0..world.case.processes()).filter(|process| outcome.finished(*process)) {
+        let (passed, told) = (oracle.passed[process], oracle.told[process]);
+        let died = (0..world.case.processes()).any(|process| outcome.dead(process));
+        if !told && passed < world.case.rounds && !oracle.idle[process] {
+            return Err(format!("process {process} passed {passed} rounds, and was told nothing"));
         }
-        if told && !died && !world.case.resets {
-            return Err(format!("rank {rank} was told of a death that was none"));
+        if told && !died && world.case.resets == 0 {
+            return Err(format!("process {process} was told of a death that was none"));
         }
     }
     Ok(())
+}
+
+/// Takes over rank 1 from one that is dead, unless that has done all it had to do.
+fn succeed(world: &World, context: &Context) {
+    const RANK: u32 = 1;
+    fault::choose(world.case.faults);
+    let (words, process) = (&world.words, context.process());
+    loop {
+        match words.join(RANK, actor(process), is_dead) {
+            Err(SeatError::Taken) => {
+                let has_finished = || world.oracle.get().has_finished;
+                wait_until("a death, or that there is none", || {
+                    explore::is_dead(RANK as usize) || has_finished()
+                });
+                if !explore::is_dead(RANK as usize) {
+                    return world.oracle.update(|oracle| oracle.idle[process] = true);
+                }
+            }
+            told => {
+                let standing = words.standing().unwrap();
+                let at = Announced { generation: standing.generation, round: 0 };
+                let mut member = Member { world, process, rank: RANK, at };
+                let is_new = |round: Announced| words.missing(round, RANK) == Some(RANK);
+                let from_the_start = is_new(at.next()) && is_new(at.next().next());
+                assert!(from_the_start || standing.broken.is_some(), "it goes on for another");
+                if told.unwrap() {
+                    member.tell();
+                }
+                return member.run();
+            }
+        }
+    }
 }
 
 /// Explores `case` whole.
@@ -262,12 +360,17 @@ pub(crate) fn explore(case: Case) -> Report {
     let mut model = Model::new(case.name).memory(move || World::new(case));
     for _ in 0..case.members {
         model = model.process(|world: &World, context: &Context| {
-            let at = Announced { generation: 1, round: 0 };
-            Member { world, rank: context.process() as u32, at }.run();
+            fault::choose(world.case.faults);
+            let (process, at) = (context.process(), Announced { generation: 1, round: 0 });
+            Member { world, process, rank: process as u32, at }.run();
+            if process == 1 {
+                world.oracle.update(|oracle| oracle.has_finished = true);
+            }
         });
     }
-    let all = 0..case.members;
-    let model = if case.deaths > 0 { model.may_die(all).deaths(case.deaths) } else { model };
+    let dying = if case.successor { 1..2 } else { 0..case.members };
+    let model = if case.successor { model.process(succeed) } else { model };
+    let model = if case.deaths > 0 { model.may_die(dying).deaths(case.deaths) } else { model };
     let report = model.tso(case.tso).max_states(MAX_STATES).at_end(judge).run();
     fault::choose(&[]);
     log(&report);
