@@ -281,10 +281,15 @@ impl Collective {
         let seat = self.seats.get(rank as usize).ok_or(SeatError::NoSuchRank)?;
         let mut told = false;
         loop {
-            let generation = self.standing()?.generation;
+            let early = fault::is(Fault::JoinsByEarlierGeneration).then(|| self.standing()).transpose()?;
             let seen = Holder::parse(seat.holder.load(Ordering::SeqCst))?;
-            let gone = match seen.holding() {
-                Holding::Taken(actor) if !is_dead(actor) => return Err(SeatError::Taken),
+            let holding = seen.holding();
+            if matches!(holding, Holding::Taken(actor) if !is_dead(actor)) {
+                return Err(SeatError::Taken);
+            }
+            // Behind the look at who had it, which went by then: it took no part in a generation that is begun later.
+            let generation = early.map_or_else(|| self.standing(), Ok)?.generation;
+            let gone = match holding {
                 Holding::Taken(_) => Some(Rupture::Died),
                 Holding::Left(left) if Holder::is_of(left, generation) => Some(Rupture::Left),
                 Holding::Free | Holding::Left(_) => None,

@@ -81,6 +81,8 @@ pub enum Fault {
     AnnouncesBeforeCall,
     /// Who begins a group anew frees the dead of the next generation, too.
     FreesAcrossGenerations,
+    /// Who joins a group judges by a generation that it read before it looked at who had the rank.
+    JoinsByEarlierGeneration,
     /// Who comes to a barrier takes a place that is somebody's of a later round.
     LaterPlaceTaken,
     /// A round of a barrier ends when all but the last place are taken.

@@ -145,3 +145,13 @@ fn of_two_that_begin_anew_the_late_one_frees_nobody_of_the_next_generation() {
     let frees = Case { name: "group, frees across generations", ..two };
     explore(Case { faults: &[Fault::FreesAcrossGenerations], ..frees }).assert_violated("");
 }
+
+#[test]
+fn who_takes_a_rank_over_takes_part_from_the_start_of_a_generation_or_tells_that_it_does_not() {
+    use grouped::{Case, explore};
+    let over = Case { resets: 1, deaths: 1, rounds: 1, at_once: true, successor: true, tso: false, ..GROUP };
+    explore(Case { name: "group, a rank taken over", ..over }).assert_holds();
+    let early = Case { name: "group, judged by an earlier generation", ..over };
+    explore(Case { faults: &[Fault::JoinsByEarlierGeneration], ..early })
+        .assert_violated("goes on for another");
+}
