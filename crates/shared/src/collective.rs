@@ -17,7 +17,7 @@
 //! | --- | --- | --- |
 //! | holder: free | nobody has the rank | who joins: taken by it |
 //! | holder: taken by P | P has it | P, when it leaves: left, or free where it announced nothing in this generation; who joins, or resets, once P is dead |
-//! | holder: left, g | it was left in generation g; in a later one that is free | who joins |
+//! | holder: left, g | it was left in generation g; in a later one that is free | who joins; who resets: free |
 //! | announced, odd and even | the last such round that its holder announced, and in which generation | the holder |
 //!
 //! | state | meaning | who changes it |
@@ -221,8 +221,9 @@ impl Collective {
         Ok(ours && self.exchange(seen, Standing { broken: Some((why, rank as u16)), ..seen }))
     }
 
-    /// Begins the next generation, with the ranks of the dead free. Those who wait find the old one over. `rank` asks for it.
-    /// False: another began one meanwhile. Commit point: the exchange of the state; before it the generation is broken.
+    /// Begins the next generation, with the ranks free of those that died or left. Those who wait find the old one over.
+    /// `rank` asks for it. False: another began one meanwhile. Commit point: the exchange of the state; before it the
+    /// generation is broken.
     ///
     /// # Errors
     /// As [`standing`](Self::standing).
@@ -230,15 +231,20 @@ impl Collective {
         let generation = self.standing()?.generation;
         // First broken: who waits for one whose seat is free by now would not know that it died.
         self.break_up(generation, Rupture::Aborted, rank)?;
-        self.free_the_dead(generation, is_dead)?;
+        self.free_the_gone(generation, is_dead)?;
         let broken = self.standing()?;
         Ok(broken.generation == generation && self.exchange(broken, broken.next()))
     }
 
-    fn free_the_dead(&self, generation: u32, is_dead: impl Fn(Actor) -> bool) -> Result<(), Corrupt> {
+    fn free_the_gone(&self, generation: u32, is_dead: impl Fn(Actor) -> bool) -> Result<(), Corrupt> {
         for seat in self.seats.iter() {
             let seen = Holder::parse(seat.holder.load(Ordering::SeqCst))?;
-            let gone = matches!(seen.holding(), Holding::Taken(actor) if is_dead(actor));
+            // Also who left: the seat's few bits of a generation are of this one or the one before, and of none long ago.
+            let gone = match seen.holding() {
+                Holding::Taken(actor) => is_dead(actor),
+                Holding::Left(_) => true,
+                Holding::Free => false,
+            };
             // Behind the look at who is gone: it went before the next generation began, so that it has no part in that, however
             // late it is freed. Later on another may have begun one, in which it took part: then it is to be missed.
             if gone && (self.is_at(generation)? || fault::is(Fault::FreesAcrossGenerations)) {
@@ -518,6 +524,19 @@ mod tests {
         assert_eq!(group.reset(0, nobody), Ok(true));
         assert_eq!(group.inspect(Announced { generation: 2, ..ROUND }, nobody), Ok(false));
         assert_eq!(group.join(1, actor(3), nobody), Ok(false));
+    }
+
+    #[test]
+    fn who_left_once_is_not_missed_in_a_generation_with_the_same_low_bits() {
+        let group = Collective::private(2);
+        group.join(1, actor(1), nobody).unwrap();
+        group.announce(1, ROUND, CALL).unwrap();
+        assert_eq!(group.leave(1, actor(1)), Ok(true));
+        (0..1 << 14).for_each(|_| assert_eq!(group.reset(0, nobody), Ok(true)));
+        let generation = group.standing().unwrap().generation;
+        assert!(Holder::is_of(1, generation));
+        assert_eq!(group.inspect(Announced { generation, ..ROUND }, nobody), Ok(false));
+        assert_eq!(group.join(1, actor(2), nobody), Ok(false));
     }
 
     #[test]
