@@ -97,6 +97,9 @@ impl Member {
 
     /// Breaks the group, unless all have come meanwhile.
     fn give_up(&self, round: Announced) -> Result<(), Error> {
+        if self.words.missing(round, 0).is_none() {
+            return Ok(());
+        }
         self.words.break_up(round.generation, Rupture::TimedOut, self.rank)?;
         self.tell();
         if self.words.missing(round, 0).is_none() { Ok(()) } else { Err(Error::Timeout) }
@@ -134,5 +137,30 @@ impl Member {
         } else {
             Err(Error::CollectiveBroken { why: Broken::Reset })
         }
+    }
+}
+
+#[cfg(all(test, not(any(weyr_face = "loom", weyr_face = "explore"))))]
+mod tests {
+    use weyr_managed::{Pool, PoolAttributes};
+
+    use super::*;
+    use crate::{Channel, ChannelAttributes, Collective};
+
+    fn member(test: &str) -> (Pool, Member) {
+        let name = format!("test-collective-{test}-{}", std::process::id());
+        let pool = Pool::create(&PoolAttributes::new(name, 1 << 20)).unwrap();
+        let attributes = ChannelAttributes::new().collective(Collective::of_bytes(1, 8));
+        let member = Channel::create(&pool, &attributes).unwrap().join(0).unwrap();
+        (pool, member)
+    }
+
+    #[test]
+    fn who_runs_out_of_time_when_all_have_come_breaks_nothing() {
+        let (pool, mut member) = member("late");
+        member.barrier().unwrap();
+        assert_eq!((member.give_up(member.at), member.is_broken()), (Ok(()), Ok(false)));
+        assert_eq!((member.give_up(member.at.next()), member.is_broken()), (Err(Error::Timeout), Ok(true)));
+        pool.destroy().unwrap();
     }
 }
