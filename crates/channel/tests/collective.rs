@@ -5,6 +5,7 @@ mod pools;
 
 use std::fmt::Debug;
 use std::num::NonZeroU64;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use pools::{TestPool, as_child, child};
@@ -488,6 +489,70 @@ fn those_who_wait_are_told_of_whatever_ends_it() {
         let _destroyed_before = group.destroy();
     }
     assert_eq!(pool.blocks(), 0);
+}
+
+/// So many bytes that each member folds a share of them.
+const MANY: u32 = 128 << 10;
+
+fn many(test: &str, members: u32) -> (TestPool, Channel) {
+    let pool = TestPool::new(test);
+    let group = create(&pool, Collective::custom(members, MINE, 1, MANY));
+    (pool, group)
+}
+
+#[test]
+fn who_fails_between_the_two_rounds_of_a_reduction_breaks_the_group() {
+    let (_pool, group) = many("collective-panics", 3);
+    let aborted = Error::CollectiveBroken { why: Broken::Aborted };
+    together(&group, |mut member| {
+        let given = vec![member.rank() as u8; MANY as usize];
+        let mut bytes = given.clone();
+        if member.rank() == 1 {
+            let fold = |_: &mut [u8], _: &[u8]| panic!("on purpose");
+            let call = || member.all_reduce_with(MINE, &mut bytes, fold);
+            assert!(std::panic::catch_unwind(std::panic::AssertUnwindSafe(call)).is_err());
+        } else {
+            let reduced = member.all_reduce_with(MINE, &mut bytes, |_, _| {});
+            assert_eq!(reduced, Err(aborted.clone()));
+        }
+        assert!(bytes == given, "what was given is as it was");
+        assert_eq!(member.barrier(), Err(aborted.clone()));
+    });
+}
+
+#[test]
+fn both_rounds_of_a_reduction_have_one_deadline() {
+    let (_pool, group) = many("collective-deadline", 2);
+    let (limit, gave_up) = (Duration::from_millis(20), AtomicBool::new(false));
+    let ends = [0, 1].map(|rank| (join(&group, rank), rank));
+    let outcomes = std::thread::scope(|scope| {
+        let threads = ends.map(|(member, rank)| {
+            let (group, gave_up) = (&group, &gave_up);
+            scope.spawn(move || {
+                let mut member = member.with_wait_mode(WaitMode::Idle);
+                let began = std::cell::OnceCell::new();
+                let fold = |_: &mut [u8], _: &[u8]| {
+                    // The first one has no time left when it comes to the second round; the other one comes when the first
+                    // sleeps there, or has given up.
+                    let began = began.get_or_init(Instant::now);
+                    until(|| match rank {
+                        0 => began.elapsed() >= limit,
+                        _ => asleep(group) == 1 || gave_up.load(Ordering::Acquire),
+                    });
+                };
+                if rank == 0 {
+                    until(|| asleep(group) == 1);
+                    member.set_timeout(Some(limit));
+                }
+                let outcome = member.all_reduce_with(MINE, &mut vec![0; MANY as usize], fold);
+                gave_up.store(true, Ordering::Release);
+                (member, outcome)
+            })
+        });
+        threads.map(|thread| thread.join().unwrap()).map(|(_member, outcome)| outcome)
+    });
+    let late = Error::CollectiveBroken { why: Broken::TimedOut };
+    assert_eq!(outcomes, [Err(Error::Timeout), Err(late)]);
 }
 
 #[test]

@@ -4,6 +4,7 @@ use weyr_shared::collective::{Announced, Call, CallKind};
 
 use super::Member;
 use crate::Error;
+use crate::defaults::Limit;
 
 impl Member {
     /// Waits until all members have called it, without limit or as long as its [timeout](Self::with_timeout) allows.
@@ -26,7 +27,7 @@ impl Member {
         self.check_len(bytes.len())?;
         let given: &[u8] = if root == self.rank { bytes } else { &[] };
         let call = Call { kind: CallKind::Broadcast, root: root as u16, bytes: bytes.len() as u32 };
-        let round = self.round_of(call, (0, given))?;
+        let round = self.round_of(Limit::Default, call, (0, given))?;
         if root != self.rank {
             self.words.read(root, round, 0, bytes)?;
             self.confirm(round)?;

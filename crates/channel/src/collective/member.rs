@@ -24,6 +24,9 @@ use crate::{Channel, Collective, Error, WaitMode};
 /// that are free, and one member [begins anew](Self::reset). A rank that nobody has joined yet is waited for, as is one that is
 /// stopped.
 ///
+/// A [large](Self::all_reduce) `all_reduce` is two rounds: who dies between them, behind its first announcement, is missed in
+/// the second, and nobody's values are changed.
+///
 /// Dropping it leaves the group. In a forked child it is of no use ([`Error::Forked`]): the rank stays the parent's.
 #[derive(Debug)]
 pub struct Member {
@@ -39,6 +42,7 @@ pub struct Member {
     /// Bytes on their way, kept so that not every call allocates.
     pub(super) scratch: Vec<u8>,
     pub(super) folded: Vec<u8>,
+    pub(super) folding: Vec<u8>,
 }
 
 impl Channel {
@@ -73,6 +77,7 @@ impl Channel {
             defaults: Defaults::default(),
             scratch: Vec::new(),
             folded: Vec::new(),
+            folding: Vec::new(),
         };
         if is_broken {
             member.tell();
@@ -145,7 +150,7 @@ impl Member {
     }
 
     /// Begins anew, whether the group is broken or not: from now on the first call of each member is the first. Ranks of
-    /// the dead are free. Members that wait get [`Error::CollectiveBroken`], and so does one that reads just then. One member
+    /// those that died or left are free. Members that wait get [`Error::CollectiveBroken`], and so does one that reads just then. One member
     /// does this, when the others know: of several at once one does, but one behind the other begins anew twice.
     /// Does not wait.
     ///

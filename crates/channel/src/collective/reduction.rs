@@ -6,11 +6,12 @@
 use std::num::NonZeroU64;
 use std::ops::Range;
 
-use weyr_shared::collective::{Announced, CallKind, Operation};
+use weyr_shared::collective::{Announced, CallKind, Operation, Rupture};
 
 use super::Member;
 use super::element::Element;
 use crate::Error;
+use crate::defaults::Limit;
 
 /// From so many bytes on each folds its share only.
 const SHARED_FROM: usize = 64 << 10;
@@ -42,6 +43,9 @@ impl Member {
     }
 
     /// The same, where all get the result, in place of their `values`. All of them get the same bits.
+    ///
+    /// From 64 KiB on this is two rounds: each member folds a share of the elements and gives it to the others. The timeout
+    /// is for both together.
     ///
     /// # Errors
     /// As [`reduce`](Self::reduce); `values` are unchanged then.
@@ -89,7 +93,8 @@ impl Member {
     }
 
     /// As [`all_reduce`](Self::all_reduce), by `fold`, as in [`reduce_with`](Self::reduce_with). It must do the same in all
-    /// members, or they get different results.
+    /// members, or they get different results. If it panics between two rounds, the group is broken, as by
+    /// [`abort`](Self::abort); where there is but one, the others have their result.
     ///
     /// # Errors
     /// As [`reduce_with`](Self::reduce_with); `bytes` are unchanged then.
@@ -154,8 +159,7 @@ impl Member {
         fold: Fold<'_>,
     ) -> Result<bool, Error> {
         let Some(root) = root else {
-            let round = self.round(CallKind::AllReduce, 0, (0, given))?;
-            self.fold_for_all(round, folded, fold)?;
+            self.fold_for_all(given, folded, fold)?;
             return Ok(true);
         };
         let round = self.round(CallKind::Reduce, root, (0, given))?;
@@ -165,18 +169,37 @@ impl Member {
         Ok(root == self.rank)
     }
 
-    fn fold_for_all(&mut self, round: Announced, folded: &mut [u8], fold: Fold<'_>) -> Result<(), Error> {
+    fn fold_for_all(&mut self, given: &[u8], folded: &mut [u8], fold: Fold<'_>) -> Result<(), Error> {
         if folded.len() < SHARED_FROM || self.members() == 1 {
+            let round = self.round(CallKind::AllReduce, 0, (0, given))?;
             return self.fold_range(round, 0..folded.len(), folded, fold);
         }
+        // Both rounds are one call.
+        let limit = self.defaults.deadline(Limit::Default).map_or(Limit::Now, Limit::Until);
+        let round = self.round_within(limit, CallKind::AllReduce, 0, (0, given))?;
         let own = self.share(self.rank, folded.len());
-        self.fold_range(round, own.clone(), folded, fold)?;
-        let round = self.round(CallKind::Share, 0, (own.start as u64, &folded[own]))?;
+        let round = self.share_folded(round, limit, own, folded, fold)?;
         for rank in (0..self.members()).filter(|rank| *rank != self.rank) {
             let share = self.share(rank, folded.len());
             self.words.read(rank, round, share.start as u64, &mut folded[share])?;
         }
         self.confirm(round)
+    }
+
+    /// Folds bytes `own` of what all gave in `round`, and gives them to all in the next one. Who does not come so far, whose
+    /// `fold` panics for one, breaks the group: its next call would be taken for another one in place of that round.
+    fn share_folded(
+        &mut self,
+        round: Announced,
+        limit: Limit,
+        own: Range<usize>,
+        folded: &mut [u8],
+        fold: Fold<'_>,
+    ) -> Result<Announced, Error> {
+        let mut between = Between { member: self, round };
+        between.member.fold_range(round, own.clone(), folded, fold)?;
+        let member = &mut between.member;
+        member.round_within(limit, CallKind::Share, 0, (own.start as u64, &folded[own]))
     }
 
     /// The bytes of `len` that `rank` folds: whole elements.
@@ -195,16 +218,36 @@ impl Member {
         fold: Fold<'_>,
     ) -> Result<(), Error> {
         let step = (CHUNK_BYTES / self.element_bytes()).max(1) * self.element_bytes();
-        let mut more = vec![0; step.min(range.len())];
+        let mut kept = std::mem::take(&mut self.folding);
+        kept.resize(step.min(range.len()), 0);
         for from in range.clone().step_by(step) {
             let into = &mut folded[from..range.end.min(from + step)];
-            let more = &mut more[..into.len()];
+            let more = &mut kept[..into.len()];
             self.words.read(0, round, from as u64, into)?;
             for rank in 1..self.members() {
                 self.words.read(rank, round, from as u64, more)?;
                 fold(into, more);
             }
         }
+        self.folding = kept;
         self.confirm(round)
+    }
+}
+
+/// A member between the two rounds of a call. One that has not announced the second when it goes breaks the group.
+struct Between<'m> {
+    member: &'m mut Member,
+    /// The first.
+    round: Announced,
+}
+
+impl Drop for Between<'_> {
+    fn drop(&mut self) {
+        let Self { member, round } = self;
+        if member.at == *round {
+            // State that cannot be is found by the others, too.
+            let _ = member.words.break_up(round.generation, Rupture::Aborted, member.rank);
+            member.tell();
+        }
     }
 }

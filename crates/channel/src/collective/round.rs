@@ -25,38 +25,58 @@ impl Member {
         root: u32,
         (from, bytes): (u64, &[u8]),
     ) -> Result<Announced, Error> {
-        self.round_of(Call { kind, root: root as u16, bytes: bytes.len() as u32 }, (from, bytes))
+        self.round_within(Limit::Default, kind, root, (from, bytes))
+    }
+
+    /// The same, which lasts for at most `limit`: for a call of several rounds.
+    pub(super) fn round_within(
+        &mut self,
+        limit: Limit,
+        kind: CallKind,
+        root: u32,
+        (from, bytes): (u64, &[u8]),
+    ) -> Result<Announced, Error> {
+        self.round_of(limit, Call { kind, root: root as u16, bytes: bytes.len() as u32 }, (from, bytes))
     }
 
     /// The same, where what is said of the length is not what is given.
-    pub(super) fn round_of(&mut self, call: Call, (from, bytes): (u64, &[u8])) -> Result<Announced, Error> {
-        let round = self.begin()?;
+    pub(super) fn round_of(
+        &mut self,
+        limit: Limit,
+        call: Call,
+        (from, bytes): (u64, &[u8]),
+    ) -> Result<Announced, Error> {
+        let round = self.begin(call.kind)?;
         self.words.give(self.rank, round, from, bytes)?;
         self.at = round;
         self.words.announce(self.rank, round, call)?;
         match self.words.missing(round, 0) {
             // The last one wakes the others.
             None => self.tell(),
-            Some(_) => self.wait(round)?,
+            Some(_) => self.wait(round, limit)?,
         }
         self.check_calls(round)?;
         Ok(round)
     }
 
     /// The round that comes next, if the group is whole.
-    fn begin(&mut self) -> Result<Announced, Error> {
+    fn begin(&mut self, kind: CallKind) -> Result<Announced, Error> {
         self.check_own()?;
         self.channel.attached().check_usable()?;
         let standing = self.words.standing()?;
         broken(standing)?;
         if standing.generation != self.at.generation {
+            // The second round of a call is none of another generation.
+            if kind == CallKind::Share {
+                return Err(Error::CollectiveBroken { why: Broken::Reset });
+            }
             self.at = Announced { generation: standing.generation, round: 0 };
         }
         Ok(self.at.next())
     }
 
-    fn wait(&self, round: Announced) -> Result<(), Error> {
-        let waited = match self.defaults.deadline(Limit::Default) {
+    fn wait(&self, round: Announced, limit: Limit) -> Result<(), Error> {
+        let waited = match self.defaults.deadline(limit) {
             Some(deadline) => self.wait_for(round, Waiter::new(self.defaults.mode, deadline)),
             None => Err(Error::Timeout),
         };
@@ -153,6 +173,17 @@ mod tests {
         let attributes = ChannelAttributes::new().collective(Collective::of_bytes(1, 8));
         let member = Channel::create(&pool, &attributes).unwrap().join(0).unwrap();
         (pool, member)
+    }
+
+    #[test]
+    fn the_second_round_of_a_call_is_none_of_the_next_generation() {
+        let (pool, mut member) = member("second");
+        member.barrier().unwrap();
+        member.reset().unwrap();
+        let over = Error::CollectiveBroken { why: Broken::Reset };
+        assert_eq!(member.round(CallKind::Share, 0, (0, &[])), Err(over));
+        assert_eq!(member.round(CallKind::Barrier, 0, (0, &[])), Ok(Announced { generation: 2, round: 1 }));
+        pool.destroy().unwrap();
     }
 
     #[test]
