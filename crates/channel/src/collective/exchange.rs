@@ -1,5 +1,6 @@
 //! Barrier, broadcast and gather: bytes that nobody changes on the way.
 
+use weyr_shared::Corrupt;
 use weyr_shared::collective::{Announced, Call, CallKind};
 
 use super::Member;
@@ -65,8 +66,11 @@ impl Member {
 
     fn given_by(&self, rank: u32, round: Announced) -> Result<Vec<u8>, Error> {
         let len = u64::from(self.words.call(rank, round)?.bytes);
-        // What others say of it is not believed to be less than there is room for.
-        let mut bytes = vec![0; len.min(self.words.binding().bytes()) as usize];
+        // Before so much is allocated.
+        if len > self.words.binding().bytes() {
+            return Err(Corrupt::new("length of what a member gives", rank.into()).into());
+        }
+        let mut bytes = vec![0; len as usize];
         self.words.read(rank, round, 0, &mut bytes)?;
         Ok(bytes)
     }
@@ -79,5 +83,34 @@ impl Member {
     pub(super) fn check_len(&self, len: usize) -> Result<(), Error> {
         let (needed, largest) = (len as u64, self.words.binding().bytes());
         if needed <= largest { Ok(()) } else { Err(Error::TooLarge { needed, largest }) }
+    }
+}
+
+#[cfg(all(test, not(any(weyr_face = "loom", weyr_face = "explore"))))]
+mod tests {
+    use weyr_managed::{Pool, PoolAttributes};
+
+    use super::*;
+    use crate::{Channel, ChannelAttributes, Collective};
+
+    #[test]
+    fn a_length_beyond_what_is_bound_is_corrupt_and_not_cut() {
+        let name = format!("test-collective-length-{}", std::process::id());
+        let pool = Pool::create(&PoolAttributes::new(name, 1 << 20)).unwrap();
+        let attributes = ChannelAttributes::new().collective(Collective::of_bytes(2, 8));
+        let channel = Channel::create(&pool, &attributes).unwrap();
+        let (mut first, second) = (channel.join(0).unwrap(), channel.join(1).unwrap());
+        for (bytes, is_right) in [(8, true), (9, false), (u32::MAX, false)] {
+            let call = Call { kind: CallKind::AllGather, root: 0, bytes };
+            second.words.announce(1, first.at.next(), call).unwrap();
+            let gathered = first.all_gather(b"first");
+            assert_eq!(gathered.is_ok(), is_right, "{gathered:?}");
+            assert!(is_right || matches!(gathered, Err(Error::Corrupt { .. })), "{gathered:?}");
+        }
+        let round = first.at;
+        first.reset().unwrap();
+        let over = Err(Error::CollectiveBroken { why: weyr_shared::barrier::Broken::Reset });
+        assert_eq!(first.collect(round), over, "and who reads that of another generation is told so");
+        pool.destroy().unwrap();
     }
 }
