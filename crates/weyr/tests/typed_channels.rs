@@ -519,6 +519,15 @@ fn a_group_folds_values_of_its_own_by_its_own_function() {
         (0..3).for_each(|rank| drop(scope.spawn(move || take_part(bound.clone(), rank))));
     });
     type Fold = fn(&Range, &Range) -> Range;
+    let mut member = bound.join_typed(1, "widest", widest as Fold).unwrap();
+    assert_eq!((member.rank(), member.members(), member.joined()), (1, 3, Ok(1)));
+    // The others have left by now, which one that comes again tells of.
+    assert_eq!((member.is_broken(), member.reset(), member.is_broken()), (Ok(true), Ok(()), Ok(false)));
+    member.set_timeout(Some(std::time::Duration::ZERO));
+    assert_eq!(member.barrier(), Err(Error::Channel(channel::Error::Timeout)));
+    assert_eq!((member.abort(), member.reset()), (Ok(false), Ok(())));
+    assert_eq!((member.abort(), member.is_broken()), (Ok(true), Ok(true)));
+    drop(member);
     let other = bound.join_typed(0, "narrowest", widest as Fold).err();
     assert!(matches!(other, Some(Error::Channel(channel::Error::OtherType { .. }))), "{other:?}");
     let other = bound.join_typed(0, "widest", |a: &u64, _: &u64| *a).err();

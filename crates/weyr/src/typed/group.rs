@@ -104,6 +104,53 @@ impl<T, F> Member<T, F> {
         &mut self.member
     }
 
+    /// Which of the group it is, from 0 on.
+    pub fn rank(&self) -> u32 {
+        self.member.rank()
+    }
+
+    /// How many the group has.
+    pub fn members(&self) -> u32 {
+        self.member.members()
+    }
+
+    /// How many ranks are taken by processes that are not known to be dead. Does not wait.
+    ///
+    /// # Errors
+    /// [`Error::Channel`], as [`joined`](weyr_channel::Member::joined).
+    pub fn joined(&self) -> Result<u32, Error> {
+        Ok(self.member.joined()?)
+    }
+
+    /// Whether the group is broken. Does not wait.
+    ///
+    /// # Errors
+    /// [`Error::Channel`], as [`is_broken`](weyr_channel::Member::is_broken).
+    pub fn is_broken(&self) -> Result<bool, Error> {
+        Ok(self.member.is_broken()?)
+    }
+
+    /// Breaks the group for all, until it is [begun anew](Self::reset). False if it was broken before. Does not wait.
+    ///
+    /// # Errors
+    /// [`Error::Channel`], as [`abort`](weyr_channel::Member::abort).
+    pub fn abort(&self) -> Result<bool, Error> {
+        Ok(self.member.abort()?)
+    }
+
+    /// Begins anew, with the ranks free of those that died or left; one member does this. Does not wait.
+    ///
+    /// # Errors
+    /// [`Error::Channel`], as [`reset`](weyr_channel::Member::reset).
+    pub fn reset(&self) -> Result<(), Error> {
+        Ok(self.member.reset()?)
+    }
+
+    /// How long its calls last at most, from the next one on: none is without limit.
+    pub fn set_timeout(&mut self, timeout: Option<Duration>) {
+        self.member.set_timeout(timeout);
+    }
+
     /// The same member, waiting in another way.
     #[must_use]
     pub fn with_wait_mode(mut self, mode: WaitMode) -> Self {
