@@ -250,19 +250,61 @@ fn threads_of_a_process_share_what_it_may_send() {
 #[test]
 fn side_buffers_of_a_process_are_no_larger_than_its_flow_control_allows() {
     let pool = TestPool::new("metered-bytes");
-    let limit = FlowControl::Memory { bytes: 10_000 };
+    let limit = FlowControl::Memory { bytes: 10_000 + 3 * 64 };
     let attributes = ChannelAttributes::new().block_size(64).capacity(8).side_loading(true);
     let channel = Channel::create(&pool.0, &attributes.flow_control(limit)).unwrap();
     channel.send(&[1; 6000]).unwrap();
     assert_eq!(channel.try_send(&[2; 6000]), Err(Error::FlowControl(limit)));
+    assert_eq!(channel.try_send(&[2; 4065]), Err(Error::FlowControl(limit)), "and its block");
     channel.try_send(&[3; 4000]).unwrap();
-    channel.try_send(&[4; 64]).unwrap(); // in the slot
-    assert_eq!(channel.try_send(&[5; 65]), Err(Error::FlowControl(limit)));
-    let needed = 10_001;
-    assert_eq!(channel.send(&vec![6; 10_001]), Err(Error::TooLarge { needed, largest: 10_000 }));
+    channel.try_send(&[4; 1]).unwrap(); // in the slot
+    assert_eq!(channel.try_send(&[5; 1]), Err(Error::FlowControl(limit)));
+    let (needed, largest) = (10_129 + 64, 10_192);
+    assert_eq!(channel.send(&vec![6; 10_129]), Err(Error::TooLarge { needed, largest }));
     let lens = [(); 3].map(|()| channel.receive().unwrap().len());
-    assert_eq!(lens, [6000, 4000, 64]);
-    channel.try_send(&[7; 10_000]).unwrap();
+    assert_eq!(lens, [6000, 4000, 1]);
+    channel.try_send(&[7; 10_128]).unwrap();
+    assert_eq!(channel.try_send(b""), Err(Error::FlowControl(limit)));
+}
+
+#[test]
+fn blocks_of_a_process_are_no_more_than_its_flow_control_allows_whatever_they_carry() {
+    let pool = TestPool::new("metered-blocks");
+    let limit = FlowControl::Memory { bytes: 4 * 64 + 63 };
+    let channel = flowing(&pool, 8, limit);
+    channel.try_send(b"").unwrap();
+    channel.try_send(&[1; 64]).unwrap();
+    // What is handed over is not the channel's, and counts its block alone.
+    channel.sender().try_send_allocation(pool.0.alloc(5000).unwrap()).unwrap();
+    let frozen = pool.0.alloc(3000).unwrap().freeze().unwrap();
+    channel.sender().send_frozen(&frozen).unwrap();
+    assert_eq!(channel.try_send(b"fifth"), Err(Error::FlowControl(limit)));
+    let refused = channel.sender().try_send_allocation(pool.0.alloc(1).unwrap()).unwrap_err();
+    assert_eq!(refused.error, Error::FlowControl(limit));
+    for _ in 0..4 {
+        drop(channel.receive().unwrap());
+        channel.try_send(b"another").unwrap();
+        assert_eq!(channel.try_send(b"one more"), Err(Error::FlowControl(limit)));
+    }
+    frozen.free().unwrap();
+}
+
+/// Each has room for itself alone, and draws all that it takes at once.
+#[test]
+fn threads_that_each_fill_the_limit_go_one_after_the_other() {
+    let pool = TestPool::new("metered-threads");
+    let limit = FlowControl::Memory { bytes: 64 + 1000 };
+    let attributes = ChannelAttributes::new().block_size(64).capacity(8).side_loading(true);
+    let channel = Channel::create(&pool.0, &attributes.flow_control(limit)).unwrap();
+    std::thread::scope(|scope| {
+        for len in [1000, 600, 64] {
+            let sender = channel.sender();
+            scope.spawn(move || (0..200).for_each(|_| sender.send_until(&vec![1; len], soon()).unwrap()));
+        }
+        for _ in 0..600 {
+            channel.receive_until(soon()).unwrap();
+        }
+    });
 }
 
 /// Killed in the middle of its sends, again and again.
@@ -293,10 +335,14 @@ fn the_share_of_the_dead_comes_back_when_their_messages_are_received() {
 #[test]
 fn a_limit_of_nothing_is_refused() {
     let pool = TestPool::new("nothing");
-    for flow_control in [FlowControl::Messages { messages: 0 }, FlowControl::Memory { bytes: 0 }] {
-        let attributes = ChannelAttributes::new().flow_control(flow_control);
+    let less_than_a_block = [0, 63].map(|bytes| FlowControl::Memory { bytes });
+    for flow_control in [FlowControl::Messages { messages: 0 }].into_iter().chain(less_than_a_block) {
+        let attributes = ChannelAttributes::new().block_size(64).flow_control(flow_control);
         assert!(matches!(Channel::create(&pool.0, &attributes), Err(Error::InvalidFlowControl)));
     }
+    let one = flowing(&pool, 2, FlowControl::Memory { bytes: 64 });
+    one.try_send(&[1; 64]).unwrap();
+    assert!(matches!(one.try_send(b""), Err(Error::FlowControl(_))));
 }
 
 /// One sends as often as it may, and is always there first: it takes the messages out, and tries each time while the
