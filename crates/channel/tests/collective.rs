@@ -5,7 +5,7 @@ mod pools;
 
 use std::fmt::Debug;
 use std::num::NonZeroU64;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
 use pools::{TestPool, as_child, child};
@@ -523,7 +523,7 @@ fn who_fails_between_the_two_rounds_of_a_reduction_breaks_the_group() {
 #[test]
 fn both_rounds_of_a_reduction_have_one_deadline() {
     let (_pool, group) = many("collective-deadline", 2);
-    let (limit, gave_up) = (Duration::from_millis(20), AtomicBool::new(false));
+    let (limit, gave_up) = (Duration::from_millis(20), OnceLock::new());
     let ends = [0, 1].map(|rank| (join(&group, rank), rank));
     let outcomes = std::thread::scope(|scope| {
         let threads = ends.map(|(member, rank)| {
@@ -537,7 +537,7 @@ fn both_rounds_of_a_reduction_have_one_deadline() {
                     let began = began.get_or_init(Instant::now);
                     until(|| match rank {
                         0 => began.elapsed() >= limit,
-                        _ => asleep(group) == 1 || gave_up.load(Ordering::Acquire),
+                        _ => asleep(group) == 1 || gave_up.get().is_some(),
                     });
                 };
                 if rank == 0 {
@@ -545,7 +545,7 @@ fn both_rounds_of_a_reduction_have_one_deadline() {
                     member.set_timeout(Some(limit));
                 }
                 let outcome = member.all_reduce_with(MINE, &mut vec![0; MANY as usize], fold);
-                gave_up.store(true, Ordering::Release);
+                gave_up.get_or_init(|| ());
                 (member, outcome)
             })
         });
