@@ -16,13 +16,12 @@
 //!
 //! Taking an allocation is the change of its word, as of a buffer: [`Pool::take_buffer`].
 
-use std::fmt;
+pub(crate) mod pools;
 
 use weyr_managed::{Pool, PoolDescriptor, Published};
 use weyr_shared::{
     Actor, BlockReference, Corrupt, FOREIGN_HEAD_BYTES, ForeignRight, MessageKind, MessageReference, Ring,
 };
-use weyr_sys::private_lock::PrivateLock;
 
 use crate::attached::Attached;
 use crate::channel::Shared;
@@ -35,8 +34,6 @@ use crate::return_mode::Unfinished;
 use crate::send::{Claim, Outgoing};
 use crate::{Content, Error};
 
-/// Pools that a channel keeps attached for the messages to come.
-const KEPT_POOLS: usize = 8;
 /// Longest name that is believed: a path of the longest kind, and what goes with it.
 const LONGEST_NAME: u64 = 8192;
 
@@ -117,44 +114,6 @@ impl OutgoingMessage<'_> {
             aside.leave(outgoing.pool());
         }
         outcome
-    }
-}
-
-/// Pools of memory that messages brought, attached by this process for a channel.
-pub(crate) struct ForeignPools(PrivateLock<Vec<Pool>>);
-
-impl ForeignPools {
-    pub(crate) const fn new() -> Self {
-        Self(PrivateLock::new(Vec::new()))
-    }
-
-    /// # Errors
-    /// [`Error::MemoryGone`], [`Error::MemoryUnreachable`].
-    fn find(&self, descriptor: &PoolDescriptor) -> Result<Pool, Error> {
-        // None where a parent's thread has the list: then nothing is kept.
-        if let Some(mut kept) = self.0.lock() {
-            kept.retain(|pool| !pool.is_destroyed());
-            let found =
-                kept.iter().find(|pool| pool.uuid() == descriptor.uuid && pool.path() == descriptor.path);
-            if let Some(pool) = found {
-                return Ok(pool.clone());
-            }
-        }
-        let pool = Pool::attach_descriptor(descriptor).map_err(Error::of_foreign_pool)?;
-        if pool.is_destroyed() {
-            return Err(Error::MemoryGone);
-        }
-        if let Some(mut kept) = self.0.lock() {
-            kept.truncate(KEPT_POOLS - 1);
-            kept.insert(0, pool.clone());
-        }
-        Ok(pool)
-    }
-}
-
-impl fmt::Debug for ForeignPools {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("ForeignPools")
     }
 }
 

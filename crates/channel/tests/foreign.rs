@@ -307,6 +307,47 @@ fn a_message_stays_for_others_where_this_process_cannot_reach_the_pool() {
     assert_eq!(channel.len(), Ok(0), "its sender could receive it");
 }
 
+#[test]
+fn a_name_that_is_not_there_says_nothing_and_the_message_stays_until_it_is_popped() {
+    const TEST: &str = "a_name_that_is_not_there_says_nothing_and_the_message_stays_until_it_is_popped";
+    if let Some(channels) = as_child(TEST) {
+        let receiver = channels[0].receiver();
+        for _ in 0..2 {
+            let refused = receiver.try_receive().err();
+            assert!(matches!(refused, Some(Error::MemoryUnreachable(_))), "{refused:?}");
+            assert!(matches!(receiver.try_receive_into(&mut [0; 9]), Err(Error::MemoryUnreachable(_))));
+            assert!(matches!(receiver.try_receive_to(&mut [0; 9][..]), Err(Error::MemoryUnreachable(_))));
+        }
+        if channels[0].len() == Ok(2) {
+            receiver.try_pop().unwrap();
+            assert_eq!(channels[0].receive().unwrap().into_bytes().unwrap(), b"behind");
+        }
+        return;
+    }
+    for block_size in [1024, 64] {
+        let pool = TestPool::new(&format!("foreign-nameless-{block_size}"));
+        let other = Pool::create(&PoolAttributes::new(
+            format!("test-unlinked-{block_size}-{}", std::process::id()),
+            1 << 20,
+        ))
+        .unwrap();
+        let attributes = ChannelAttributes::new().block_size(block_size).capacity(4);
+        let channel = Channel::create(&pool.0, &attributes).unwrap();
+        (0..2).for_each(|_| channel.send_allocation(other.alloc(7).unwrap()).unwrap());
+        channel.send(b"behind").unwrap();
+        // As it is to a process in another mount namespace.
+        let (name, away) = (other.path().to_owned(), other.path().with_extension("away"));
+        std::fs::rename(&name, &away).unwrap();
+        assert!(child(TEST, &[&channel]).wait().unwrap().success());
+        assert_eq!(channel.len(), Ok(3));
+        assert_eq!(allocation(channel.receive().unwrap()).len(), 7);
+        std::fs::rename(&away, &name).unwrap();
+        other.destroy().unwrap();
+        assert!(child(TEST, &[&channel]).wait().unwrap().success());
+        assert_eq!((channel.len(), pool.blocks()), (Ok(0), 1));
+    }
+}
+
 /// The other process of the test above, with a pool that says no: its table of processes is full.
 #[test]
 fn a_process_fills_a_pool_and_sends_from_it() {
