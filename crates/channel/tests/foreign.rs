@@ -4,8 +4,13 @@
 mod pools;
 
 use std::os::unix::process::ExitStatusExt;
+use std::pin::Pin;
+use std::sync::mpsc;
+use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 
+use futures_core::Stream;
+use futures_core::stream::FusedStream;
 use pools::{TestPool, as_child, child};
 use weyr_channel::{Channel, ChannelAttributes, Content, Error, Message};
 use weyr_kill::{Outcome, child as forked};
@@ -361,6 +366,26 @@ fn a_process_fills_a_pool_and_sends_from_it() {
     channels[2].receiver().receive_until(soon()).unwrap();
     assert_eq!(channels[0].receive().unwrap().into_bytes().unwrap(), b"far");
     full.destroy().unwrap();
+}
+
+#[test]
+fn a_subscription_and_a_stream_end_behind_memory_that_they_cannot_reach() {
+    let pool = TestPool::new("foreign-subscribed");
+    let (channel, sent, over) = (pool.channel(4), pool.channel(1), pool.channel(1));
+    let mut lender = child("a_process_fills_a_pool_and_sends_from_it", &[&channel, &sent, &over]);
+    sent.receiver().receive_until(soon()).unwrap();
+    let (tell, told) = mpsc::channel();
+    let subscription = channel.receiver().on_message(move |message| drop(tell.send(message.err()))).unwrap();
+    assert!(matches!(told.recv().unwrap(), Some(Error::MemoryUnreachable(_))));
+    assert!(told.recv().is_err(), "its thread ends, and the callback with it");
+    let mut stream = subscription.stop().unwrap().into_stream();
+    let mut context = Context::from_waker(Waker::noop());
+    let refused = Pin::new(&mut stream).poll_next(&mut context);
+    assert!(matches!(refused, Poll::Ready(Some(Err(Error::MemoryUnreachable(_))))), "{refused:?}");
+    assert!(matches!(Pin::new(&mut stream).poll_next(&mut context), Poll::Ready(None)));
+    assert_eq!((stream.is_terminated(), channel.len()), (true, Ok(1)));
+    over.send(b"over to you").unwrap();
+    assert!(lender.wait().unwrap().success());
 }
 
 #[test]
