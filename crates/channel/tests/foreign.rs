@@ -389,6 +389,41 @@ fn a_subscription_and_a_stream_end_behind_memory_that_they_cannot_reach() {
 }
 
 #[test]
+fn what_is_sent_behind_the_look_for_memory_of_other_pools_is_freed_when_its_sender_detaches() {
+    for block_size in [1024, 64] {
+        let world = World::new(&format!("foreign-behind-{block_size}"), block_size);
+        world.channel.send_allocation(world.memory(b"goes")).unwrap();
+        let (ring, _region) = world.ring();
+        // As if it had been FILLING when the one who destroys looked for such messages.
+        let World { channel, pool, other } = world;
+        assert!(ring.destroy(pool.0.futex()));
+        let me = pool.0.actor().unwrap().into();
+        ring.drain(me, |block| panic!("{block:?} was freed without what it names")).unwrap();
+        assert_eq!(ring.waiting(), Ok(1));
+        drop(channel);
+        assert_eq!((pool.blocks(), other.blocks()), (0, 0));
+    }
+}
+
+#[test]
+fn recovery_empties_a_destroyed_channel_of_names_that_it_cannot_follow() {
+    const TEST: &str = "recovery_empties_a_destroyed_channel_of_names_that_it_cannot_follow";
+    if as_child(TEST).is_some() {
+        std::process::abort();
+    }
+    World::for_both("foreign-recovered", |world| {
+        world.channel.send_allocation(world.memory(b"stays")).unwrap();
+        world.channel.send(b"goes").unwrap();
+        let mut dying = child(TEST, &[&world.channel]);
+        assert_eq!(dying.wait().unwrap().signal(), Some(6));
+        let (ring, _region) = world.ring();
+        assert!(ring.destroy(world.pool.0.futex()));
+        world.pool.0.recover();
+        assert_eq!((ring.waiting(), world.blocks()), (Ok(0), (0, 1)));
+    });
+}
+
+#[test]
 fn damaged_names_are_told_and_the_message_behind_them_comes() {
     let world = World::new("foreign-damaged", 1024);
     let published = world.memory(b"whole").publish().unwrap();
