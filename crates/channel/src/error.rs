@@ -273,7 +273,8 @@ pub enum Error {
         "the channel's buffer pool was destroyed; send what fits a block, or an allocation of the channel's own pool"
     )]
     BufferPoolGone,
-    /// The pool in which the memory of a message lies cannot be used by this process; the message stays, for others may.
+    /// The pool in which the memory of a message lies, or the memory in it, cannot be used by this process; the message
+    /// stays, for others may.
     /// Also one that was destroyed, if this process never had it attached: then nobody but who has can tell.
     #[error(
         "the memory of the message lies in a pool that cannot be used here: {0}; let another receive it, or pop it"
@@ -360,6 +361,16 @@ impl Error {
         use weyr_managed::Error as Pool;
         matches!(self, Self::MemoryUnreachable(_))
             || matches!(self, Self::Pool(error) if matches!(**error, Pool::OutsideWindow { .. }))
+    }
+
+    /// Why memory of another pool cannot be had. What does not say that it is not there, is about who asks.
+    pub(crate) fn of_foreign_memory(error: weyr_managed::Error) -> Self {
+        use weyr_managed::Error as Pool;
+        match error {
+            Pool::Stale { .. } | Pool::NotABlock { .. } | Pool::DoubleFree { .. } => error.into(),
+            Pool::WrongState { .. } | Pool::OutOfRange { .. } => error.into(),
+            error => Self::MemoryUnreachable(Box::new(error)),
+        }
     }
 
     pub(crate) fn buffer_pool(error: weyr_managed::Error) -> Self {

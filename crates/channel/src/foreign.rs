@@ -129,7 +129,8 @@ impl Named {
     fn view(&self, from: u64) -> Result<Published, Error> {
         let MessageReference { block, view_offset, view_len } = self.message;
         let bytes = (view_offset - from.min(view_offset)).saturating_add(view_len);
-        Ok(self.pool.open_view(block, from, bytes, self.right == ForeignRight::Original)?)
+        let view = self.pool.open_view(block, from, bytes, self.right == ForeignRight::Original);
+        view.map_err(Error::of_foreign_memory)
     }
 
     /// A handle on the bytes of the message, which stays.
@@ -142,7 +143,7 @@ impl Named {
         let MessageReference { block, view_offset, view_len } = self.message;
         let view = view_offset..view_offset.saturating_add(view_len);
         if self.right == ForeignRight::Owned {
-            let allocation = self.pool.take_buffer(block, view.end)?;
+            let allocation = self.pool.take_buffer(block, view.end).map_err(Error::of_foreign_memory)?;
             return Ok(Content::Allocation { allocation, view });
         }
         let published = self.open()?;

@@ -389,6 +389,26 @@ fn a_subscription_and_a_stream_end_behind_memory_that_they_cannot_reach() {
 }
 
 #[test]
+fn a_forked_child_that_cannot_join_the_pool_leaves_the_message_to_others() {
+    let pool = TestPool::new("foreign-fork-full");
+    let channel = pool.channel(4);
+    let name = format!("test-fork-full-{}", std::process::id());
+    let full = Pool::create(&PoolAttributes::new(name, 1 << 20).processes(1)).unwrap();
+    channel.send_allocation(full.alloc(3).unwrap()).unwrap();
+    // Then the channel has the pool attached, and the child has it, too.
+    drop(allocation(channel.receive().unwrap()));
+    channel.send_allocation(full.alloc(4).unwrap()).unwrap();
+    let mut forked = forked::spawn(|| {
+        let refused = channel.receiver().try_receive().err();
+        assert!(matches!(refused, Some(Error::MemoryUnreachable(_))), "{refused:?}");
+    })
+    .unwrap();
+    assert_eq!((forked.wait().unwrap(), channel.len()), (Outcome::Exited(0), Ok(1)));
+    assert_eq!(allocation(channel.receive().unwrap()).len(), 4);
+    full.destroy().unwrap();
+}
+
+#[test]
 fn what_is_sent_behind_the_look_for_memory_of_other_pools_is_freed_when_its_sender_detaches() {
     for block_size in [1024, 64] {
         let world = World::new(&format!("foreign-behind-{block_size}"), block_size);
