@@ -13,6 +13,10 @@
 //! | a receiver before it has taken an allocation | the message, to be delivered again | the next receiver |
 //! | a receiver between taking and EMPTY | a message of a block that is no buffer | the next receiver leaves it out |
 //! | a receiver of published or frozen memory | the message, to be delivered again | the next receiver |
+//! | the same behind freeing the block of a name that lies aside | a message without a name | recovery empties the slot: it was received |
+//!
+//! So the commit point of published and frozen memory is the end of its name: the slot's release where the name lies in the
+//! slot, the word of the name's block where it lies aside. Nothing is lost with it but a handle.
 //!
 //! Taking an allocation is the change of its word, as of a buffer: [`Pool::take_buffer`].
 
