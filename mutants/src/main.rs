@@ -16,10 +16,13 @@ mod run;
 mod table;
 mod tree;
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::sync::{Mutex, PoisonError};
+use std::thread;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, bail, ensure};
 use clap::Parser;
 use indicatif::{ProgressBar, ProgressStyle};
 
@@ -36,6 +39,9 @@ struct Arguments {
     /// Only rows of the tables whose file name contains this
     #[arg(long)]
     table: Option<String>,
+    /// How many tests run at once
+    #[arg(long, default_value_t = 1)]
+    jobs: usize,
     /// One JSON object instead of a table
     #[arg(long)]
     json: bool,
@@ -52,7 +58,7 @@ fn main() -> Result<ExitCode> {
     let copy = tree::copy(&root, &target.join("tree"))?;
     let mutants = change::of_rows(&root, &rows)?;
     let built = build::all(&copy, &target.join("build"), mutants, &rows)?;
-    let cases = run_all(&built, &rows)?;
+    let cases = run_all(&built, &rows, arguments.jobs)?;
     ensure!(!cases.is_empty(), "no row has anything to break");
     let report = report::Report::new(&root, &rows, cases);
     if arguments.json {
@@ -66,23 +72,55 @@ fn main() -> Result<ExitCode> {
     Ok(if report.has_survivors() { ExitCode::FAILURE } else { ExitCode::SUCCESS })
 }
 
-/// Each break, with the test of each row that maps what it breaks.
-fn run_all(built: &build::Built, rows: &[table::Row]) -> Result<Vec<Case>> {
+/// Each break, with the test of each row that maps what it breaks; a break and a test that several rows have run once.
+fn run_all(built: &build::Built, rows: &[table::Row], jobs: usize) -> Result<Vec<Case>> {
     let pairs: Vec<(&table::Row, &Mutant)> = rows
         .iter()
         .flat_map(|row| {
             built.mutants.iter().filter(move |mutant| mutant.is_of(row)).map(move |mutant| (row, mutant))
         })
         .collect();
-    let progress = bar(pairs.len() as u64);
-    let mut cases = Vec::new();
-    for (row, mutant) in pairs {
-        progress.set_message(format!("{} {}", row.name, mutant.instead));
-        cases.push(Case::new(row, mutant, outcome(built, row, mutant)?));
-        progress.inc(1);
+    let mut runs: BTreeMap<_, _> = BTreeMap::new();
+    for (row, mutant) in &pairs {
+        runs.entry((&mutant.id, row.test())).or_insert((*row, *mutant));
     }
+    let outcomes = outcomes(built, runs, jobs.max(1))?;
+    let case = |(row, mutant): (&table::Row, &Mutant)| {
+        Case::new(row, mutant, outcomes[&(mutant.id.clone(), row.test().to_owned())])
+    };
+    Ok(pairs.into_iter().map(case).collect())
+}
+
+/// A break and a test, by their names.
+type Outcomes = BTreeMap<(String, String), Outcome>;
+
+/// `jobs` at once, for most of the time goes into tests that hang.
+fn outcomes(
+    built: &build::Built,
+    runs: BTreeMap<(&String, &str), (&table::Row, &Mutant)>,
+    jobs: usize,
+) -> Result<Outcomes> {
+    let progress = bar(runs.len() as u64);
+    let left = Mutex::new(runs.into_iter());
+    let work = || {
+        let mut done = Outcomes::new();
+        loop {
+            let next = left.lock().unwrap_or_else(PoisonError::into_inner).next();
+            let Some(((id, test), (row, mutant))) = next else { return Ok(done) };
+            progress.set_message(format!("{} {}", row.name, mutant.instead));
+            done.insert((id.clone(), test.to_owned()), outcome(built, row, mutant)?);
+            progress.inc(1);
+        }
+    };
+    let results: Vec<Result<Outcomes>> = thread::scope(|scope| {
+        let workers: Vec<_> = (0..jobs).map(|_| scope.spawn(work)).collect();
+        workers.into_iter().map(|worker| worker.join().unwrap_or_else(|_| bail!("a run panicked"))).collect()
+    });
     progress.finish_and_clear();
-    Ok(cases)
+    results.into_iter().try_fold(Outcomes::new(), |mut all, done| {
+        all.append(&mut done?);
+        Ok(all)
+    })
 }
 
 fn outcome(built: &build::Built, row: &table::Row, mutant: &Mutant) -> Result<Outcome> {

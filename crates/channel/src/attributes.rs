@@ -144,7 +144,10 @@ impl ChannelAttributes {
     /// What bounds the share that one sending process has of the channel; [`FlowControl::Resources`] unless said otherwise.
     ///
     /// A limit in messages or bytes holds for a process as long as it attaches to the channel once; handles and clones
-    /// share it. It counts what is in the channel: what waits, and what receivers have in hand.
+    /// share it. It counts what is in the channel: what waits, and what receivers have in hand. In bytes, each message
+    /// counts its block, however little it has in it, and its side buffer, if it has one; a message that would take more
+    /// than the limit by itself is [`Error::TooLarge`]. A limit of no message, or of fewer bytes than a block, is
+    /// [`Error::InvalidFlowControl`] when the channel is made.
     ///
     /// ```
     /// use weyr_channel::{Channel, ChannelAttributes, Error, FlowControl};
@@ -296,12 +299,12 @@ impl ChannelAttributes {
     fn check(&self) -> Result<(), Error> {
         self.check_buffers()?;
         self.collective.as_ref().map_or(Ok(()), |collective| self.check_collective(collective))?;
-        if !self.flow_control.is_valid() {
-            return Err(Error::InvalidFlowControl);
-        }
         let (smallest, largest) = (u64::from(MIN_BLOCK_SIZE), u64::from(MAX_BLOCK_SIZE));
         if !(smallest..=largest).contains(&self.block_size) {
             return Err(Error::InvalidBlockSize { bytes: self.block_size, smallest, largest });
+        }
+        if !self.flow_control.is_valid(self.block_size) {
+            return Err(Error::InvalidFlowControl);
         }
         if !(1..=u64::from(MAX_CAPACITY)).contains(&self.capacity) {
             return Err(Error::InvalidCapacity { messages: self.capacity, largest: MAX_CAPACITY.into() });

@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 use weyr_managed::{Pool, PoolFutex};
 use weyr_shared::barrier::{Arrival, Broken, Outcome};
 use weyr_shared::lock::Participant as _;
-use weyr_shared::{Actor, Event, RingUse, barrier};
+use weyr_shared::{Actor, Event, RingUse, Sleeper, barrier};
 
 use crate::attached::Attached;
 use crate::defaults::{Defaults, Limit};
@@ -247,7 +247,7 @@ impl Barrier {
     }
 
     fn wait_for(&self, arrival: Arrival, mut waiter: Waiter) -> Result<u32, Error> {
-        let event = self.event();
+        let event = self.channel.attached().counted(Sleeper::Receiver, self.event());
         let mut polls: u32 = 0;
         loop {
             if let Some(ended) = self.ended(arrival) {

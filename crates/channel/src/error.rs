@@ -18,8 +18,10 @@ pub enum Error {
         "flow control holds this sender back ({0}); receive from the channel, or wait with `send` or `send_until`"
     )]
     FlowControl(FlowControl),
-    /// No channel can have that flow control.
-    #[error("flow control with a limit of 0 lets nothing through; choose a limit of at least 1")]
+    /// No message could pass with that flow control: its limit is 0, or less than the bytes of a block.
+    #[error(
+        "flow control with that limit lets nothing through; choose at least 1 message, or the bytes of one block"
+    )]
     InvalidFlowControl,
     /// No memory is free just now for a message that does not fit a block.
     #[error(
@@ -99,7 +101,7 @@ pub enum Error {
         "{needed} bytes are needed and there are {largest}; send an allocation, pass a larger buffer, or ask for less"
     )]
     TooLarge {
-        /// Bytes of the message, or of the channel.
+        /// Bytes of the message, with its block where flow control counts that, or of the channel.
         needed: u64,
         /// Bytes that there are.
         largest: u64,

@@ -159,7 +159,7 @@ impl<H: Host> Attached<H> {
 
 #[cfg(all(test, not(any(weyr_face = "loom", weyr_face = "explore"))))]
 mod tests {
-    use weyr_shared::SlotState;
+    use weyr_shared::{SlotState, WaitMode};
 
     use super::*;
     use crate::fake_pool::{FakeHost, FakePool};
@@ -271,6 +271,42 @@ mod tests {
         receive_one(&greedy, &ReceiveSide::default());
         assert!(!greedy.is_held_back(&much, false).unwrap());
         assert!(greedy.is_held_back(&much, true).unwrap());
+    }
+
+    #[test]
+    fn a_wish_ends_with_the_send_that_made_it_sent_or_not() {
+        let pool = FakePool::with_flow_control(2, FlowControl::Resources);
+        let (greedy, modest) = (pool.process(1), pool.process(2));
+        let (much, little) = (SendSide::default(), SendSide::default());
+        assert!(is_sent(&greedy, &much) && is_sent(&greedy, &much) && !is_sent(&greedy, &much));
+        let send = |end| modest.send_until(&little, &Bytes(b"x"), WaitMode::Idle, end);
+        // By the send itself, which finds no room.
+        assert!(matches!(send(Some(Instant::now())), Err(Error::Timeout)));
+        assert_eq!(pool.ring.wish(), None, "a send that was given up wants nothing");
+        // What stands when a send begins ends with it too.
+        for room in [false, true] {
+            modest.make_wish(&little, false).unwrap();
+            assert_eq!(pool.ring.wish().map(Wish::process), Some(2));
+            assert!(greedy.is_held_back(&much, true).unwrap());
+            if room {
+                receive_one(&greedy, &ReceiveSide::default());
+            }
+            assert_eq!(send(Some(Instant::now())).is_ok(), room);
+            assert_eq!(pool.ring.wish(), None, "sent: {room}");
+            assert!(!greedy.is_held_back(&much, true).unwrap(), "and no time has passed");
+        }
+    }
+
+    #[test]
+    fn nobody_ends_the_wish_of_another_before_its_patience_is_over() {
+        let pool = FakePool::with_flow_control(2, FlowControl::Resources);
+        let (greedy, modest) = (pool.process(1), pool.process(2));
+        let (much, little) = (SendSide::default(), SendSide::default());
+        assert!(is_sent(&greedy, &much) && is_sent(&greedy, &much) && !is_sent(&greedy, &much));
+        modest.make_wish(&little, false).unwrap();
+        let given_up = greedy.send_until(&much, &Bytes(b"x"), WaitMode::Idle, Some(Instant::now()));
+        assert!(matches!(given_up, Err(Error::Timeout)));
+        assert_eq!(pool.ring.wish().map(Wish::process), Some(2));
     }
 
     #[test]

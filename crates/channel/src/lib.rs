@@ -21,6 +21,7 @@
 //! | `completion` | sends that keep the caller's buffer until they are done |
 //! | `return_mode`, `receipt` | when a send returns, and what was received |
 //! | `flow_control`, `metering` | who comes first, and how much one process may send |
+//! | `identity` | of which host and pool a channel is, and its number there |
 //! | `send_side`, `claim` | what a sending handle remembers, and what it has claimed |
 //! | `payload` | what a send writes into its slot |
 //! | `inspect` | what was given back, and what the dead hold |
@@ -65,6 +66,7 @@ mod foreign;
 mod future;
 mod hindrance;
 mod host;
+mod identity;
 mod inspect;
 mod landing;
 mod lease;
@@ -143,7 +145,7 @@ pub use wait::WaitMode;
 pub use watch::{Notice, Notification, Watch};
 pub use weyr_shared::barrier::Broken;
 pub use weyr_shared::collective::{ElementType, Operation};
-pub use weyr_shared::{FlowControl, MessageAttributes};
+pub use weyr_shared::{FlowControl, MIN_BLOCK_SIZE, MessageAttributes};
 
 /// The protocol over any host, for models and tests; no part of the stable interface.
 #[doc(hidden)]

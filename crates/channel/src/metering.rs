@@ -1,4 +1,5 @@
-//! Flow control by number: how many messages, or bytes of side buffers, a process may have in a channel.
+//! Flow control by number: how many messages, or bytes of blocks and side buffers, a process may have in a channel.
+//! What a message takes is drawn in one: two draws for one message could hold up two threads that have half each.
 //!
 //! The truth is what the slots say (`Ring::used_by`). A look at all of them says how much more this process may send; that
 //! much is then drawn from without a look, until it is used up. It is private memory, so a death leaves nothing. The
@@ -131,14 +132,15 @@ impl Sender {
         outcome
     }
 
-    /// Bytes of a side buffer that the channel's flow control counts.
+    /// Whether the channel's flow control counts bytes.
     pub(crate) fn meters_memory(&self) -> bool {
         matches!(self.shared().attached.ring().flow_control(), FlowControl::Memory { .. })
     }
 
-    /// Whether the channel's flow control counts messages.
-    pub(crate) fn meters_messages(&self) -> bool {
-        matches!(self.shared().attached.ring().flow_control(), FlowControl::Messages { .. })
+    /// What a message with `side` bytes in a side buffer counts for, if the channel's flow control counts.
+    pub(crate) fn amount_of(&self, side: u64) -> Option<u64> {
+        let ring = self.shared().attached.ring();
+        ring.flow_control().amount(ring.block_size().into(), side)
     }
 }
 

@@ -45,7 +45,11 @@ pub struct OutgoingMessage<'s> {
 /// What goes with it.
 impl<'s> OutgoingMessage<'s> {
     pub(crate) fn new(sender: &'s Sender, client_id: u64, return_when: ReturnWhen) -> Self {
-        Self { sender, manner: Manner { client_id, hints: 0, return_when }, limit: Limit::Default }
+        Self {
+            sender,
+            manner: Manner { client_id, hints: 0, return_when, drawn: false },
+            limit: Limit::Default,
+        }
     }
 
     /// Bits that mean something to sender and receiver only; none unless said. In a channel without

@@ -143,6 +143,7 @@ impl<H: Host> Attached<H> {
     ) -> Result<Tried<PollEvents>, Error> {
         self.me()?;
         self.check_usable()?;
+        self.check_use()?;
         let (events, locked_up) = self.open_events(side, events, attempt)?;
         let mut tried = self.look_for(side, events, attempt)?;
         if let Tried::Blocked { hindered } = &mut tried {

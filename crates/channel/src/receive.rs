@@ -242,16 +242,15 @@ impl<H: Host> Attached<H> {
         deadline: Option<Instant>,
     ) -> Result<Taken, Error> {
         let mut waiter = Waiter::new(mode, deadline);
-        if waiter.polls_now() {
-            side.pace.begin(side.messages.get());
-        }
+        let pace = side.pace.of(&waiter);
+        pace.begin(side.messages.get());
         let event = self.counted(Sleeper::Receiver, self.ring.to_receivers(self.host.futex()));
         loop {
             self.host.before_try(waiter.remembered(side.position()));
             match self.try_take(side, state, waiter.attempt()) {
-                Ok(Tried::Blocked { hindered }) => waiter.pause(&event, hindered)?,
+                Ok(Tried::Blocked { hindered }) => pace.lost_with(waiter.pause(&event, hindered))?,
                 Ok(Tried::Done(taken)) => {
-                    side.pace.end(waiter.polls());
+                    pace.end(waiter.polls());
                     waiter.pass_on(&event, || self.is_ready_at(side));
                     return Ok(taken);
                 }

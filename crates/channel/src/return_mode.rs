@@ -16,7 +16,7 @@ use crate::defaults::Limit;
 use crate::pool_host::PoolHost;
 use crate::receipt::Awaited;
 use crate::send::Outgoing;
-use crate::sender::Sender;
+use crate::sender::{Manner, Sender};
 
 /// When a send returns.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
@@ -68,35 +68,35 @@ impl Unfinished {
 
 impl Sender {
     /// Sends `message` with all that goes with it, and returns when it is to.
-    pub(crate) fn post_until<M>(&self, message: &M, limit: Limit, when: ReturnWhen) -> Result<(), Unfinished>
+    pub(crate) fn post_until<M>(&self, message: &M, limit: Limit, manner: Manner) -> Result<(), Unfinished>
     where
         M: Outgoing<PoolHost>,
     {
-        match when {
-            ReturnWhen::Received => self.post_awaited(message, limit),
-            _ => self.post_counted(message, limit),
+        match manner.return_when {
+            ReturnWhen::Received => self.post_awaited(message, limit, manner.drawn),
+            _ => self.post_counted(message, limit, manner.drawn),
         }
     }
 
-    fn post_counted<M>(&self, message: &M, limit: Limit) -> Result<(), Unfinished>
+    fn post_counted<M>(&self, message: &M, limit: Limit, drawn: bool) -> Result<(), Unfinished>
     where
         M: Outgoing<PoolHost>,
     {
-        if self.meters_messages() {
-            return self.send_metered(1, limit, |limit| Ok(self.post(message, limit)?));
+        match self.amount_of(0).filter(|_| !drawn) {
+            Some(amount) => self.send_metered(amount, limit, |limit| Ok(self.post(message, limit)?)),
+            None => Ok(self.post(message, limit)?),
         }
-        Ok(self.post(message, limit)?)
     }
 
     /// One deadline for slot and receipt.
     #[cold]
-    fn post_awaited<M>(&self, message: &M, limit: Limit) -> Result<(), Unfinished>
+    fn post_awaited<M>(&self, message: &M, limit: Limit, drawn: bool) -> Result<(), Unfinished>
     where
         M: Outgoing<PoolHost>,
     {
         let deadline = self.defaults.deadline(limit);
         let awaited = Awaited::new(message);
-        self.post_counted(&awaited, deadline.map_or(Limit::Now, Limit::Until))?;
+        self.post_counted(&awaited, deadline.map_or(Limit::Now, Limit::Until), drawn)?;
         let Some(sent) = awaited.sent() else { return Ok(()) };
         let attached = &self.shared().attached;
         let received = match deadline {

@@ -347,9 +347,8 @@ impl<H: Host> Attached<H> {
         deadline: Option<Instant>,
     ) -> Result<(), Error> {
         let mut waiter = Waiter::new(mode, deadline);
-        if waiter.polls_now() {
-            side.pace.begin(side.messages.get());
-        }
+        let pace = side.pace.of(&waiter);
+        pace.begin(side.messages.get());
         let event = self.counted(Sleeper::Sender, self.ring.to_senders(self.host.futex()));
         loop {
             self.host.before_try(waiter.remembered(side.position()));
@@ -361,10 +360,10 @@ impl<H: Host> Attached<H> {
             match self.try_send(side, message, waiter.attempt()) {
                 Ok(Tried::Blocked { hindered }) => {
                     self.make_wish(side, waiter.polls_now())?;
-                    waiter.pause(&event, hindered)?;
+                    pace.lost_with(waiter.pause(&event, hindered))?;
                 }
                 Ok(Tried::Done(())) => {
-                    side.pace.end(waiter.polls());
+                    pace.end(waiter.polls());
                     waiter.pass_on(&event, || self.is_free_at(side));
                     return Ok(());
                 }

@@ -24,6 +24,8 @@ pub(crate) struct Manner {
     pub(crate) client_id: u64,
     pub(crate) hints: u64,
     pub(crate) return_when: ReturnWhen,
+    /// Whether flow control has let it through already.
+    pub(crate) drawn: bool,
 }
 
 impl Manner {
@@ -68,7 +70,7 @@ impl Sender {
 
     fn note_what_to_see_to(mut self) -> Self {
         self.elaborate = self.client_id != 0
-            || self.meters_messages()
+            || self.amount_of(0).is_some()
             || self.return_when == ReturnWhen::Received
             || self.shared.attached.ring().has_attributes();
         self
@@ -347,7 +349,7 @@ impl Sender {
     }
 
     fn usual(&self) -> Manner {
-        Manner { client_id: self.client_id, hints: 0, return_when: self.return_when }
+        Manner { client_id: self.client_id, hints: 0, return_when: self.return_when, drawn: false }
     }
 
     /// Sends what has a manner of its own.
@@ -368,13 +370,13 @@ impl Sender {
     {
         if !self.shared.attached.ring().has_attributes() {
             return if (manner.client_id, manner.hints) == (0, 0) {
-                self.post_until(message, limit, manner.return_when)
+                self.post_until(message, limit, manner)
             } else {
                 Err(Error::NoAttributes.into())
             };
         }
         let labelled = Labelled::new(message, &self.numbering, manner.client_id, manner.hints);
-        let outcome = self.post_until(&labelled, limit, manner.return_when);
+        let outcome = self.post_until(&labelled, limit, manner);
         if outcome.as_ref().is_err_and(|unfinished| !unfinished.sent) {
             labelled.forget();
         }

@@ -14,6 +14,7 @@
 //! | `wait` | spinning, sleeping, doubting |
 //! | `waker` | ending a wait from outside |
 
+mod gate;
 pub(crate) mod gathering;
 pub(crate) mod listening;
 mod member;
@@ -260,8 +261,7 @@ impl ChannelSet {
     /// # Errors
     /// [`Error::NotInSet`]. Source: *Dragon channels*, `dragon_channelset_get_event_mask`.
     pub fn events(&self, key: SetKey) -> Result<PollEvents, Error> {
-        let mut members = self.members.members();
-        members.find(|(of, _)| *of == key).map(|(_, member)| member.events).ok_or(Error::NotInSet)
+        self.members.member(key).map(|member| member.events).ok_or(Error::NotInSet)
     }
 
     /// How many channels are in it.

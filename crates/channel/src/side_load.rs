@@ -121,11 +121,14 @@ impl Sender {
             let largest = attached.ring().block_size().into();
             return Err(Error::TooLarge { needed: bytes.len() as u64, largest }.into());
         }
-        if self.meters_memory() {
-            let send = |limit| self.send_copied(bytes, limit, manner);
-            return self.send_metered(bytes.len() as u64, limit, send);
+        // Before memory is taken for it; what is counted by messages is counted with its slot.
+        match self.amount_of(bytes.len() as u64).filter(|_| self.meters_memory()) {
+            Some(amount) => {
+                let drawn = Manner { drawn: true, ..manner };
+                self.send_metered(amount, limit, |limit| self.send_copied(bytes, limit, drawn))
+            }
+            None => self.send_copied(bytes, limit, manner),
         }
-        self.send_copied(bytes, limit, manner)
     }
 
     fn send_copied(&self, bytes: &[u8], limit: Limit, manner: Manner) -> Result<(), Unfinished> {

@@ -337,6 +337,9 @@ fn assert_carries_no_messages(pool: &Pool, channel: &Channel, used_as: &'static 
     assert_eq!(receiver.try_lease().err(), Some(refusal.clone()));
     assert_eq!(receiver.try_peek().err(), Some(refusal.clone()));
     assert_eq!(receiver.try_pop(), Err(refusal.clone()));
+    let events = [PollEvents::IN, PollEvents::OUT, PollEvents::EMPTY, PollEvents::FULL];
+    let polled = events.map(|event| channel.poller().poll_until(event, soon()).err());
+    assert_eq!(polled, [(); 4].map(|()| Some(refusal.clone())));
     let watched = channel.watch(PollEvents::IN, Notification::callback(|_| ()));
     assert_eq!(watched.err(), Some(refusal.clone()));
     let mut set = ChannelSet::new();

@@ -6,7 +6,11 @@ mod pools;
 use std::time::{Duration, Instant};
 
 use pools::TestPool;
-use weyr_channel::{Channel, ChannelAttributes, Error, Lease, Message, Receiver, Sender, WaitMode};
+use weyr_channel::{
+    Channel, ChannelAttributes, ChannelDescriptor, Error, Lease, MIN_BLOCK_SIZE, Message, Receiver, Sender,
+    WaitMode,
+};
+use weyr_managed::PoolDescriptor;
 
 fn soon() -> Instant {
     Instant::now() + Duration::from_secs(60)
@@ -285,4 +289,61 @@ fn a_pool_without_room_says_how_much_there_is() {
         matches!(&refused, Err(Error::Pool(error)) if matches!(**error, weyr_managed::Error::NoMemory { .. }))
     );
     drop(all);
+}
+
+#[test]
+fn a_channel_has_a_number_of_its_own_in_the_pool_on_its_host() {
+    let pool = TestPool::new("numbers");
+    let there = [pool.channel(1), pool.channel(1)];
+    let [one, other] = there.each_ref().map(Channel::number);
+    assert_ne!(one, other);
+    let descriptor = there[0].descriptor();
+    let again = Channel::attach(&descriptor.clone()).unwrap();
+    assert_eq!([again.number(), descriptor.number()], [one; 2]);
+    assert_eq!(there[0].clone().descriptor(), descriptor);
+    assert_eq!(
+        (again.host(), descriptor.pool_descriptor().unwrap()),
+        (pool.0.descriptor().host, pool.0.descriptor())
+    );
+    drop(again);
+    // Who comes to lie where another one was has another number.
+    let [gone, _kept] = there;
+    gone.destroy().unwrap();
+    assert_ne!(pool.channel(1).number(), one);
+}
+
+/// As it would come from there.
+fn of_another_host(descriptor: &ChannelDescriptor, pool: &PoolDescriptor) -> ChannelDescriptor {
+    let elsewhere = PoolDescriptor { host: !pool.host, ..pool.clone() }.to_bytes();
+    let bytes = descriptor.to_bytes();
+    let (at, body) = (bytes.len() - 4 - elsewhere.len(), bytes.len() - 4);
+    let mut moved = [&bytes[..at], &elsewhere].concat();
+    assert_eq!(moved.len(), body);
+    moved.extend(crc32fast::hash(&moved).to_le_bytes());
+    ChannelDescriptor::from_bytes(&moved).unwrap()
+}
+
+#[test]
+fn a_descriptor_says_whether_its_channel_is_of_this_host() {
+    let pool = TestPool::new("local");
+    let channel = pool.channel(1);
+    let here = channel.descriptor();
+    let there = of_another_host(&here, &pool.0.descriptor());
+    assert_eq!([&here, &there].map(ChannelDescriptor::is_local), [Ok(true), Ok(false)]);
+    let elsewhere = there.pool_descriptor().unwrap();
+    assert_eq!((elsewhere.host, elsewhere.uuid), (!channel.host(), pool.0.uuid()));
+    assert_eq!(elsewhere.path, pool.0.path());
+    assert!(matches!(Channel::attach(&there), Err(Error::Pool(_))));
+}
+
+#[test]
+fn blocks_are_as_small_as_is_said_and_no_smaller() {
+    let pool = TestPool::new("smallest");
+    let smallest = u64::from(MIN_BLOCK_SIZE);
+    let of = |bytes: u64| Channel::create(&pool.0, &ChannelAttributes::new().block_size(bytes));
+    let channel = of(smallest).unwrap();
+    channel.send(&[7; MIN_BLOCK_SIZE as usize]).unwrap();
+    assert_eq!(channel.receive().unwrap().into_bytes().unwrap(), [7; MIN_BLOCK_SIZE as usize]);
+    let refused = of(smallest - 1).map(drop);
+    assert!(matches!(refused, Err(Error::InvalidBlockSize { smallest: said, .. }) if said == smallest));
 }

@@ -37,24 +37,27 @@ fn flowing(pool: &TestPool, capacity: u64, flow_control: FlowControl) -> Channel
 #[test]
 fn a_send_returns_when_each_mode_says() {
     let pool = TestPool::new("modes");
-    let channel = pool.channel(3);
-    for mode in [ReturnWhen::Immediately, ReturnWhen::Buffered, ReturnWhen::Deposited] {
-        let mut buffer = *b"mine again";
-        let sender = channel.sender().with_return_when(mode);
-        assert_eq!(sender.return_when(), mode);
-        sender.send(&buffer).unwrap();
-        buffer.fill(0);
-        assert_eq!(channel.receive().unwrap().into_bytes().unwrap(), b"mine again");
-    }
-    for mode in [WaitMode::Spin, WaitMode::Adaptive, WaitMode::Idle] {
-        let sender = awaiting(&channel).with_wait_mode(mode);
-        std::thread::scope(|scope| {
-            let sent = scope.spawn(|| sender.send_until(b"awaited", soon()));
-            let lease = channel.receiver().lease().unwrap();
-            assert!(!sent.is_finished(), "a message that is leased was not received");
-            lease.done().unwrap();
-            sent.join().unwrap().unwrap();
-        });
+    let attributes = ChannelAttributes::new().capacity(3).message_attributes(true);
+    // What a message has beside its payload takes another way into the channel.
+    for channel in [pool.channel(3), Channel::create(&pool.0, &attributes).unwrap()] {
+        for mode in [ReturnWhen::Immediately, ReturnWhen::Buffered, ReturnWhen::Deposited] {
+            let mut buffer = *b"mine again";
+            let sender = channel.sender().with_return_when(mode);
+            assert_eq!(sender.return_when(), mode);
+            sender.send(&buffer).unwrap();
+            buffer.fill(0);
+            assert_eq!(channel.try_receive().unwrap().into_bytes().unwrap(), b"mine again");
+        }
+        for mode in [WaitMode::Spin, WaitMode::Adaptive, WaitMode::Idle] {
+            let sender = awaiting(&channel).with_wait_mode(mode);
+            std::thread::scope(|scope| {
+                let sent = scope.spawn(|| sender.send_until(b"awaited", soon()));
+                let lease = channel.receiver().lease().unwrap();
+                assert!(!sent.is_finished(), "a message that is leased was not received");
+                lease.done().unwrap();
+                sent.join().unwrap().unwrap();
+            });
+        }
     }
 }
 
@@ -247,19 +250,61 @@ fn threads_of_a_process_share_what_it_may_send() {
 #[test]
 fn side_buffers_of_a_process_are_no_larger_than_its_flow_control_allows() {
     let pool = TestPool::new("metered-bytes");
-    let limit = FlowControl::Memory { bytes: 10_000 };
+    let limit = FlowControl::Memory { bytes: 10_000 + 3 * 64 };
     let attributes = ChannelAttributes::new().block_size(64).capacity(8).side_loading(true);
     let channel = Channel::create(&pool.0, &attributes.flow_control(limit)).unwrap();
     channel.send(&[1; 6000]).unwrap();
     assert_eq!(channel.try_send(&[2; 6000]), Err(Error::FlowControl(limit)));
+    assert_eq!(channel.try_send(&[2; 4065]), Err(Error::FlowControl(limit)), "and its block");
     channel.try_send(&[3; 4000]).unwrap();
-    channel.try_send(&[4; 64]).unwrap(); // in the slot
-    assert_eq!(channel.try_send(&[5; 65]), Err(Error::FlowControl(limit)));
-    let needed = 10_001;
-    assert_eq!(channel.send(&vec![6; 10_001]), Err(Error::TooLarge { needed, largest: 10_000 }));
+    channel.try_send(&[4; 1]).unwrap(); // in the slot
+    assert_eq!(channel.try_send(&[5; 1]), Err(Error::FlowControl(limit)));
+    let (needed, largest) = (10_129 + 64, 10_192);
+    assert_eq!(channel.send(&vec![6; 10_129]), Err(Error::TooLarge { needed, largest }));
     let lens = [(); 3].map(|()| channel.receive().unwrap().len());
-    assert_eq!(lens, [6000, 4000, 64]);
-    channel.try_send(&[7; 10_000]).unwrap();
+    assert_eq!(lens, [6000, 4000, 1]);
+    channel.try_send(&[7; 10_128]).unwrap();
+    assert_eq!(channel.try_send(b""), Err(Error::FlowControl(limit)));
+}
+
+#[test]
+fn blocks_of_a_process_are_no_more_than_its_flow_control_allows_whatever_they_carry() {
+    let pool = TestPool::new("metered-blocks");
+    let limit = FlowControl::Memory { bytes: 4 * 64 + 63 };
+    let channel = flowing(&pool, 8, limit);
+    channel.try_send(b"").unwrap();
+    channel.try_send(&[1; 64]).unwrap();
+    // What is handed over is not the channel's, and counts its block alone.
+    channel.sender().try_send_allocation(pool.0.alloc(5000).unwrap()).unwrap();
+    let frozen = pool.0.alloc(3000).unwrap().freeze().unwrap();
+    channel.sender().send_frozen(&frozen).unwrap();
+    assert_eq!(channel.try_send(b"fifth"), Err(Error::FlowControl(limit)));
+    let refused = channel.sender().try_send_allocation(pool.0.alloc(1).unwrap()).unwrap_err();
+    assert_eq!(refused.error, Error::FlowControl(limit));
+    for _ in 0..4 {
+        drop(channel.receive().unwrap());
+        channel.try_send(b"another").unwrap();
+        assert_eq!(channel.try_send(b"one more"), Err(Error::FlowControl(limit)));
+    }
+    frozen.free().unwrap();
+}
+
+/// Each has room for itself alone, and draws all that it takes at once.
+#[test]
+fn threads_that_each_fill_the_limit_go_one_after_the_other() {
+    let pool = TestPool::new("metered-threads");
+    let limit = FlowControl::Memory { bytes: 64 + 1000 };
+    let attributes = ChannelAttributes::new().block_size(64).capacity(8).side_loading(true);
+    let channel = Channel::create(&pool.0, &attributes.flow_control(limit)).unwrap();
+    std::thread::scope(|scope| {
+        for len in [1000, 600, 64] {
+            let sender = channel.sender();
+            scope.spawn(move || (0..200).for_each(|_| sender.send_until(&vec![1; len], soon()).unwrap()));
+        }
+        for _ in 0..600 {
+            channel.receive_until(soon()).unwrap();
+        }
+    });
 }
 
 /// Killed in the middle of its sends, again and again.
@@ -290,15 +335,19 @@ fn the_share_of_the_dead_comes_back_when_their_messages_are_received() {
 #[test]
 fn a_limit_of_nothing_is_refused() {
     let pool = TestPool::new("nothing");
-    for flow_control in [FlowControl::Messages { messages: 0 }, FlowControl::Memory { bytes: 0 }] {
-        let attributes = ChannelAttributes::new().flow_control(flow_control);
+    let less_than_a_block = [0, 63].map(|bytes| FlowControl::Memory { bytes });
+    for flow_control in [FlowControl::Messages { messages: 0 }].into_iter().chain(less_than_a_block) {
+        let attributes = ChannelAttributes::new().block_size(64).flow_control(flow_control);
         assert!(matches!(Channel::create(&pool.0, &attributes), Err(Error::InvalidFlowControl)));
     }
+    let one = flowing(&pool, 2, FlowControl::Memory { bytes: 64 });
+    one.try_send(&[1; 64]).unwrap();
+    assert!(matches!(one.try_send(b""), Err(Error::FlowControl(_))));
 }
 
-/// One sends as often as it may, and is always there first: it takes the messages out, so each time it tries before the
-/// other, which sleeps for a slot in a process of its own, was woken. Of so many slots that became free, how many the
-/// greedy one got.
+/// One sends as often as it may, and is always there first: it takes the messages out, and tries each time while the
+/// other, which sleeps for a slot in a process of its own, is stopped, so slow to be woken. Of so many slots that became
+/// free, how many the greedy one got.
 fn slots_of_the_greedy(flow_control: FlowControl, mode: WaitMode, slots: u32) -> u32 {
     const GREEDY: [u8; 1] = [0];
     const MODEST: [u8; 1] = [1];
@@ -310,22 +359,25 @@ fn slots_of_the_greedy(flow_control: FlowControl, mode: WaitMode, slots: u32) ->
     })
     .unwrap();
     let (greedy, receiver, mut got) = (channel.sender(), channel.receiver(), 0);
-    let is_full = || channel.len().unwrap() == 8 && channel.state().unwrap().blocked_senders == 1;
-    while !is_full() || !is_asleep(&modest) {
+    let waits = || channel.len().unwrap() == 8 && channel.state().unwrap().blocked_senders == 1;
+    while !waits() || !is_asleep(&modest) {
         let _full = greedy.try_send(&GREEDY);
         let _nothing_new = said.try_receive();
     }
     while said.try_receive().is_ok() {}
     for _ in 0..slots {
-        let slept = sleeps(&modest);
+        modest.stop().unwrap();
+        modest.wait_stopped().unwrap();
         receiver.receive_until(soon()).unwrap();
-        match greedy.try_send(&GREEDY) {
+        let tried = greedy.try_send(&GREEDY);
+        modest.cont().unwrap();
+        match tried {
             Ok(()) => got += 1,
             Err(Error::Full | Error::FlowControl(_)) => drop(said.receive_until(soon()).unwrap()),
             Err(error) => panic!("{error}"),
         }
         // It was woken for the slot, whoever got it, and waits for the next.
-        while !is_full() || sleeps(&modest) == slept || !is_asleep(&modest) {
+        while !waits() || !is_asleep(&modest) {
             std::thread::yield_now();
         }
     }
@@ -335,8 +387,7 @@ fn slots_of_the_greedy(flow_control: FlowControl, mode: WaitMode, slots: u32) ->
     got
 }
 
-/// Who is slower for being woken gets its share of the slots all the same. Without flow control it gets what the scheduler
-/// leaves it, which is told of and proves nothing.
+/// Who is slower for being woken gets its share of the slots all the same, and without flow control nothing.
 #[test]
 fn who_sleeps_for_its_turn_has_its_share_beside_one_that_is_always_there_first() {
     const SLOTS: u32 = 400;
@@ -346,14 +397,8 @@ fn who_sleeps_for_its_turn_has_its_share_beside_one_that_is_always_there_first()
         note(format_args!("of {SLOTS} slots the greedy got {got}; without flow control {unfair}"));
         // Half of the last eight messages may be its own, so five of nine slots; and it began with all of them.
         assert!(got <= SLOTS * 5 / 9 + 8, "{mode:?}: the greedy got {got} of {SLOTS} slots");
+        assert_eq!(unfair, SLOTS, "{mode:?}: it is there first");
     }
-}
-
-/// How often a process has gone to sleep so far.
-fn sleeps(child: &child::Child) -> u64 {
-    let status = std::fs::read_to_string(format!("/proc/{}/status", child.id())).unwrap();
-    let line = status.lines().find_map(|line| line.strip_prefix("voluntary_ctxt_switches:")).unwrap();
-    line.trim().parse().unwrap()
 }
 
 fn is_asleep(child: &child::Child) -> bool {

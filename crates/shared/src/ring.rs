@@ -146,7 +146,8 @@ pub const RING_MAGIC: u64 = u64::from_le_bytes(*b"weyrchan");
 pub const RING_VERSION: u32 = 2;
 /// Largest number of slots.
 pub const MAX_CAPACITY: u32 = 1 << 24;
-/// Smallest payload block: with the slot's head it fills one cache line.
+/// Smallest payload block, in bytes: with the slot's head it fills one cache line.
+/// Source: *Dragon channels*, `DRAGON_CHANNEL_MINIMUM_BYTES_PER_BLOCK`.
 pub const MIN_BLOCK_SIZE: u32 = 48;
 /// Largest payload block.
 pub const MAX_BLOCK_SIZE: u32 = 1 << 30;

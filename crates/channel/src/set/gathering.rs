@@ -164,6 +164,12 @@ impl<C: Listened> Gathering<C> {
         SetKey { index, serial: entry.serial }
     }
 
+    /// The member of that key.
+    pub(super) fn member(&self, key: SetKey) -> Option<&Member<C>> {
+        let entry = self.entries.get(key.index as usize).filter(|entry| entry.serial == key.serial)?;
+        entry.member.as_deref()
+    }
+
     fn found(&mut self, key: SetKey) -> Result<&mut Member<C>, Error> {
         let entry = self.entries.get_mut(key.index as usize).filter(|entry| entry.serial == key.serial);
         entry.and_then(|entry| entry.member.as_deref_mut()).ok_or(Error::NotInSet)

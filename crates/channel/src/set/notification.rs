@@ -13,10 +13,10 @@ use std::os::fd::OwnedFd;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use weyr_atomic::{AtomicU32, Ordering};
 use weyr_managed::PoolBroadcast;
 
 use super::SetKey;
+use super::gate::Gate;
 use crate::channel::Shared;
 use crate::watch::{Notice, Notification, Watch, release_with};
 use crate::{Error, PollEvents};
@@ -106,16 +106,13 @@ impl SetNotification {
 #[derive(Debug)]
 struct Told {
     notification: Mutex<SetNotification>,
-    /// Not zero: nobody is told any more.
-    is_silent: AtomicU32,
+    gate: Gate,
 }
 
 impl Told {
     fn tell(&self, notice: SetNotice) {
-        if self.is_silent.load(Ordering::Acquire) != 0 {
-            return;
-        }
         let mut notification = self.notification.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some(_telling) = self.gate.enter() else { return };
         if let Err(error) = notification.deliver(notice) {
             tracing::warn!(%error, ?notice, "somebody who is told of a channel set could not be notified");
         }
@@ -124,17 +121,17 @@ impl Told {
 
 /// The watch of one member.
 #[derive(Debug)]
-struct Of {
+struct Watched {
     watch: Watch,
-    /// Not zero: it was taken out.
-    is_out: Arc<AtomicU32>,
+    /// Closed when it is taken out.
+    gate: Arc<Gate>,
 }
 
 /// Who is notified by a set, and the watches of its members. Dropping it does not wait for a notification on its way.
 #[derive(Debug)]
 pub(super) struct Notifier {
     told: Arc<Told>,
-    watches: HashMap<SetKey, Of>,
+    watches: HashMap<SetKey, Watched>,
 }
 
 impl Notifier {
@@ -142,7 +139,7 @@ impl Notifier {
     /// [`Error::InvalidSignal`].
     pub(super) fn new(notification: SetNotification) -> Result<Self, Error> {
         notification.check()?;
-        let told = Told { notification: Mutex::new(notification), is_silent: AtomicU32::new(0) };
+        let told = Told { notification: Mutex::new(notification), gate: Gate::new() };
         Ok(Self { told: Arc::new(told), watches: HashMap::new() })
     }
 
@@ -155,25 +152,25 @@ impl Notifier {
         events: PollEvents,
         token: u64,
     ) -> Result<(), Error> {
-        let (told, is_out) = (Arc::clone(&self.told), Arc::new(AtomicU32::new(0)));
-        let out = Arc::clone(&is_out);
+        let (told, gate) = (Arc::clone(&self.told), Arc::new(Gate::new()));
+        let own = Arc::clone(&gate);
         let notification = Notification::callback(move |Notice { events, is_destroyed }| {
-            if out.load(Ordering::Acquire) == 0 {
+            if let Some(_telling) = own.enter() {
                 told.tell(SetNotice { key, token, events, is_destroyed });
             }
         });
         let watch = Watch::new(channel, events, notification)?;
-        self.watches.insert(key, Of { watch, is_out });
+        self.watches.insert(key, Watched { watch, gate });
         Ok(())
     }
 
     pub(super) fn modify(&self, key: SetKey, events: PollEvents) {
-        self.watches.get(&key).into_iter().for_each(|of| of.watch.set_events(events));
+        self.watches.get(&key).into_iter().for_each(|watched| watched.watch.set_events(events));
     }
 
     pub(super) fn remove(&mut self, key: SetKey) {
-        if let Some(of) = self.watches.remove(&key) {
-            of.is_out.store(1, Ordering::Release);
+        if let Some(watched) = self.watches.remove(&key) {
+            watched.gate.close();
         }
     }
 
@@ -184,6 +181,6 @@ impl Notifier {
 
 impl Drop for Notifier {
     fn drop(&mut self) {
-        self.told.is_silent.store(1, Ordering::Release);
+        self.told.gate.close();
     }
 }

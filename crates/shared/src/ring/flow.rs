@@ -27,9 +27,11 @@ pub enum FlowControl {
     /// lonely sender has all of the channel, and so have several that are not in each other's way.
     #[default]
     Resources,
-    /// Bytes of side buffers that a process may have in the channel.
+    /// Bytes of blocks and side buffers that a process may have in the channel. A message takes the whole block of its slot,
+    /// and the bytes that were copied into a side buffer for it. Memory that a message hands over or refers to (an
+    /// allocation, frozen memory, memory of another pool) is not the channel's, and counts nothing beside the block.
     Memory {
-        /// How many, at least 1.
+        /// How many, at least those of one block.
         bytes: u64,
     },
     /// Messages that a process may have in the channel.
@@ -44,7 +46,7 @@ impl fmt::Display for FlowControl {
         match self {
             Self::None => write!(f, "none"),
             Self::Resources => write!(f, "a fair share while others wait"),
-            Self::Memory { bytes } => write!(f, "{bytes} bytes of side buffers a process"),
+            Self::Memory { bytes } => write!(f, "{bytes} bytes of blocks and side buffers a process"),
             Self::Messages { messages } => write!(f, "{messages} messages a process"),
         }
     }
@@ -70,9 +72,23 @@ impl FlowControl {
         }
     }
 
-    /// Whether it lets anything through.
-    pub const fn is_valid(self) -> bool {
-        matches!(self, Self::None | Self::Resources) || self.limit() > 0
+    /// Whether it lets anything through, in a channel with blocks of `block_size` bytes.
+    pub const fn is_valid(self, block_size: u64) -> bool {
+        match self.amount(block_size, 0) {
+            None => true,
+            Some(least) => 0 < self.limit() && least <= self.limit(),
+        }
+    }
+
+    /// What a message counts for that has a block of `block_size` bytes and `side` bytes in a side buffer, in the unit
+    /// of the limit; none where there is no limit.
+    #[inline]
+    pub const fn amount(self, block_size: u64, side: u64) -> Option<u64> {
+        match self {
+            Self::None | Self::Resources => None,
+            Self::Memory { .. } => Some(block_size.saturating_add(side)),
+            Self::Messages { .. } => Some(1),
+        }
     }
 
     pub(super) const fn of(flags: u32, limit: u64) -> Self {
@@ -98,8 +114,8 @@ impl Ring {
         self.geometry.flow_control
     }
 
-    /// What of the channel process slot `sender` has, in the unit of the channel's limit: messages, or bytes of side
-    /// buffers. By one look at each slot; what others take or send meanwhile may be counted or not.
+    /// What of the channel process slot `sender` has, in the unit of the channel's limit: messages, or bytes of
+    /// blocks and side buffers. By one look at each slot; what others take or send meanwhile may be counted or not.
     ///
     /// # Errors
     /// [`Corrupt`]: a word that cannot be.
@@ -121,7 +137,8 @@ impl Ring {
             return Ok(0);
         }
         let is_side_buffer = matches!(description?.kind, MessageKind::SideLoaded | MessageKind::Elsewhere);
-        Ok(if is_side_buffer { bytes } else { 0 })
+        let side = if is_side_buffer { bytes } else { 0 };
+        Ok(self.geometry.flow_control.amount(self.geometry.block_size.into(), side).unwrap_or(0))
     }
 
     /// Of the last messages of `level` before `place`, at most 64: how many process slots `one` and `other` have sent,
@@ -249,9 +266,9 @@ mod tests {
     }
 
     #[test]
-    fn bytes_are_those_of_side_buffers() {
+    fn bytes_are_those_of_blocks_and_side_buffers() {
         let flow_control = FlowControl::Memory { bytes: 1000 };
-        let ring = Ring::private(&Geometry { capacity: 2, flow_control, ..Geometry::PLAIN }).unwrap();
+        let ring = Ring::private(&Geometry { capacity: 4, flow_control, ..Geometry::PLAIN }).unwrap();
         let block = crate::BlockReference { offset: 64, generation: 1 };
         let message = MessageReference { block, view_offset: 0, view_len: 300 };
         ring.write_side_loaded(0, 7, &message).unwrap();
@@ -260,7 +277,18 @@ mod tests {
             let word = ring.load(index).unwrap();
             assert!(ring.claim(index, word, word.becomes(SlotState::Full)).unwrap());
         }
-        assert_eq!(ring.used_by(7).unwrap(), 300);
+        fill(&ring, 2, 7, SlotWord::plain(SlotState::Full, Lap::new(0)));
+        // What is handed over is not the channel's.
+        assert_eq!(ring.used_by(7).unwrap(), 300 + 3 * u64::from(ring.block_size()));
+    }
+
+    #[test]
+    fn a_limit_is_for_one_message_at_least() {
+        let lets_through = |flow_control: FlowControl| flow_control.is_valid(64);
+        assert!([FlowControl::None, FlowControl::Resources].into_iter().all(lets_through));
+        assert!([0, 1].map(|messages| lets_through(FlowControl::Messages { messages })) == [false, true]);
+        assert!([63, 64].map(|bytes| lets_through(FlowControl::Memory { bytes })) == [false, true]);
+        assert!(!FlowControl::Memory { bytes: 0 }.is_valid(0));
     }
 
     #[test]

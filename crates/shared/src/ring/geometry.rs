@@ -63,7 +63,7 @@ impl Geometry {
             && self.processes >= 1
             && self.processes <= 1 << 16
             && self.has_valid_levels()
-            && self.flow_control.is_valid()
+            && self.flow_control.is_valid(self.block_size as u64)
     }
 
     /// Bytes from slot to slot.
