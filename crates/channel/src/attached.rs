@@ -183,7 +183,6 @@ impl<H: Host> Attached<H> {
     }
 
     fn drain(&self, me: Actor) {
-        self.host.drain_named(&self.ring, me);
         // A block that is not on its way is not this channel's to free; a corrupt slot keeps its message. Both are
         // for the pool's verification to report: whoever detaches cannot be told.
         let free = |block: BlockReference| drop(self.host.discard_transfer(block));
@@ -191,6 +190,8 @@ impl<H: Host> Attached<H> {
         if self.ring.has_buffer_pool() {
             self.host.drain_buffers(&self.ring, me);
         }
+        // Last, so that few are sent behind it; who does drains when it detaches.
+        self.host.drain_named(&self.ring, me);
     }
 
     /// # Errors

@@ -24,7 +24,9 @@ pub(crate) struct Shared {
 /// A channel to which this process is attached.
 ///
 /// A clone has its own sender and receiver: give each thread one. The last clone, sender, receiver and lease to go
-/// detaches the process; the channel lives on until it is destroyed. In a forked child the first use attaches anew.
+/// detaches the process; the channel lives on until it is destroyed. Detaching from one that was destroyed ends what was
+/// sent meanwhile, as [`destroy`](Self::destroy) does, and may attach other pools for that. In a forked child the first
+/// use attaches anew.
 ///
 /// ```
 /// use weyr_channel::{Channel, ChannelAttributes};
@@ -197,7 +199,9 @@ impl Channel {
 
     /// Destroys the channel: all its users, here and elsewhere, get [`Error::Destroyed`] from now on, sleepers
     /// included. Messages that wait are dropped and their allocations freed; a lease can still be ended. The memory
-    /// is freed when the last process has detached or is dead. Does not wait for anybody.
+    /// is freed when the last process has detached or is dead. Does not wait for anybody, but where messages bring
+    /// allocations of other pools it attaches each of these that this process can, to free them: that opens and maps
+    /// files. What it cannot reach stays published in its pool.
     ///
     /// # Errors
     /// [`Error::Destroyed`] when it was before; [`Error::Pool`] when a forked child cannot join the pool.

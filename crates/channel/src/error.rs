@@ -275,12 +275,14 @@ pub enum Error {
         "the channel's buffer pool was destroyed; send what fits a block, or an allocation of the channel's own pool"
     )]
     BufferPoolGone,
-    /// The pool in which the memory of a message lies cannot be used by this process; the message stays, for others may.
+    /// The pool in which the memory of a message lies, or the memory in it, cannot be used by this process; the message
+    /// stays, for others may.
+    /// Also one that was destroyed, if this process never had it attached: then nobody but who has can tell.
     #[error(
         "the memory of the message lies in a pool that cannot be used here: {0}; let another receive it, or pop it"
     )]
     MemoryUnreachable(#[source] Box<weyr_managed::Error>),
-    /// The pool in which the memory of the message lay was destroyed, and the message is gone with it.
+    /// The pool in which the memory of the message lay was seen destroyed, and the message is gone with it.
     #[error("the pool of the message's memory was destroyed, and the message is gone with it")]
     MemoryGone,
     /// The buffers of a channel cannot lie there.
@@ -363,13 +365,12 @@ impl Error {
             || matches!(self, Self::Pool(error) if matches!(**error, Pool::OutsideWindow { .. }))
     }
 
-    /// Why the pool of a message's memory could not be attached.
-    pub(crate) fn of_foreign_pool(error: weyr_managed::Error) -> Self {
+    /// Why memory of another pool cannot be had. What does not say that it is not there, is about who asks.
+    pub(crate) fn of_foreign_memory(error: weyr_managed::Error) -> Self {
         use weyr_managed::Error as Pool;
         match error {
-            Pool::NoSuchPool { .. } | Pool::Destroyed | Pool::WrongPool { .. } | Pool::NotAPool { .. } => {
-                Self::MemoryGone
-            }
+            Pool::Stale { .. } | Pool::NotABlock { .. } | Pool::DoubleFree { .. } => error.into(),
+            Pool::WrongState { .. } | Pool::OutOfRange { .. } => error.into(),
             error => Self::MemoryUnreachable(Box::new(error)),
         }
     }

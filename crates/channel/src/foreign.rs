@@ -13,16 +13,19 @@
 //! | a receiver before it has taken an allocation | the message, to be delivered again | the next receiver |
 //! | a receiver between taking and EMPTY | a message of a block that is no buffer | the next receiver leaves it out |
 //! | a receiver of published or frozen memory | the message, to be delivered again | the next receiver |
+//! | the same behind freeing the block of a name that lies aside | a message without a name | recovery empties the slot: it was received |
+//!
+//! So the commit point of published and frozen memory is the end of its name: the slot's release where the name lies in the
+//! slot, the word of the name's block where it lies aside. Nothing is lost with it but a handle.
 //!
 //! Taking an allocation is the change of its word, as of a buffer: [`Pool::take_buffer`].
 
-use std::fmt;
+pub(crate) mod pools;
 
 use weyr_managed::{Pool, PoolDescriptor, Published};
 use weyr_shared::{
     Actor, BlockReference, Corrupt, FOREIGN_HEAD_BYTES, ForeignRight, MessageKind, MessageReference, Ring,
 };
-use weyr_sys::private_lock::PrivateLock;
 
 use crate::attached::Attached;
 use crate::channel::Shared;
@@ -35,8 +38,6 @@ use crate::return_mode::Unfinished;
 use crate::send::{Claim, Outgoing};
 use crate::{Content, Error};
 
-/// Pools that a channel keeps attached for the messages to come.
-const KEPT_POOLS: usize = 8;
 /// Longest name that is believed: a path of the longest kind, and what goes with it.
 const LONGEST_NAME: u64 = 8192;
 
@@ -120,44 +121,6 @@ impl OutgoingMessage<'_> {
     }
 }
 
-/// Pools of memory that messages brought, attached by this process for a channel.
-pub(crate) struct ForeignPools(PrivateLock<Vec<Pool>>);
-
-impl ForeignPools {
-    pub(crate) const fn new() -> Self {
-        Self(PrivateLock::new(Vec::new()))
-    }
-
-    /// # Errors
-    /// [`Error::MemoryGone`], [`Error::MemoryUnreachable`].
-    fn find(&self, descriptor: &PoolDescriptor) -> Result<Pool, Error> {
-        // None where a parent's thread has the list: then nothing is kept.
-        if let Some(mut kept) = self.0.lock() {
-            kept.retain(|pool| !pool.is_destroyed());
-            let found =
-                kept.iter().find(|pool| pool.uuid() == descriptor.uuid && pool.path() == descriptor.path);
-            if let Some(pool) = found {
-                return Ok(pool.clone());
-            }
-        }
-        let pool = Pool::attach_descriptor(descriptor).map_err(Error::of_foreign_pool)?;
-        if pool.is_destroyed() {
-            return Err(Error::MemoryGone);
-        }
-        if let Some(mut kept) = self.0.lock() {
-            kept.truncate(KEPT_POOLS - 1);
-            kept.insert(0, pool.clone());
-        }
-        Ok(pool)
-    }
-}
-
-impl fmt::Debug for ForeignPools {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("ForeignPools")
-    }
-}
-
 /// Memory of another pool that a message names, in a pool that is attached.
 #[derive(Debug)]
 pub(crate) struct Named {
@@ -170,7 +133,8 @@ impl Named {
     fn view(&self, from: u64) -> Result<Published, Error> {
         let MessageReference { block, view_offset, view_len } = self.message;
         let bytes = (view_offset - from.min(view_offset)).saturating_add(view_len);
-        Ok(self.pool.open_view(block, from, bytes, self.right == ForeignRight::Original)?)
+        let view = self.pool.open_view(block, from, bytes, self.right == ForeignRight::Original);
+        view.map_err(Error::of_foreign_memory)
     }
 
     /// A handle on the bytes of the message, which stays.
@@ -183,7 +147,7 @@ impl Named {
         let MessageReference { block, view_offset, view_len } = self.message;
         let view = view_offset..view_offset.saturating_add(view_len);
         if self.right == ForeignRight::Owned {
-            let allocation = self.pool.take_buffer(block, view.end)?;
+            let allocation = self.pool.take_buffer(block, view.end).map_err(Error::of_foreign_memory)?;
             return Ok(Content::Allocation { allocation, view });
         }
         let published = self.open()?;

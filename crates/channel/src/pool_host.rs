@@ -7,7 +7,7 @@ use weyr_shared::{Actor, BlockReference, Holder, MessageKind, MessageReference, 
 use weyr_sys::fork;
 
 use crate::Error;
-use crate::foreign::ForeignPools;
+use crate::foreign::pools::ForeignPools;
 use crate::host::Host;
 
 /// The pool of a channel, and that of its buffers.

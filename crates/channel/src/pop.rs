@@ -9,7 +9,8 @@ use crate::{Error, Receiver};
 
 impl Receiver {
     /// Takes the message that would be received next out of the channel, if one waits, and copies nothing. Memory that
-    /// it brought is freed; frozen memory is only let go. Does not wait.
+    /// it brought is freed; frozen memory is only let go. An allocation of another pool is freed if this process can attach
+    /// that pool, and else stays published there; the message is over either way. Does not wait.
     ///
     /// ```
     /// use weyr_channel::{Channel, ChannelAttributes};

@@ -57,7 +57,12 @@ impl Receiver {
     /// # Errors
     /// [`Error::Empty`], [`Error::Destroyed`], and [`Error::Pool`] when a forked child cannot join the pool; nothing
     /// was received. [`Error::Corrupt`]: shared memory does not hold what it must; a message in such a slot is lost,
-    /// later ones can be received.
+    /// later ones can be received. Of a message with memory of another pool: [`Error::Stale`] when it was freed and
+    /// [`Error::MemoryGone`] when the pool was seen destroyed, and the message is over; [`Error::MemoryUnreachable`] when
+    /// the pool cannot be used here, and the message **stays at the head**: who cannot reach it gets it again with each
+    /// call, and the messages behind it not before another process has received it, or somebody has
+    /// [popped](Self::try_pop) it. A pool that was destroyed before this process ever attached it is among those, for its
+    /// name is gone either way.
     /// Source: *Dragon channels*, `dragon_chrecv_get_msg`.
     pub fn try_receive(&self) -> Result<Message, Error> {
         self.receive_within(Limit::Now)

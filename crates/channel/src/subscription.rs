@@ -28,7 +28,7 @@ impl Subscription {
         self.thread.take()?.join().ok()
     }
 
-    /// Whether nothing more will come: the channel was destroyed, or the callback panicked.
+    /// Whether nothing more will come: an error ended it, or the callback panicked.
     pub fn is_over(&self) -> bool {
         self.thread.as_ref().is_none_or(JoinHandle::is_finished)
     }
@@ -70,9 +70,16 @@ fn next(receiver: &Receiver, stop: &AtomicU32) -> Option<Result<Message, Error>>
     None
 }
 
+/// Whether nothing will come behind this error. A message that this process cannot reach stays at the head, and would be
+/// taken again at once.
+fn ends(error: &Error) -> bool {
+    let is_over = matches!(error, Error::Destroyed | Error::Reactor | Error::TooManyListeners { .. });
+    is_over || error.is_outside_window()
+}
+
 fn hand_over(receiver: &Receiver, stop: &AtomicU32, mut callback: impl FnMut(Result<Message, Error>)) {
     while let Some(outcome) = next(receiver, stop) {
-        let ends = matches!(outcome, Err(Error::Destroyed | Error::Reactor | Error::TooManyListeners { .. }));
+        let ends = outcome.as_ref().is_err_and(ends);
         callback(outcome);
         if ends {
             return;
@@ -82,7 +89,9 @@ fn hand_over(receiver: &Receiver, stop: &AtomicU32, mut callback: impl FnMut(Res
 
 impl Receiver {
     /// Has a thread take each message as it comes, and call `callback` with it, in their order; with each error, too. It ends
-    /// behind [`Error::Destroyed`], and where the thread cannot be woken any more.
+    /// behind [`Error::Destroyed`], where the thread cannot be woken any more, and behind a message whose memory this
+    /// process cannot reach ([`Error::MemoryUnreachable`], `OutsideWindow` of the pool): that stays at the head for others,
+    /// and [`stop`](Subscription::stop) gives the receiver back, to [pop](Self::try_pop) it or to begin anew.
     ///
     /// ```
     /// use std::sync::mpsc;

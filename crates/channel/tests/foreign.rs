@@ -4,8 +4,13 @@
 mod pools;
 
 use std::os::unix::process::ExitStatusExt;
+use std::pin::Pin;
+use std::sync::mpsc;
+use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 
+use futures_core::Stream;
+use futures_core::stream::FusedStream;
 use pools::{TestPool, as_child, child};
 use weyr_channel::{Channel, ChannelAttributes, Content, Error, Message};
 use weyr_kill::{Outcome, child as forked};
@@ -307,6 +312,47 @@ fn a_message_stays_for_others_where_this_process_cannot_reach_the_pool() {
     assert_eq!(channel.len(), Ok(0), "its sender could receive it");
 }
 
+#[test]
+fn a_name_that_is_not_there_says_nothing_and_the_message_stays_until_it_is_popped() {
+    const TEST: &str = "a_name_that_is_not_there_says_nothing_and_the_message_stays_until_it_is_popped";
+    if let Some(channels) = as_child(TEST) {
+        let receiver = channels[0].receiver();
+        for _ in 0..2 {
+            let refused = receiver.try_receive().err();
+            assert!(matches!(refused, Some(Error::MemoryUnreachable(_))), "{refused:?}");
+            assert!(matches!(receiver.try_receive_into(&mut [0; 9]), Err(Error::MemoryUnreachable(_))));
+            assert!(matches!(receiver.try_receive_to(&mut [0; 9][..]), Err(Error::MemoryUnreachable(_))));
+        }
+        if channels[0].len() == Ok(2) {
+            receiver.try_pop().unwrap();
+            assert_eq!(channels[0].receive().unwrap().into_bytes().unwrap(), b"behind");
+        }
+        return;
+    }
+    for block_size in [1024, 64] {
+        let pool = TestPool::new(&format!("foreign-nameless-{block_size}"));
+        let other = Pool::create(&PoolAttributes::new(
+            format!("test-unlinked-{block_size}-{}", std::process::id()),
+            1 << 20,
+        ))
+        .unwrap();
+        let attributes = ChannelAttributes::new().block_size(block_size).capacity(4);
+        let channel = Channel::create(&pool.0, &attributes).unwrap();
+        (0..2).for_each(|_| channel.send_allocation(other.alloc(7).unwrap()).unwrap());
+        channel.send(b"behind").unwrap();
+        // As it is to a process in another mount namespace.
+        let (name, away) = (other.path().to_owned(), other.path().with_extension("away"));
+        std::fs::rename(&name, &away).unwrap();
+        assert!(child(TEST, &[&channel]).wait().unwrap().success());
+        assert_eq!(channel.len(), Ok(3));
+        assert_eq!(allocation(channel.receive().unwrap()).len(), 7);
+        std::fs::rename(&away, &name).unwrap();
+        other.destroy().unwrap();
+        assert!(child(TEST, &[&channel]).wait().unwrap().success());
+        assert_eq!((channel.len(), pool.blocks()), (Ok(0), 1));
+    }
+}
+
 /// The other process of the test above, with a pool that says no: its table of processes is full.
 #[test]
 fn a_process_fills_a_pool_and_sends_from_it() {
@@ -320,6 +366,81 @@ fn a_process_fills_a_pool_and_sends_from_it() {
     channels[2].receiver().receive_until(soon()).unwrap();
     assert_eq!(channels[0].receive().unwrap().into_bytes().unwrap(), b"far");
     full.destroy().unwrap();
+}
+
+#[test]
+fn a_subscription_and_a_stream_end_behind_memory_that_they_cannot_reach() {
+    let pool = TestPool::new("foreign-subscribed");
+    let (channel, sent, over) = (pool.channel(4), pool.channel(1), pool.channel(1));
+    let mut lender = child("a_process_fills_a_pool_and_sends_from_it", &[&channel, &sent, &over]);
+    sent.receiver().receive_until(soon()).unwrap();
+    let (tell, told) = mpsc::channel();
+    let subscription = channel.receiver().on_message(move |message| drop(tell.send(message.err()))).unwrap();
+    assert!(matches!(told.recv().unwrap(), Some(Error::MemoryUnreachable(_))));
+    assert!(told.recv().is_err(), "its thread ends, and the callback with it");
+    let mut stream = subscription.stop().unwrap().into_stream();
+    let mut context = Context::from_waker(Waker::noop());
+    let refused = Pin::new(&mut stream).poll_next(&mut context);
+    assert!(matches!(refused, Poll::Ready(Some(Err(Error::MemoryUnreachable(_))))), "{refused:?}");
+    assert!(matches!(Pin::new(&mut stream).poll_next(&mut context), Poll::Ready(None)));
+    assert_eq!((stream.is_terminated(), channel.len()), (true, Ok(1)));
+    over.send(b"over to you").unwrap();
+    assert!(lender.wait().unwrap().success());
+}
+
+#[test]
+fn a_forked_child_that_cannot_join_the_pool_leaves_the_message_to_others() {
+    let pool = TestPool::new("foreign-fork-full");
+    let channel = pool.channel(4);
+    let name = format!("test-fork-full-{}", std::process::id());
+    let full = Pool::create(&PoolAttributes::new(name, 1 << 20).processes(1)).unwrap();
+    channel.send_allocation(full.alloc(3).unwrap()).unwrap();
+    // Then the channel has the pool attached, and the child has it, too.
+    drop(allocation(channel.receive().unwrap()));
+    channel.send_allocation(full.alloc(4).unwrap()).unwrap();
+    let mut forked = forked::spawn(|| {
+        let refused = channel.receiver().try_receive().err();
+        assert!(matches!(refused, Some(Error::MemoryUnreachable(_))), "{refused:?}");
+    })
+    .unwrap();
+    assert_eq!((forked.wait().unwrap(), channel.len()), (Outcome::Exited(0), Ok(1)));
+    assert_eq!(allocation(channel.receive().unwrap()).len(), 4);
+    full.destroy().unwrap();
+}
+
+#[test]
+fn what_is_sent_behind_the_look_for_memory_of_other_pools_is_freed_when_its_sender_detaches() {
+    for block_size in [1024, 64] {
+        let world = World::new(&format!("foreign-behind-{block_size}"), block_size);
+        world.channel.send_allocation(world.memory(b"goes")).unwrap();
+        let (ring, _region) = world.ring();
+        // As if it had been FILLING when the one who destroys looked for such messages.
+        let World { channel, pool, other } = world;
+        assert!(ring.destroy(pool.0.futex()));
+        let me = pool.0.actor().unwrap().into();
+        ring.drain(me, |block| panic!("{block:?} was freed without what it names")).unwrap();
+        assert_eq!(ring.waiting(), Ok(1));
+        drop(channel);
+        assert_eq!((pool.blocks(), other.blocks()), (0, 0));
+    }
+}
+
+#[test]
+fn recovery_empties_a_destroyed_channel_of_names_that_it_cannot_follow() {
+    const TEST: &str = "recovery_empties_a_destroyed_channel_of_names_that_it_cannot_follow";
+    if as_child(TEST).is_some() {
+        std::process::abort();
+    }
+    World::for_both("foreign-recovered", |world| {
+        world.channel.send_allocation(world.memory(b"stays")).unwrap();
+        world.channel.send(b"goes").unwrap();
+        let mut dying = child(TEST, &[&world.channel]);
+        assert_eq!(dying.wait().unwrap().signal(), Some(6));
+        let (ring, _region) = world.ring();
+        assert!(ring.destroy(world.pool.0.futex()));
+        world.pool.0.recover();
+        assert_eq!((ring.waiting(), world.blocks()), (Ok(0), (0, 1)));
+    });
 }
 
 #[test]

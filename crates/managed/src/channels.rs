@@ -61,7 +61,7 @@ impl Attachment {
             let free = |reference| {
                 let _not_in_flight = self.free_message(reference, me.process);
             };
-            let drained = ring.drain(me.into(), free);
+            let drained = ring.drain(me.into(), free).and(ring.drain_names(me.into(), free));
             if let Err(corrupt) = drained.and_then(|()| buffers(&ring).drain(&ring, me)) {
                 tracing::warn!(%corrupt, "a damaged channel was emptied as far as it could be");
             }

@@ -34,12 +34,11 @@ impl Stream for MessageStream {
             return Poll::Ready(None);
         }
         let attempt = || unless_blocked(receiver.try_receive());
-        waiting.poll(receiver.shared(), PollEvents::IN, context, attempt).map(|next| match next {
-            Err(Error::Destroyed) => {
-                *has_ended = true;
-                None
-            }
-            next => Some(next),
+        waiting.poll(receiver.shared(), PollEvents::IN, context, attempt).map(|next| {
+            let is_destroyed = matches!(next, Err(Error::Destroyed));
+            // What this process cannot reach stays at the head, and would be the next item again.
+            *has_ended = is_destroyed || next.as_ref().is_err_and(Error::is_outside_window);
+            (!is_destroyed).then_some(next)
         })
     }
 }
@@ -52,7 +51,9 @@ impl FusedStream for MessageStream {
 
 impl Receiver {
     /// The messages of the channel as a `futures_core::Stream`, which ends when the channel is destroyed. Any other error
-    /// is an item, behind which the stream goes on.
+    /// is an item, behind which the stream goes on; but behind a message whose memory this process cannot reach
+    /// ([`Error::MemoryUnreachable`], `OutsideWindow` of the pool) it ends, for that stays at the head for others.
+    /// [`into_receiver`](MessageStream::into_receiver) gives the receiver back, to [pop](Self::try_pop) it.
     pub fn into_stream(self) -> MessageStream {
         MessageStream { receiver: self, waiting: Waiting::default(), has_ended: false }
     }

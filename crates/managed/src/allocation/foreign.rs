@@ -31,16 +31,23 @@ impl Allocation {
 
     /// Makes it the pool's while this handle stays, for who is about to send it. Commit point: its word.
     ///
+    /// Behind it the memory may be somebody else's at any time, so the handle is for [`regain_lent`](Self::regain_lent) or
+    /// [`leave_lent`](Self::leave_lent) alone. One that is dropped lent frees nothing, for its word no longer names this
+    /// process, which is logged as an error; in a pool that wipes what it frees the bytes are wiped all the same, whosever
+    /// they are. Hidden, for only a channel keeps that order.
+    ///
     /// # Errors
     /// [`Error::Forked`]; [`Error::WrongState`] when shared memory was spoilt.
+    #[doc(hidden)]
     pub fn lend(&self) -> Result<(), Error> {
         self.attachment()?.share(self.reference(), BlockState::Pool)
     }
 
-    /// Takes back what was [lent](Self::lend), when no message was made of it.
+    /// Takes back what was [lent](Self::lend), when no message was made of it. Hidden as that is.
     ///
     /// # Errors
     /// [`Error::Forked`]; [`Error::WrongState`], [`Error::Stale`], [`Error::NotABlock`] when it was not.
+    #[doc(hidden)]
     pub fn regain_lent(&self) -> Result<(), Error> {
         let attachment = self.attachment()?;
         let process = attachment.membership()?.actor.process;
@@ -49,10 +56,11 @@ impl Allocation {
         changed.map(|_| ()).map_err(|error| explain(error, self.reference(), "taking it back"))
     }
 
-    /// Forgets what was [lent](Self::lend) and sent.
+    /// Forgets what was [lent](Self::lend) and sent. Hidden as that is.
     ///
     /// # Errors
     /// [`Error::Forked`]: it is the parent's to forget.
+    #[doc(hidden)]
     pub fn leave_lent(self) -> Result<(), Error> {
         let (attachment, _, _) = self.into_parts()?;
         Attachment::give_back(attachment);

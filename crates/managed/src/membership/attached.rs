@@ -41,6 +41,13 @@ impl Pool {
         Some(Pool { handle, cooperative: None })
     }
 
+    /// Whether this process has the pool that `descriptor` names attached, and it was destroyed. False says nothing: by
+    /// its name nobody can tell a pool that was destroyed from one that he cannot reach.
+    #[doc(hidden)] // For channels, whose messages name other pools.
+    pub fn is_known_destroyed(descriptor: &PoolDescriptor) -> bool {
+        Pool::attached(descriptor).is_some_and(|pool| pool.is_destroyed())
+    }
+
     pub(crate) fn register(attachment: Arc<Lender<Attachment>>) -> Pool {
         let identity = attachment.medium.identity(attachment.id);
         let handle = Arc::new(Handle { attachment });

@@ -147,6 +147,20 @@ impl Ring {
         self.for_all_slots(|index| self.drain_slot_foreign(index, me, &mut end))
     }
 
+    /// The same for who cannot reach that memory: what the messages name stays its pool's, and the blocks in which names
+    /// lie are handed to `free`.
+    ///
+    /// # Errors
+    /// [`Corrupt`]: a word that cannot be; all other slots were drained.
+    pub fn drain_names(&self, me: Holder, mut free: impl FnMut(BlockReference)) -> Result<(), Corrupt> {
+        self.drain_foreign(me, |index| {
+            let has_block = self.description(index).is_ok_and(|found| found.kind.has_block());
+            if has_block && let Ok(aside) = self.reference(index) {
+                free(aside.block);
+            }
+        })
+    }
+
     fn drain_slot_foreign(&self, index: u32, me: Holder, end: &mut impl FnMut(u32)) -> Result<(), Corrupt> {
         let word = self.load(index)?;
         let Some(taken) = Self::taken_by(word, me) else { return Ok(()) };

@@ -210,7 +210,8 @@ impl Ring {
     }
 
     /// Takes every message that waits in a destroyed channel and hands the blocks among them to `free`, but for those
-    /// whose bytes lie [elsewhere](Self::drain_elsewhere). The caller is attached, as `me`; when it dies on the way the
+    /// whose bytes lie [elsewhere](Self::drain_elsewhere), and those that are memory of [other
+    /// pools](Self::drain_foreign): one of these may be sent at any time before its sender detaches. The caller is attached, as `me`; when it dies on the way the
     /// message is returned and drained by another.
     ///
     /// # Errors
@@ -242,7 +243,9 @@ impl Ring {
     ) -> Result<(), Corrupt> {
         let word = self.load(index)?;
         let Some(taken) = Self::taken_by(word, me) else { return Ok(()) };
-        if self.geometry.buffer_pool && self.elsewhere(index)?.is_some() || !self.claim(index, word, taken)? {
+        let is_elsewhere = self.geometry.buffer_pool && self.elsewhere(index)?.is_some();
+        let is_foreign = self.description(index).is_ok_and(|description| description.kind.is_foreign());
+        if is_elsewhere || is_foreign || !self.claim(index, word, taken)? {
             return Ok(());
         }
         if self.description(index).is_ok_and(|description| description.kind.has_block()) {
