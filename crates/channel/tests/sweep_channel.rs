@@ -136,12 +136,19 @@ fn memory_of_another_pool() {
     if !made_of::allows_paths("memory of another pool") {
         return;
     }
-    let ground = Ground::foreign("send-foreign", |_, _| ());
+    foreign_through("", 512);
+    foreign_through(", aside", 64);
+}
+
+/// With slots of so many bytes.
+fn foreign_through(named: &str, block_size: u64) {
+    let ground = Ground::foreign("send-foreign", block_size, |_, _| ());
     let send = |(channel, _, memory): &mut Foreign| {
         assert!(channel.send_allocation(memory.take().unwrap()).is_ok());
     };
-    sweep("send, foreign", &ground, 6, SENT, Ground::warm_with_foreign, send);
-    let ground = Ground::foreign("receive-foreign", |pool, channel| {
+    let name = format!("send, foreign{named}");
+    sweep(&name, &ground, 6, SENT, Ground::warm_with_foreign, send);
+    let ground = Ground::foreign("receive-foreign", block_size, |pool, channel| {
         assert!(channel.send_allocation(parcel(pool, 1)).is_ok());
     });
     let attached = |ground: &Ground| ground.warm_with_foreign();
@@ -149,7 +156,7 @@ fn memory_of_another_pool() {
         drop(memory.take());
         receive(channel);
     };
-    sweep("receive, foreign", &ground, 5, RECEIVED, attached, receive);
+    sweep(&format!("receive, foreign{named}"), &ground, 5, RECEIVED, attached, receive);
 }
 
 type Shared = (Channel, Option<Published>);

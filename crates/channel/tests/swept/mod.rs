@@ -71,10 +71,13 @@ impl Ground {
         Self { buffers: Some(home), ..ground }
     }
 
-    /// Through which memory of another pool goes.
-    pub(crate) fn foreign(name: &str, furnish: impl FnOnce(&Pool, &Channel)) -> Self {
+    /// Through which memory of another pool goes, named in a slot of so many bytes or aside.
+    pub(crate) fn foreign(name: &str, block_size: u64, furnish: impl FnOnce(&Pool, &Channel)) -> Self {
         let (foreign, home) = Self::small_pool(&format!("{name}-foreign"));
-        let ground = Self::new(name, |_, channel| furnish(&foreign, channel));
+        let ground = Self::of(name, &attributes(3).block_size(block_size), |_, channel| {
+            furnish(&foreign, channel);
+            None
+        });
         Self { foreign: Some(home), ..ground }
     }
 
