@@ -12,8 +12,7 @@ use std::time::{Duration, Instant};
 
 use weyr_managed::{Pool, PoolFutex};
 use weyr_shared::barrier::{Arrival, Broken, Outcome};
-use weyr_shared::lock::Participant as _;
-use weyr_shared::{Actor, Event, RingUse, Sleeper, barrier};
+use weyr_shared::{Event, RingUse, Sleeper, barrier};
 
 use crate::attached::Attached;
 use crate::defaults::{Defaults, Limit};
@@ -24,8 +23,6 @@ use crate::{Channel, ChannelAttributes, ChannelDescriptor, Error, WaitMode};
 
 /// The most parties that one can have.
 const MAX_PARTIES: u32 = 65_535;
-/// Polls between two looks at who has died, for one that only polls.
-const POLLS_BETWEEN_INSPECTIONS: u32 = 1 << 13;
 
 /// A barrier: each of its parties waits until all have come; then all go, and it is ready for the next round.
 ///
@@ -227,7 +224,7 @@ impl Barrier {
 
     /// How many wait just now.
     pub fn waiting(&self) -> u32 {
-        self.words.waiting(|actor| self.is_dead(actor))
+        self.words.waiting(|actor| self.channel.is_dead(actor))
     }
 
     fn wait_within(&self, limit: Limit) -> Result<u32, Error> {
@@ -248,15 +245,12 @@ impl Barrier {
 
     fn wait_for(&self, arrival: Arrival, mut waiter: Waiter) -> Result<u32, Error> {
         let event = self.channel.attached().counted(Sleeper::Receiver, self.event());
-        let mut polls: u32 = 0;
         loop {
             if let Some(ended) = self.ended(arrival) {
                 return ended;
             }
             self.channel.attached().check_usable()?;
-            polls = polls.wrapping_add(1);
-            let due = waiter.attempt().inspect || polls.is_multiple_of(POLLS_BETWEEN_INSPECTIONS);
-            if due && self.words.help(|actor| self.is_dead(actor)) {
+            if waiter.is_inspection_due() && self.words.help(|actor| self.channel.is_dead(actor)) {
                 self.tell();
                 continue;
             }
@@ -290,10 +284,6 @@ impl Barrier {
     /// Wakes all who wait: the round has ended, or is broken.
     fn tell(&self) {
         self.event().signal_all();
-    }
-
-    fn is_dead(&self, actor: Actor) -> bool {
-        self.channel.pool().participant().is_ok_and(|me| me.is_dead(actor))
     }
 }
 

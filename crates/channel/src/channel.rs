@@ -4,7 +4,8 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use weyr_managed::{Allocation, Pool, PoolDescriptor};
-use weyr_shared::{FlowControl, Ring, RingName};
+use weyr_shared::lock::Participant as _;
+use weyr_shared::{Actor, FlowControl, Ring, RingName};
 
 use crate::attached::Attached;
 use crate::metering::Metering;
@@ -160,6 +161,11 @@ impl Channel {
 
     pub(crate) fn over(attached: Attached<PoolHost>) -> Self {
         Self::with(Arc::new(Shared { attached, metering: Metering::new() }))
+    }
+
+    /// Whether a process is known to be dead, by the pool.
+    pub(crate) fn is_dead(&self, other: Actor) -> bool {
+        self.pool().participant().is_ok_and(|me| me.is_dead(other))
     }
 
     pub(crate) fn with(shared: Arc<Shared>) -> Self {

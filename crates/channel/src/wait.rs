@@ -44,6 +44,8 @@ pub(crate) const SLEEPING_PATIENCE: Duration = Duration::from_millis(2);
 /// The longest sleep without a look at the whole ring.
 pub(crate) const LONGEST_SLICE: Duration = Duration::from_millis(100);
 
+/// Polls between two looks at who has died, for one that only polls.
+const POLLS_BETWEEN_INSPECTIONS: u32 = 1 << 13;
 pub(crate) const POLLS_BEFORE_YIELD: u32 = 50;
 pub(crate) const POLLS_BEFORE_SLEEP: u32 = 2000;
 
@@ -138,6 +140,12 @@ impl Waiter {
         if self.woken && !fault::is(Fault::NothingPassedOn) && is_more() {
             event.pass_on();
         }
+    }
+
+    /// Whether it is time to look at who has died, for waits in which nobody else does: behind a slice of sleep, and now
+    /// and then for one that only polls.
+    pub(crate) fn is_inspection_due(&self) -> bool {
+        self.attempt().inspect || self.polls > 0 && self.polls.is_multiple_of(POLLS_BETWEEN_INSPECTIONS)
     }
 
     /// Looks behind the first.

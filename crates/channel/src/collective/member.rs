@@ -4,7 +4,6 @@ use std::time::Duration;
 
 use weyr_managed::PoolFutex;
 use weyr_shared::collective::{Announced, Rupture, SeatError, Standing};
-use weyr_shared::lock::Participant as _;
 use weyr_shared::{Actor, Event, barrier};
 
 use crate::defaults::Defaults;
@@ -65,7 +64,7 @@ impl Channel {
             SeatError::Taken => Error::RankTaken { rank },
             SeatError::Corrupt(corrupt) => corrupt.into(),
         };
-        let is_dead = |other| is_dead(self, other);
+        let is_dead = |other| self.is_dead(other);
         let is_broken = words.join(rank, actor, is_dead).map_err(refused)?;
         let member = Member {
             nonce: attached.host().nonce(),
@@ -133,7 +132,7 @@ impl Member {
     /// # Errors
     /// [`Error::Corrupt`].
     pub fn joined(&self) -> Result<u32, Error> {
-        Ok(self.words.joined(|other| is_dead(&self.channel, other))?)
+        Ok(self.words.joined(|other| self.channel.is_dead(other))?)
     }
 
     /// Breaks the group: all members get [`Error::CollectiveBroken`], those who wait at once, until it is
@@ -159,7 +158,7 @@ impl Member {
     pub fn reset(&self) -> Result<(), Error> {
         self.check_own()?;
         self.channel.attached().check_usable()?;
-        self.words.reset(self.rank, |other| is_dead(&self.channel, other))?;
+        self.words.reset(self.rank, |other| self.channel.is_dead(other))?;
         self.tell();
         Ok(())
     }
@@ -193,7 +192,7 @@ impl Member {
     }
 
     pub(super) fn inspect(&self, round: Announced) -> Result<bool, Error> {
-        Ok(self.words.inspect(round, |other| is_dead(&self.channel, other))?)
+        Ok(self.words.inspect(round, |other| self.channel.is_dead(other))?)
     }
 }
 
@@ -204,10 +203,6 @@ impl Drop for Member {
             self.tell();
         }
     }
-}
-
-fn is_dead(channel: &Channel, other: Actor) -> bool {
-    channel.pool().participant().is_ok_and(|me| me.is_dead(other))
 }
 
 /// Why nothing is done together any more.

@@ -10,9 +10,6 @@ use crate::Error;
 use crate::defaults::Limit;
 use crate::wait::Waiter;
 
-/// Polls between two looks at who has died, for one that only polls.
-const POLLS_BETWEEN_INSPECTIONS: u32 = 1 << 13;
-
 impl Member {
     /// Does `kind` with all the others, giving `bytes`, which are to be byte `from` on of what it gives. Behind it what all
     /// have given can be read, until this member's next round.
@@ -85,14 +82,11 @@ impl Member {
 
     fn wait_for(&self, round: Announced, mut waiter: Waiter) -> Result<(), Error> {
         let event = self.channel.attached().counted(Sleeper::Receiver, self.event());
-        let mut polls: u32 = 0;
         let mut first = 0;
         while let Some(rank) = self.words.missing(round, first) {
             first = rank;
             self.check_round(round)?;
-            polls = polls.wrapping_add(1);
-            let due = waiter.attempt().inspect || polls.is_multiple_of(POLLS_BETWEEN_INSPECTIONS);
-            if due && self.inspect(round)? {
+            if waiter.is_inspection_due() && self.inspect(round)? {
                 self.tell();
                 continue;
             }
